@@ -1,0 +1,69 @@
+"""The exception tree: every refusal says what came, what was expected and what to try."""
+
+from __future__ import annotations
+
+
+class AllfocusError(Exception):
+    """Base of every error that allfocus raises on purpose.
+
+    Args:
+        got: what came, with names and numbers ("photo.jpg is empty (0 bytes)").
+        expected: what would have been right ("a JPEG, PNG, TIFF, WebP or AVIF photo").
+        hint: what to try next ("copy it from the camera again").
+    """
+
+    exit_code = 2
+
+    def __init__(self, got: str, expected: str, hint: str) -> None:
+        self.got = got
+        self.expected = expected
+        self.hint = hint
+        super().__init__(f"{got}; expected {expected}; try: {hint}")
+
+    def __reduce__(self) -> tuple[type[AllfocusError], tuple[str, str, str]]:
+        return type(self), (self.got, self.expected, self.hint)
+
+
+class InputError(AllfocusError):
+    """A photo, array or folder that cannot be used as it came."""
+
+
+class OutputError(AllfocusError):
+    """A place that cannot be written; nothing was left behind there."""
+
+
+class OptionError(AllfocusError):
+    """An option or argument outside what it may be."""
+
+
+class WeightsError(AllfocusError):
+    """A weights file or card that is missing, damaged or made for something else."""
+
+
+class EngineError(AllfocusError):
+    """An engine that is missing or cannot run this model here."""
+
+
+class EngineMemoryError(EngineError):
+    """The engine ran out of memory on a tile; a plan with smaller tiles may pass."""
+
+
+class DataError(AllfocusError):
+    """A data set whose layout, pairing or content is not what was expected."""
+
+
+class MissingExtraError(AllfocusError):
+    """A feature whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, extra: str, package: str | None = None) -> None:
+        self.feature = feature
+        self.extra = extra
+        self.package = package
+        super().__init__(
+            f"{feature} needs {package or 'packages'} that this install lacks",
+            f"the '{extra}' extra",
+            f"pip install 'allfocus[{extra}]'",
+        )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str | None]]:  # type: ignore[override]
+        return type(self), (self.feature, self.extra, self.package)

@@ -1,0 +1,50 @@
+"""The three building blocks of IFAN (Lee et al., CVPR 2021): convolution, up-convolution, residual block."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+NEGATIVE_SLOPE = 0.1
+
+
+def convolution(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution with zero padding and bias, then LeakyReLU(0.1): (B, in, H, W) -> (B, out, H/s, W/s)."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1), nn.LeakyReLU(NEGATIVE_SLOPE)
+    )
+
+
+def up_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
+    """A transposed 4x4 convolution of stride 2, then LeakyReLU(0.1): (B, in, H, W) -> (B, out, 2H, 2W)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1), nn.LeakyReLU(NEGATIVE_SLOPE)
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Stacked residual stems; with more than one stem an outer skip without activation closes the block.
+
+    Args:
+        channels: width, in and out.
+        stems: how many ``x <- LReLU(x + conv(LReLU(conv(x))))`` follow each other.
+    """
+
+    def __init__(self, channels: int, stems: int = 1) -> None:
+        super().__init__()
+        self.stem = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, channels, 3, padding=1),
+                nn.LeakyReLU(NEGATIVE_SLOPE),
+                nn.Conv2d(channels, channels, 3, padding=1),
+            )
+            for _ in range(stems)
+        )
+        self.activation = nn.LeakyReLU(NEGATIVE_SLOPE)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        state = features
+        for stem in self.stem:
+            state = self.activation(state + stem(state))
+        return state + features if len(self.stem) > 1 else state

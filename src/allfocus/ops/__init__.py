@@ -1,0 +1,1 @@
+"""Operations that the networks are built from and that torch does not have."""

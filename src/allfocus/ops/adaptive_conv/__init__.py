@@ -1,0 +1,6 @@
+"""Iterative adaptive convolution: per-pixel stacked separable filters (see README.md in this folder)."""
+
+from allfocus.ops.adaptive_conv.contract import FilterLayout
+from allfocus.ops.adaptive_conv.eager import adaptive_pass, iterative_adaptive_convolution
+
+__all__ = ["FilterLayout", "adaptive_pass", "iterative_adaptive_convolution"]
