@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from allfocus.errors import InputError, WeightsError
+from allfocus.metrics import lpips
+
+
+@pytest.fixture(scope="module")
+def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the right shapes: the arithmetic does not need the real ones."""
+    folder = tmp_path_factory.mktemp("lpips")
+    generator = torch.Generator().manual_seed(0)
+    features, heads = {}, {}
+    for place, (index, shape, *_) in enumerate(lpips.LAYERS):
+        features[f"features.{index}.weight"] = (torch.randn(shape, generator=generator) * 0.05).half()
+        features[f"features.{index}.bias"] = (torch.randn(shape[:1], generator=generator) * 0.05).half()
+        heads[f"lin{place}.model.1.weight"] = torch.rand(1, shape[0], 1, 1, generator=generator)
+    save_file(features, folder / lpips.FEATURES_NAME)
+    torch.save(heads, folder / lpips.LINEAR_NAME)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(drawn_folder: Path) -> lpips.LPIPS:
+    return lpips.LPIPS(drawn_folder)
+
+
+def scene(seed: int, shape: tuple[int, ...] = (40, 53, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape)
+
+
+def test_equal_is_zero_and_order_does_not_matter(drawn: lpips.LPIPS) -> None:
+    assert drawn(scene(0), scene(0)) == 0.0
+    assert drawn(scene(0), scene(1)) == pytest.approx(drawn(scene(1), scene(0)), rel=1e-5)
+    assert drawn(scene(0), scene(1)) > 0
+
+
+def test_smallest_image(drawn: lpips.LPIPS) -> None:
+    assert drawn(scene(0, (31, 31, 3)), scene(1, (31, 31, 3))) > 0
+    with pytest.raises(InputError, match="31x31"):
+        drawn(scene(0, (30, 31, 3)), scene(1, (30, 31, 3)))
+
+
+def test_version_names_the_files(drawn: lpips.LPIPS) -> None:
+    assert drawn.version.startswith("v0.1-alex+")
+    assert len(drawn.version.split("+")) == 3
+
+
+def test_no_files_says_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="--fetch-lpips"):
+        lpips.LPIPS(tmp_path)
+
+
+def test_a_wrong_tensor_is_named(drawn_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / lpips.FEATURES_NAME).write_bytes((drawn_folder / lpips.FEATURES_NAME).read_bytes())
+    torch.save({"lin0.model.1.weight": torch.zeros(1, 3, 1, 1)}, tmp_path / lpips.LINEAR_NAME)
+    with pytest.raises(WeightsError, match=r"lin0\.model\.1\.weight"):
+        lpips.LPIPS(tmp_path)
+
+
+def test_a_damaged_file_is_refused(drawn_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / lpips.FEATURES_NAME).write_bytes(b"\0" * 100)
+    (tmp_path / lpips.LINEAR_NAME).write_bytes((drawn_folder / lpips.LINEAR_NAME).read_bytes())
+    with pytest.raises(WeightsError, match="cannot be read"):
+        lpips.LPIPS(tmp_path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("boom",)
+
+
+def test_pickled_code_is_not_run(drawn_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / lpips.FEATURES_NAME).write_bytes((drawn_folder / lpips.FEATURES_NAME).read_bytes())
+    torch.save({"lin0.model.1.weight": Bomb()}, tmp_path / lpips.LINEAR_NAME)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        lpips.LPIPS(tmp_path)
+    assert "boom" not in capsys.readouterr().out
