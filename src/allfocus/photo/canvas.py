@@ -1,0 +1,170 @@
+"""The scratch picture that results are written into, box by box."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyvips
+
+from allfocus.errors import OutputError
+from allfocus.photo.tiling import Box
+
+MEMORY_LIMIT = 64 * 2**20
+
+VIPS_FORMATS = {np.dtype(np.uint8): "uchar", np.dtype(np.uint16): "ushort", np.dtype(np.float32): "float"}
+
+pyvips.cache_set_max(0)  # every operation here reads a stream or a scratch file once; a cache only holds memory
+
+
+class Canvas:
+    """A picture of `width` x `height` pixels with `bands` channels, written and read in boxes from any thread.
+
+    Up to 64 MiB it is a plain array; above, an unlinked temporary file that is reached with pread and pwrite, so that
+    the resident memory does not grow with the photo and nothing is left behind whatever happens. Starts as zeros.
+
+    Args:
+        width, height: size in pixels, at least 1.
+        bands: channels per pixel.
+        dtype: uint8, uint16 or float32.
+        folder: where the temporary file goes; the system's folder for temporary files if None.
+
+    Raises:
+        OutputError: the scratch file cannot be made or the disk is full.
+    """
+
+    def __init__(self, width: int, height: int, bands: int, dtype: np.typing.DTypeLike, *, folder: str | Path | None = None):
+        self.width = width
+        self.height = height
+        self.bands = bands
+        self.dtype = np.dtype(dtype)
+        self._pixel = self.bands * self.dtype.itemsize
+        self._folder = Path(folder or tempfile.gettempdir())
+        self._array: np.ndarray | None = None
+        self._file: int | None = None
+        self._image: pyvips.Image | None = None
+        self._lock = threading.Lock()
+        if self.dtype not in VIPS_FORMATS or min(width, height, bands) < 1:
+            raise ValueError(f"no canvas of {width}x{height}x{bands} {self.dtype}")
+        size = width * height * self._pixel
+        if size <= MEMORY_LIMIT:
+            self._array = np.zeros((height, width, bands), self.dtype)
+            return
+        try:
+            self._file, name = tempfile.mkstemp(prefix="allfocus-", suffix=".scratch", dir=self._folder)
+            Path(name).unlink()
+            os.ftruncate(self._file, size)
+        except OSError as error:
+            self.close()
+            raise self._refusal(error) from error
+
+    def write(self, box: Box, array: np.ndarray) -> None:
+        """Put `array` (height, width, bands) of the canvas's dtype at `box`; the box must lie inside.
+
+        Raises:
+            ValueError: another shape or dtype, or a box that reaches outside.
+            OutputError: the disk with the scratch file is full.
+        """
+        self._check(box)
+        if array.shape != (box.height, box.width, self.bands) or array.dtype != self.dtype:
+            raise ValueError(f"{array.shape} {array.dtype} does not fill {box} of {self.bands} {self.dtype} bands")
+        if self._array is not None:
+            self._array[box.y : box.y + box.height, box.x : box.x + box.width] = array
+            return
+        rows = np.ascontiguousarray(array).reshape(box.height, -1).view(np.uint8)
+        if box.width == self.width:
+            rows = rows.reshape(1, -1)
+        try:
+            for index, row in enumerate(rows):
+                self._write_all(memoryview(row), self._offset(box.x, box.y + index))
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def read(self, box: Box) -> np.ndarray:
+        """A copy of `box` as (height, width, bands) of the canvas's dtype; the box must lie inside.
+
+        Raises:
+            ValueError: a box that reaches outside, or a closed canvas.
+        """
+        self._check(box)
+        if self._array is not None:
+            return self._array[box.y : box.y + box.height, box.x : box.x + box.width].copy()
+        out = np.empty((box.height, box.width, self.bands), self.dtype)
+        rows = out.reshape(box.height, -1).view(np.uint8)
+        if box.width == self.width:
+            rows = rows.reshape(1, -1)
+        for index, row in enumerate(rows):
+            self._read_all(memoryview(row), self._offset(box.x, box.y + index))
+        return out
+
+    def image(self) -> pyvips.Image:
+        """The canvas as a pyvips image over the same pixels (no copy), which stays valid after `close`.
+
+        Raises:
+            ValueError: a closed canvas.
+        """
+        kind = VIPS_FORMATS[self.dtype]
+        if self._array is not None:
+            return pyvips.Image.new_from_memory(self._array.data, self.width, self.height, self.bands, kind)
+        if self._file is None:
+            raise ValueError("this canvas is closed")
+        with self._lock:
+            if self._image is None:
+                # /dev/fd reaches the unlinked file; libvips opens it anew and maps small windows of it only
+                self._image = pyvips.Image.rawload(
+                    f"/dev/fd/{self._file}", self.width, self.height, self.bands, format=kind, revalidate=True
+                )
+            return self._image
+
+    def close(self) -> None:
+        """Let go of the pixels; images made from them keep theirs."""
+        self._array = None
+        self._image = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Canvas:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            self.close()
+
+    def _check(self, box: Box) -> None:
+        if self._array is None and self._file is None:
+            raise ValueError("this canvas is closed")
+        if box.x < 0 or box.y < 0 or box.x + box.width > self.width or box.y + box.height > self.height:
+            raise ValueError(f"{box} reaches outside the canvas of {self.width}x{self.height}")
+
+    def _offset(self, x: int, y: int) -> int:
+        return (y * self.width + x) * self._pixel
+
+    def _write_all(self, data: memoryview, offset: int) -> None:
+        assert self._file is not None
+        while data:
+            done = os.pwrite(self._file, data, offset)
+            data, offset = data[done:], offset + done
+
+    def _read_all(self, data: memoryview, offset: int) -> None:
+        assert self._file is not None
+        while data:
+            done = os.preadv(self._file, [data], offset)
+            if done == 0:
+                raise ValueError("the scratch file ended early")
+            data, offset = data[done:], offset + done
+
+    def _refusal(self, error: OSError) -> OutputError:
+        size = self.width * self.height * self._pixel
+        return OutputError(
+            f"the scratch file in {self._folder} could not be written ({error.strerror})",
+            f"{size / 1e6:.0f} MB free there",
+            "free some space, or point TMPDIR at a roomier disk",
+        )

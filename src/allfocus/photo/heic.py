@@ -1,0 +1,45 @@
+"""HEIC photos, through pillow-heif (the `heic` extra)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+from allfocus.errors import InputError, MissingExtraError
+from allfocus.photo.photo import Photo
+
+
+def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]) -> Photo:
+    """Read a HEIC photo (a path or its bytes); `check_size(width, height)` may refuse it before it is decoded.
+
+    Raises:
+        MissingExtraError: pillow-heif is not installed.
+        InputError: a damaged file.
+    """
+    try:
+        import pillow_heif  # type: ignore[import-not-found]  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError(f"reading {name} (HEIC)", "heic", "pillow-heif") from None
+    try:
+        file = pillow_heif.open_heif(io.BytesIO(data) if isinstance(data, bytes) else data, convert_hdr_to_8bit=False)
+        check_size(*file.size)
+        pixels = np.ascontiguousarray(np.asarray(file))
+    except (ValueError, EOFError, OSError, RuntimeError) as error:
+        raise InputError(f"{name} is damaged ({error})", "a whole HEIC file", "copy it from the phone again") from None
+    info = file.info
+    height, width, bands = pixels.shape
+    deep = pixels.dtype == np.uint16
+    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, "ushort" if deep else "uchar")
+    return Photo(
+        image=image.extract_band(0, n=3),
+        alpha=image.extract_band(3) if bands > 3 else None,
+        depth=16 if deep else 8,
+        format="heic",
+        icc=info.get("icc_profile"),
+        exif=info.get("exif"),
+        xmp=info.get("xmp"),
+    )

@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+
+from allfocus.errors import AllfocusError, OutputError
+
+
+class Beside:
+    """A temporary file in the target's folder that becomes the target when the block ends well, and goes when not.
+
+    Raises:
+        OutputError: the folder is missing or closed to us, the target exists and `overwrite` is False, or the disk is
+            full.
+    """
+
+    def __init__(self, target: str | Path, *, overwrite: bool = False):
+        self.target = Path(target)
+        self.overwrite = overwrite
+        self.temporary = self.target.with_name(f".{self.target.name[:100]}.{secrets.token_hex(4)}.part")
+
+    def __enter__(self) -> Beside:
+        self._check()
+        try:
+            os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except OSError as error:
+            raise self.refusal(error.strerror or str(error)) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self._check()
+                self.temporary.replace(self.target)
+        except OSError as failure:
+            raise self.refusal(failure.strerror or str(failure)) from failure
+        finally:
+            self.temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, AllfocusError):
+            raise self.refusal(error.strerror or str(error)) from error
+
+    def refusal(self, reason: str) -> OutputError:
+        """The error to raise when writing failed for `reason`."""
+        return OutputError(
+            f"{self.target} could not be written ({reason})",
+            "a folder with free space that may be written to",
+            "another place with -o, or free some space",
+        )
+
+    def _check(self) -> None:
+        folder = self.target.parent
+        if self.target.is_dir():
+            raise OutputError(f"{self.target} is a folder", "the name of a file", f"{self.target}/NAME")
+        if not folder.is_dir():
+            raise OutputError(f"the folder {folder} does not exist", "a folder that exists", f"mkdir -p {folder}")
+        if self.target.exists() and not self.overwrite:
+            raise OutputError(f"{self.target} exists already", "a new name", "another name, or allow overwriting")

@@ -1,0 +1,153 @@
+"""A photo in memory or on scratch disk: upright pixels, what came along with them, and views for the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyvips
+
+from allfocus.photo.tiling import Box
+
+DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
+PEAKS = {8: 255.0, 16: 65535.0, 32: 1.0}
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the file stored its pixels, so that a file of the same format is written the same way.
+
+    Attributes:
+        lossless: the pixels came from a lossless WebP or AVIF file.
+        bits: bits per sample in an AVIF file (8, 10 or 12).
+        subsampled: a JPEG with halved chroma.
+        compression: TIFF compression ("none", "lzw", "deflate", ...).
+        tile: TIFF tile (width, height), None for strips.
+        dots_per_mm: horizontal and vertical resolution.
+        dots_unit: "in" or "cm", the unit the file gives its resolution in.
+    """
+
+    lossless: bool = False
+    bits: int = 8
+    subsampled: bool = False
+    compression: str = "none"
+    tile: tuple[int, int] | None = None
+    dots_per_mm: tuple[float, float] = (1.0, 1.0)
+    dots_unit: str = "in"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An upright photo and everything that travels with it.
+
+    Attributes:
+        image: the colour channels, 1 (grey) or 3 (RGB, display-referred), uchar, ushort or float.
+        alpha: transparency in the depth it came in, same size, or None.
+        depth: 8, 16 or 32 (float in [0, 1]) bits per sample.
+        format: "jpeg", "png", "tiff", "webp", "avif", "heic", "raw" or "array".
+        icc, exif, xmp: the profile and metadata as they were in the file, exif without its container's prefix; None
+            if the file had none. exif still holds the orientation that has been applied; `encode` resets it.
+        notes: what was converted or left out on the way in, one plain sentence each.
+        coding: how the file stored its pixels.
+    """
+
+    image: pyvips.Image
+    alpha: pyvips.Image | None
+    depth: int
+    format: str
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
+    coding: Coding = field(default_factory=Coding)
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return self.image.height
+
+    @property
+    def bands(self) -> int:
+        """Colour channels: 1 or 3."""
+        return self.image.bands
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The numpy dtype of the pixels: uint8, uint16 or float32."""
+        return DTYPES[self.depth]
+
+    @property
+    def peak(self) -> float:
+        """The value of white: 255, 65535 or 1.0."""
+        return PEAKS[self.depth]
+
+    def read(self, box: Box) -> np.ndarray:
+        """The pixels of `box` (inside the photo) as (height, width, bands) of `dtype`.
+
+        Raises:
+            ValueError: a box that is empty or reaches outside.
+        """
+        if not (0 <= box.x < box.x + box.width <= self.width and 0 <= box.y < box.y + box.height <= self.height):
+            raise ValueError(f"{box} reaches outside the photo of {self.width}x{self.height}")
+        return fetch(self.image, box)
+
+    def unit(self, shrink: int = 1) -> Reader:
+        """A view for the network: float32 RGB in [0, 1], `shrink` (1, 2 or 4) times smaller by box average."""
+        return Reader(self, shrink)
+
+
+class Reader:
+    """A photo as float32 RGB in [0, 1], box-averaged `shrink` times smaller, read box by box.
+
+    Its size is the photo's divided by `shrink`, rounded up; where the last cell reaches over the photo's edge, and
+    where a box does, the edge pixels are repeated. Grey is repeated to three channels. Reading is thread-safe.
+    """
+
+    def __init__(self, photo: Photo, shrink: int = 1):
+        if shrink not in (1, 2, 4):
+            raise ValueError(f"shrink is 1, 2 or 4, not {shrink}")
+        self.photo = photo
+        self.shrink = shrink
+        self.width = -(-photo.width // shrink)
+        self.height = -(-photo.height // shrink)
+
+    def read(self, box: Box) -> np.ndarray:
+        """The view's pixels at `box` as float32 (height, width, 3); the box may reach outside the view."""
+        left, right = _clamped(box.x, box.width, self.width)
+        top, bottom = _clamped(box.y, box.height, self.height)
+        view = self._inside(left, top, right - left, bottom - top)
+        if (right - left, bottom - top) != (box.width, box.height):
+            columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
+            rows = np.clip(np.arange(box.y, box.y + box.height), top, bottom - 1) - top
+            view = view[rows[:, None], columns]
+        return np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
+
+    def _inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        photo, shrink = self.photo, self.shrink
+        right, bottom = min((x + width) * shrink, photo.width), min((y + height) * shrink, photo.height)
+        pixels = photo.read(Box(x * shrink, y * shrink, right - x * shrink, bottom - y * shrink))
+        if shrink > 1:
+            missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
+            if any(missing):
+                pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+            rows = sum(pixels[index::shrink].astype(np.float32) for index in range(shrink))  # (height, w * shrink, bands)
+            pixels = sum(rows[:, index::shrink] for index in range(shrink))  # (height, width, bands)
+        return np.multiply(pixels, np.float32(1 / (photo.peak * shrink**2)), dtype=np.float32)
+
+
+def fetch(image: pyvips.Image, box: Box) -> np.ndarray:
+    """The pixels of `box` of a pyvips image as a new (height, width, bands) array."""
+    dtype = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}[image.format]
+    data = pyvips.Region.new(image).fetch(box.x, box.y, box.width, box.height)
+    return np.frombuffer(data, dtype).reshape(box.height, box.width, image.bands)
+
+
+def _clamped(start: int, length: int, size: int) -> tuple[int, int]:
+    first = min(max(start, 0), size - 1)
+    last = min(max(start + length, 1), size)
+    return first, max(last, first + 1)
