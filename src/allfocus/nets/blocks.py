@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 NEGATIVE_SLOPE = 0.1
 
@@ -40,11 +41,10 @@ class ResidualBlock(nn.Module):
             )
             for _ in range(stems)
         )
-        self.activation = nn.LeakyReLU(NEGATIVE_SLOPE)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         state = features
         for stem in self.stem:
-            state = self.activation(state + stem(state))
+            state = functional.leaky_relu(state + stem(state), NEGATIVE_SLOPE)
         return state + features if len(self.stem) > 1 else state

@@ -118,9 +118,7 @@ class Decoder(nn.Module):
         self.bottom = nn.Sequential(convolution(deep, deep), ResidualBlock(deep, 3), convolution(deep, deep))
         steps = ((deep, deep), (deep, 2 * width), (2 * width, width))
         self.up = nn.ModuleList(up_convolution(before, after) for before, after in steps)
-        self.refine = nn.ModuleList(
-            nn.Sequential(ResidualBlock(after), ResidualBlock(after)) for _, after in steps
-        )
+        self.refine = nn.ModuleList(nn.Sequential(ResidualBlock(after), ResidualBlock(after)) for _, after in steps)
         self.out = convolution(width, channels_out)
 
     def forward(self, filtered: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:

@@ -22,9 +22,7 @@ class ReblurringNetwork(nn.Module):
     def __init__(self, filter_channels: int, iterations: int = 17, tied: bool = False, width: int = 128) -> None:
         super().__init__()
         self.iterations, self.tied = iterations, tied
-        self.body = nn.Sequential(
-            convolution(filter_channels, width), ResidualBlock(width, 2), ResidualBlock(width, 2)
-        )
+        self.body = nn.Sequential(convolution(filter_channels, width), ResidualBlock(width, 2), ResidualBlock(width, 2))
         self.project = nn.Conv2d(width, FilterLayout(3, iterations).total, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
