@@ -1,8 +1,13 @@
-"""Boxes of pixels."""
+"""Boxes of pixels, and the plan of overlapping tiles that a photo is cut into: pure integers, made before anything runs."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+
+from allfocus.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +18,117 @@ class Box:
     y: int
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis.
+
+    Attributes:
+        source: first pixel and length of what the network sees; may reach past the photo's end, never before 0.
+        target: first pixel and length of what the tile contributes to; inside the photo.
+        ramp_in: leading pixels of the target that fade in over the previous tile.
+        ramp_out: trailing pixels of the target that fade out under the next tile.
+    """
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    ramp_in: int
+    ramp_out: int
+
+    def weights(self) -> np.ndarray:
+        """Blending weights over the target (float32); those of all spans of an axis sum to 1 at every pixel."""
+        weights = np.ones(self.target[1], np.float32)
+        if self.ramp_in:
+            weights[: self.ramp_in] = _ramp(self.ramp_in)
+        if self.ramp_out:
+            weights[-self.ramp_out :] = 1 - _ramp(self.ramp_out)
+        return weights
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A span down and a span across."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def source(self) -> Box:
+        """What the network sees; may reach past the right and the bottom edge of the photo."""
+        return Box(self.columns.source[0], self.rows.source[0], self.columns.source[1], self.rows.source[1])
+
+    @property
+    def target(self) -> Box:
+        """What the tile contributes to."""
+        return Box(self.columns.target[0], self.rows.target[0], self.columns.target[1], self.rows.target[1])
+
+    def weights(self) -> np.ndarray:
+        """Blending weights over the target: (h, w, 1) float32."""
+        return (self.rows.weights()[:, None] * self.columns.weights()[None, :])[..., None]
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """All tiles of a photo, row by row, planned before anything runs.
+
+    Attributes:
+        side: longest side of a tile's source in px.
+        halo: pixels of context that a tile sees around what it contributes.
+        tiles: in the order in which they run.
+    """
+
+    side: int
+    halo: int
+    tiles: tuple[Tile, ...]
+
+
+def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multiple: int) -> TilePlan:
+    """Cut a photo into overlapping tiles that all start on the network's grid.
+
+    Args:
+        width: of the photo in px.
+        height: of the photo in px.
+        side: of the square that the network sees at once; rounded down to the multiple.
+        halo: context in px that is seen but not used; at the photo's borders there is none.
+        overlap: px over which neighbours are blended.
+        multiple: sources start and end on multiples of this.
+
+    Raises:
+        OptionError: if the tile is too small for halo and overlap.
+    """
+    smallest = 2 * halo + 2 * overlap + multiple
+    side = side // multiple * multiple
+    if side < smallest and (side < width or side < height):
+        raise OptionError(
+            f"a tile of {side} px",
+            f"at least {smallest + -smallest % multiple} px (halo {halo}, overlap {overlap})",
+            "a larger --tile, or --tile 0 for the automatic size",
+        )
+    columns = _spans(width, side, halo, overlap, multiple)
+    return TilePlan(
+        side, halo, tuple(Tile(row, column) for row in _spans(height, side, halo, overlap, multiple) for column in columns)
+    )
+
+
+def _spans(length: int, side: int, halo: int, overlap: int, multiple: int) -> list[Span]:
+    padded = length + -length % multiple
+    if padded <= side:
+        return [Span((0, padded), (0, length), 0, 0)]
+    count = math.ceil((padded - 2 * halo - overlap) / (side - 2 * halo - overlap - multiple + 1))
+    last = padded - side
+    starts = [last * i // (count - 1) // multiple * multiple for i in range(count)]
+    cuts = [(starts[i + 1] + starts[i] + side) // 2 for i in range(count - 1)]
+    before, after = overlap // 2, overlap - overlap // 2
+    spans = []
+    for i, start in enumerate(starts):
+        begin = 0 if i == 0 else cuts[i - 1] - before
+        end = length if i == count - 1 else cuts[i] + after
+        spans.append(
+            Span((start, side), (begin, end - begin), 0 if i == 0 else overlap, 0 if i == count - 1 else overlap)
+        )
+    return spans
+
+
+def _ramp(length: int) -> np.ndarray:
+    return ((np.arange(length, dtype=np.float32) + 0.5) / length).astype(np.float32)

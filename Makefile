@@ -1,0 +1,35 @@
+# Everything a fresh clone needs: Python 3.11 or newer and make.
+PYTHON ?= python3
+DEMO_VENV ?= .venv
+TEST_VENV ?= .venv-test
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(DEMO_VENV)/installed
+	$(DEMO_VENV)/bin/allfocus deblur examples/photos -o demo --compare --overwrite
+	@echo
+	@echo "Results and before/after pictures are in $(CURDIR)/demo"
+
+test: lint
+	$(TEST_VENV)/bin/pytest
+
+test-slow: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/pytest -m slow
+
+lint: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/ruff check .
+	$(TEST_VENV)/bin/ruff format --check .
+	$(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python
+
+$(DEMO_VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(TEST_VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO_VENV) $(TEST_VENV) demo build dist .pytest_cache .ruff_cache

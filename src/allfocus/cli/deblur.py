@@ -1,0 +1,57 @@
+"""`allfocus deblur`: photos and folders of photos, made sharp everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def deblur_command(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Photos, folders or globs.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File for one photo, folder for many. [NAME.sharp.EXT]")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    strength: Annotated[float, typer.Option(help="0 keeps the photo, 1 is the whole correction.")] = 1.0,
+    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
+    tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
+    compare: Annotated[bool, typer.Option(help="Also write a before/after picture.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace outputs that are there.")] = False,
+    json: Annotated[bool, typer.Option(help="One JSON object a photo on standard output.")] = False,
+) -> None:
+    """Make photos sharp everywhere. Originals are never touched."""
+    from allfocus.cli.report import Report
+    from allfocus.deblurrer import Deblurrer
+    from allfocus.errors import AllfocusError
+    from allfocus.inputs import collect
+    from allfocus.restore import Settings
+
+    settings = Settings(strength=strength, scale=scale, tile=tile)
+    jobs = collect(inputs, output)
+    report = Report(len(jobs), as_json=json)
+    with report:
+        deblurrer = Deblurrer(model, engine, precision)
+        for job in jobs:
+            try:
+                with report.photo(job.source) as progress:
+                    done = deblurrer.run(job.source, job.target, settings, overwrite=overwrite, progress=progress)
+                picture = _write_comparison(job.source, job.target) if compare else None
+                report.done(job, done, picture)
+            except AllfocusError as error:
+                if len(jobs) == 1:
+                    raise
+                report.failed(job, error)
+    if report.failures:
+        raise SystemExit(AllfocusError.exit_code)
+
+
+def _write_comparison(source: Path, target: Path) -> Path:
+    from allfocus.comparison import write_comparison
+
+    picture = target.with_name(f"{source.stem}.compare.jpg")
+    write_comparison(source, target, picture)
+    return picture

@@ -1,0 +1,33 @@
+"""`allfocus prepare`: pre-render simulated samples that training crops from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def prepare_command(
+    photos: Annotated[Path, typer.Option(help="Folder of sharp photos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the cache; a killed run continues there.")],
+    count: Annotated[int, typer.Option(min=1, help="Samples to render.")] = 4000,
+    side: Annotated[int, typer.Option(min=64, help="Side of a sample in px, a multiple of 16.")] = 256,
+    seed: Annotated[int, typer.Option(help="Sample i is rendered from seed + i.")] = 0,
+    config: Annotated[Path | None, typer.Option(help="JSON file with simulator settings.")] = None,
+    leave_out: Annotated[Path | None, typer.Option(help="Text file naming photos that are not used.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Pre-render simulated samples from a folder of sharp photos, for `allfocus train`."""
+    import json
+
+    from allfocus.data.cache import CacheSpec, render_cache
+    from allfocus.simulate.simulator import SimulatorConfig
+
+    settings = SimulatorConfig.from_dict({} if config is None else json.loads(config.read_text()))
+    left_out = [] if leave_out is None else leave_out.read_text().split()
+    spec = CacheSpec(count, side, seed, str(photos), left_out, settings.to_dict())
+    cache = render_cache(
+        spec, output, workers=workers, progress=lambda done, total: typer.echo(f"{done}/{total} samples")
+    )
+    typer.echo(f"{len(cache)} samples in {output}")

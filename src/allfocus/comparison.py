@@ -1,0 +1,66 @@
+"""The before/after picture: both photos side by side, and the places that changed most, enlarged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+from allfocus.errors import OutputError
+
+PANEL_PX = 900
+CROP_PX = 220
+CROPS = 3
+GAP_PX = 8
+QUALITY = 90
+
+
+def write_comparison(before: Path, after: Path, target: Path) -> None:
+    """Write a JPEG with the photo before (left) and after (right), and enlarged crops of both below.
+
+    Raises:
+        OutputError: if the target cannot be written.
+    """
+    pictures = [_open(before), _open(after)]
+    shrink = min(1.0, PANEL_PX / max(pictures[0].width, pictures[0].height))
+    whole = _row([picture.resize(shrink) if shrink < 1 else picture for picture in pictures])
+    rows = [whole]
+    side = min(CROP_PX, pictures[0].width, pictures[0].height)
+    enlarge = (whole.width - GAP_PX) / 2 / side
+    for x, y in _most_changed(pictures[0], pictures[1], side):
+        rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
+    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=255)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        sheet.jpegsave(str(temporary), Q=QUALITY)
+        temporary.replace(target)
+    except (pyvips.Error, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{target} could not be written", "a writable folder", "-o with another folder") from error
+
+
+def _open(path: Path) -> pyvips.Image:
+    image = pyvips.Image.new_from_file(str(path)).autorot()
+    if image.hasalpha():
+        image = image.flatten(background=255)
+    return image.colourspace("srgb").cast("uchar").copy_memory()
+
+
+def _row(pictures: list[pyvips.Image]) -> pyvips.Image:
+    return pyvips.Image.arrayjoin(pictures, across=2, shim=GAP_PX, background=255)
+
+
+def _most_changed(before: pyvips.Image, after: pyvips.Image, side: int) -> list[tuple[int, int]]:
+    """Top left corners of up to three separate squares where the two differ most."""
+    change = (after.cast("float") - before.cast("float")).abs().bandmean()
+    cells = change.shrink(side, side).numpy() if min(change.width, change.height) >= side else np.zeros((1, 1))
+    cells = cells.reshape(cells.shape[0], cells.shape[1])
+    corners = []
+    for index in np.argsort(cells, axis=None)[::-1][:CROPS]:
+        row, column = np.unravel_index(index, cells.shape)
+        corners.append(
+            (min(int(column) * side, before.width - side), min(int(row) * side, before.height - side))
+        )
+    return corners

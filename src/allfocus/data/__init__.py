@@ -1,0 +1,1 @@
+"""Data sets: where samples for training and evaluation come from."""

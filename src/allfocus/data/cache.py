@@ -1,0 +1,168 @@
+"""A pre-rendered data set on disk: simulated samples as flat arrays that training can crop from at random."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allfocus.errors import DataError
+
+CELL_PX = 8
+SHARD = 64
+SUFFIXES = (".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+FIELDS = ("centre", "sharp", "coc")
+
+
+@dataclass(frozen=True)
+class CacheSpec:
+    """What a cache holds; written beside it, so that a run can tell whether it is the right one.
+
+    Attributes:
+        count: samples.
+        side_px: height and width of each.
+        seed: the first sample's seed; sample i is rendered from ``seed + i``.
+        photos: folder of sharp photos.
+        left_out: names of photos in it that are not used.
+        simulator: settings of the simulator.
+    """
+
+    count: int
+    side_px: int
+    seed: int
+    photos: str
+    left_out: list[str]
+    simulator: dict[str, Any]
+
+
+class SampleCache:
+    """Read access: memory-mapped ``centre`` and ``sharp`` (N, S, S, 3) uint8, ``coc`` (N, S/8, S/8) float16 px.
+
+    ``coc`` is the signed radius of the circle of confusion, averaged over cells of 8x8 px, NaN where a cell is not
+    valid for supervision.
+
+    Raises:
+        DataError: if the folder is not a finished cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        description = self.folder / "cache.json"
+        if not description.is_file():
+            raise DataError(
+                f"{folder} has no cache.json",
+                "a folder that `allfocus prepare` has finished",
+                f"allfocus prepare --photos DIR -o {folder} --count 4000",
+            )
+        self.spec = CacheSpec(**json.loads(description.read_text()))
+        self.centre, self.sharp, self.coc = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in FIELDS)
+
+    def __len__(self) -> int:
+        return len(self.centre)
+
+
+def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: Any = None) -> SampleCache:
+    """Render a cache with worker processes; shards that are already there are kept, so a killed run continues.
+
+    Args:
+        spec: what to render.
+        folder: where to; made if missing.
+        workers: processes, one thread each.
+        progress: called with (done, count) after every shard.
+
+    Raises:
+        DataError: if the folder holds shards of another specification.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "unfinished.json"
+    wanted = json.dumps(asdict(spec), sort_keys=True)
+    for stamp in (unfinished, folder / "cache.json"):
+        if stamp.exists() and json.dumps(json.loads(stamp.read_text()), sort_keys=True) != wanted:
+            raise DataError(
+                f"{folder} holds samples of other settings", "an empty folder, or the same settings", "another -o"
+            )
+    if (folder / "cache.json").exists():
+        return SampleCache(folder)
+    unfinished.write_text(wanted)
+    starts = range(0, spec.count, SHARD)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [(spec, start, min(start + SHARD, spec.count), folder) for start in starts]
+        for number, _ in enumerate(pool.map(_render_shard, jobs), start=1):
+            if progress is not None:
+                progress(min(number * SHARD, spec.count), spec.count)
+    for name in FIELDS:
+        _join(folder, name, starts)
+    unfinished.replace(folder / "cache.json")
+    for start in starts:
+        _shard_path(folder, start).unlink()
+    return SampleCache(folder)
+
+
+def sharp_photos(folder: Path, left_out: Collection[str] = ()) -> list[Path]:
+    """The photos of a folder in the order of their names, without those left out.
+
+    Raises:
+        DataError: if none is left.
+    """
+    names = set(left_out)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.name not in names)
+    if not paths:
+        raise DataError(f"no photo in {folder}", f"files ending in {', '.join(SUFFIXES)}", "another folder")
+    return paths
+
+
+def _shard_path(folder: Path, start: int) -> Path:
+    return folder / f"shard-{start:07d}.npz"
+
+
+_SIMULATORS: dict[str, Any] = {}
+
+
+def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
+    spec, start, stop, folder = job
+    target = _shard_path(folder, start)
+    if target.exists():
+        return
+    import torch
+
+    from allfocus.simulate.scene import PhotoPool
+    from allfocus.simulate.simulator import Simulator, SimulatorConfig
+
+    torch.set_num_threads(1)
+    if "simulator" not in _SIMULATORS:
+        config = SimulatorConfig.from_dict(spec.simulator)
+        _SIMULATORS["simulator"] = Simulator(config, PhotoPool(sharp_photos(Path(spec.photos), spec.left_out)))
+    simulator = _SIMULATORS["simulator"]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS}
+    for seed in range(spec.seed + start, spec.seed + stop, 4):
+        sample = simulator.sample(range(seed, min(seed + 4, spec.seed + stop)))
+        for name in ("centre", "sharp"):
+            picture = (getattr(sample, name).clamp(0, 1) * 255).round().byte()
+            parts[name].append(picture.permute(0, 2, 3, 1).contiguous().numpy())
+        cells = torch.nn.functional.avg_pool2d(sample.coc, CELL_PX)[:, 0]
+        valid = torch.nn.functional.avg_pool2d(sample.valid.float(), CELL_PX)[:, 0]
+        parts["coc"].append(torch.where(valid > 0.5, cells, torch.nan).half().numpy())
+    beside = target.with_suffix(".part")
+    with beside.open("wb") as file:
+        np.savez(file, **{name: np.concatenate(arrays) for name, arrays in parts.items()})
+    beside.replace(target)
+
+
+def _join(folder: Path, name: str, starts: range) -> None:
+    with np.load(_shard_path(folder, starts[0])) as first:
+        sample = first[name]
+    with np.load(_shard_path(folder, starts[-1])) as last:
+        count = starts[-1] + len(last[name])
+    joined = np.lib.format.open_memmap(
+        folder / f"{name}.npy", mode="w+", dtype=sample.dtype, shape=(count, *sample.shape[1:])
+    )
+    for start in starts:
+        with np.load(_shard_path(folder, start)) as shard:
+            joined[start : start + len(shard[name])] = shard[name]
+    joined.flush()

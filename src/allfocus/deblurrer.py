@@ -1,0 +1,193 @@
+"""Deblurring from and to anything: paths, bytes and arrays through one engine that is loaded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from allfocus.engine.base import EngineInfo
+from allfocus.engine.choose import choose
+from allfocus.errors import InputError
+from allfocus.photo.canvas import Canvas
+from allfocus.photo.codecs import decode, encode
+from allfocus.photo.photo import Photo
+from allfocus.photo.tiling import Box
+from allfocus.restore import Progress, Restored, Settings, restore
+from allfocus.scale import Blur
+from allfocus.weights import store
+
+Source = str | Path | bytes | np.ndarray
+
+
+@dataclass(frozen=True)
+class Deblurred:
+    """What came of one photo.
+
+    Attributes:
+        output: the path written, the encoded bytes, or the array, as the source was.
+        width: of the upright photo in px.
+        height: of the upright photo in px.
+        scales: working scales, coarsest first.
+        blur: what was measured before.
+        tile: side of the tiles in px.
+        seconds: from reading to the finished file.
+        notes: what was converted or could not be kept, one sentence each.
+        engine: what ran the network.
+    """
+
+    output: Path | bytes | np.ndarray
+    width: int
+    height: int
+    scales: tuple[int, ...]
+    blur: Blur
+    tile: int
+    seconds: float
+    notes: tuple[str, ...]
+    engine: EngineInfo
+
+
+class Deblurrer:
+    """A model on an engine, ready for many photos.
+
+    Args:
+        model: a name that `allfocus models` lists, or the path of a weights file or its card.
+        engine: "auto", "openvino", "onnxruntime" or "torch".
+        precision: "auto", "float32" or "bfloat16".
+
+    Raises:
+        WeightsError: no such model, or a damaged one.
+        EngineError: the engine is not here or cannot run it.
+    """
+
+    def __init__(self, model: str | Path = store.DEFAULT, engine: str = "auto", precision: str = "auto") -> None:
+        self.model = store.find(model)
+        self.engine = choose(self.model, engine, precision)
+
+    def run(
+        self,
+        source: Source,
+        output: str | Path | None = None,
+        settings: Settings | None = None,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Deblurred:
+        """Deblur one photo.
+
+        Args:
+            source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
+                uint16 or float32 in [0, 1].
+            output: for a path: where to write; NAME.sharp.EXT beside it when None. For bytes and arrays: None.
+            settings: strength, scale and tile.
+            overwrite: replace a file that is there.
+            progress: called after every tile.
+
+        Raises:
+            InputError: a photo that cannot be read.
+            OutputError: a place that cannot be written.
+        """
+        started = time.perf_counter()
+        photo = decode(source)
+        finished = self._restore(photo, settings or Settings(), progress)
+        with finished.canvas as canvas:
+            result = self._deliver(source, photo, canvas, output, overwrite)
+        return Deblurred(
+            output=result,
+            width=photo.width,
+            height=photo.height,
+            scales=finished.scales,
+            blur=finished.blur,
+            tile=finished.tile,
+            seconds=time.perf_counter() - started,
+            notes=photo.notes,
+            engine=self.engine.info,
+        )
+
+    def _restore(
+        self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None
+    ) -> Restored:
+        steps = restore(photo, self.engine, self.model.card, settings)
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            if progress is not None:
+                progress(step)
+
+    def _deliver(
+        self, source: Source, photo: Photo, canvas: Canvas, output: str | Path | None, overwrite: bool
+    ) -> Path | bytes | np.ndarray:
+        if isinstance(source, np.ndarray):
+            return _as_array(source, photo, canvas)
+        if isinstance(source, bytes) and output is None:
+            encoded = encode(photo, canvas, None)
+            assert encoded is not None  # no target was given
+            return encoded
+        target = Path(output) if output is not None else beside(Path(str(source)))
+        encode(photo, canvas, target, overwrite=overwrite)
+        return target
+
+
+def beside(source: Path) -> Path:
+    """NAME.sharp.EXT beside NAME.EXT."""
+    return source.with_name(f"{source.stem}.sharp{source.suffix}")
+
+
+def deblur(
+    source: Source,
+    output: str | Path | None = None,
+    *,
+    model: str | Path = store.DEFAULT,
+    engine: str = "auto",
+    precision: str = "auto",
+    strength: float = 1.0,
+    scale: str | int = "auto",
+    tile: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path | bytes | np.ndarray:
+    """Make a photo sharp everywhere.
+
+    Args:
+        source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
+            uint16 or float32 in [0, 1], display-referred RGB.
+        output: where to write; NAME.sharp.EXT beside the source when None. Bytes and arrays need none.
+        model: a name that `allfocus models` lists, or the path of a weights file or its card.
+        engine: "auto", "openvino", "onnxruntime" or "torch".
+        precision: "auto", "float32" or "bfloat16".
+        strength: 0 returns the photo, 1 adds the whole correction.
+        scale: "auto", or the coarsest working scale 1, 2 or 4.
+        tile: side of a tile in px; 0 chooses.
+        overwrite: replace a file that is there.
+        progress: called after every tile.
+
+    Returns:
+        The path written, for a path; bytes of the same format, for bytes; an array of the same shape and dtype, for
+        an array.
+
+    Raises:
+        AllfocusError: with what came, what was expected and what to try.
+    """
+    settings = Settings(strength=strength, scale=scale, tile=tile)
+    ready = _ready(str(model), engine, precision)
+    return ready.run(source, output, settings, overwrite=overwrite, progress=progress).output
+
+
+@lru_cache(maxsize=2)
+def _ready(model: str, engine: str, precision: str) -> Deblurrer:
+    return Deblurrer(model, engine, precision)
+
+
+def _as_array(source: np.ndarray, photo: Photo, canvas: Canvas) -> np.ndarray:
+    sharp = canvas.read(Box(0, 0, canvas.width, canvas.height))
+    if photo.alpha is not None:
+        sharp = np.concatenate([sharp, source[..., -1:]], axis=2)
+    if sharp.size != source.size:
+        raise InputError(f"an array of shape {source.shape}", "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)", "reshape it")
+    return sharp.reshape(source.shape)

@@ -1,0 +1,120 @@
+"""The working scale: how blurred a photo is, and at which sizes the network looks at it, coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from allfocus.errors import OptionError
+from allfocus.photo.photo import Photo, Reader
+from allfocus.photo.tiling import Box
+
+SCALES = (4, 2, 1)
+SAMPLE_PX = 128
+SAMPLES_ACROSS = 8
+REBLUR_SIGMA_PX = 1.0
+LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
+TEXTURE = 0.02
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Radii of the blur over a photo, in px of the full-size photo.
+
+    Attributes:
+        typical_px: median over textured places; 0 where there is no texture at all.
+        large_px: 90th percentile.
+        places: how many textured places were measured.
+    """
+
+    typical_px: float
+    large_px: float
+    places: int
+
+
+def measure_blur(photo: Photo) -> Blur:
+    """Measure the blur on a small version of the photo, at up to 8x8 places.
+
+    Where there is texture, the energy of the gradients is compared with that after another, known blur: the less is
+    lost, the more blurred the place already was (the gradient ratio of Zhuo and Sim, Pattern Recognition 2011). A disc
+    of radius r has the second moment of a Gaussian of r/2.
+    """
+    shrink = shrink_to_measure(photo.width, photo.height)
+    reader = photo.unit(shrink)
+    radii = [radius for box in _places(reader) if (radius := _radius_px(reader.read(box))) is not None]
+    if not radii:
+        return Blur(0.0, 0.0, 0)
+    return Blur(
+        float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii)
+    )
+
+
+def shrink_to_measure(width: int, height: int) -> int:
+    """1, 2 or 4: the least that brings the photo to 3 megapixels or fewer, if 4 is enough."""
+    return next((factor for factor in (1, 2) if width * height <= 3_000_000 * factor**2), 4)
+
+
+def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> tuple[int, ...]:
+    """The scales to work at, coarsest first, ending with 1.
+
+    Args:
+        requested: "auto", or 1, 2 or 4 for the coarsest.
+        width: of the photo in px.
+        height: of the photo in px.
+        blur: what `measure_blur` found.
+
+    Raises:
+        OptionError: for anything else.
+    """
+    if str(requested) == "auto":
+        coarsest = next((scale for scale in SCALES if scale == 1 or blur.large_px > START_RADIUS_PX[scale]), 1)
+    elif str(requested) in ("1", "2", "4"):
+        coarsest = int(requested)
+    else:
+        raise OptionError(f"scale {requested!r}", "auto, 1, 2 or 4", "--scale auto")
+    smallest = min(width, height)
+    return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
+
+
+START_RADIUS_PX = {4: 16.0, 2: 9.0}
+"""From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.csv."""
+
+
+def _places(reader: Reader) -> list[Box]:
+    side_x, side_y = min(SAMPLE_PX, reader.width), min(SAMPLE_PX, reader.height)
+    count_x = min(SAMPLES_ACROSS, reader.width // side_x)
+    count_y = min(SAMPLES_ACROSS, reader.height // side_y)
+    xs = np.linspace(0, reader.width - side_x, count_x).astype(int)
+    ys = np.linspace(0, reader.height - side_y, count_y).astype(int)
+    return [Box(int(x), int(y), side_x, side_y) for y in ys for x in xs]
+
+
+def _radius_px(pixels: np.ndarray) -> float | None:
+    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), 0.7)  # noise out, before gradients of it are compared
+    if min(grey.shape) < 16:
+        return None
+    before = _gradient(grey)
+    after = _gradient(_smooth(grey, REBLUR_SIGMA_PX))
+    edges = before >= max(float(np.quantile(before, 0.9)), TEXTURE**2)
+    if edges.sum() < 32:
+        return None
+    ratio = float(before[edges].sum() / max(float(after[edges].sum()), 1e-12))  # of squared gradients
+    sigma_px = np.sqrt(max(REBLUR_SIGMA_PX**2 / max(ratio - 1, 1e-6) - 0.7**2, 0.0))
+    return min(2 * float(sigma_px), LARGEST_RADIUS_PX)
+
+
+def _gradient(grey: np.ndarray) -> np.ndarray:
+    dy, dx = np.gradient(grey)
+    return dy**2 + dx**2
+
+
+def _smooth(grey: np.ndarray, sigma_px: float) -> np.ndarray:
+    reach = int(np.ceil(3 * sigma_px))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2).astype(np.float32)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        padded = np.pad(grey, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        length = grey.shape[axis]
+        grey = sum(weight * np.take(padded, np.arange(i, i + length), axis) for i, weight in enumerate(kernel))
+    return np.asarray(grey, np.float32)

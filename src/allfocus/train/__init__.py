@@ -1,0 +1,1 @@
+"""Training: configuration, losses, the step, the loop and the release of weights."""

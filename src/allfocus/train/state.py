@@ -1,0 +1,86 @@
+"""What a training run is at one step: weights, averaged weights, optimiser, step. Saved whole, resumed exactly."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from allfocus.errors import DataError
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.registry import architecture
+from allfocus.train.config import TrainConfig
+
+CHECKPOINT = "last.pt"
+
+
+@dataclass
+class TrainState:
+    """The state of a run; `advance` counts a step and moves the averaged weights."""
+
+    config: TrainConfig
+    net: IFAN
+    averaged: IFAN
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+
+    @classmethod
+    def start(cls, config: TrainConfig) -> TrainState:
+        """Step 0: fresh weights from the seed."""
+        torch.manual_seed(config.seed)
+        net = architecture(config.architecture).build(config.residual_gain)
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = torch.optim.AdamW(
+            net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        return cls(config, net, copy.deepcopy(net).requires_grad_(False), optimiser)
+
+    @classmethod
+    def resume_or_start(cls, config: TrainConfig, folder: Path) -> TrainState:
+        """The run's last checkpoint in the folder, or step 0.
+
+        Raises:
+            DataError: if the checkpoint belongs to another configuration.
+        """
+        state = cls.start(config)
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return state
+        saved = torch.load(path, weights_only=True)
+        if saved["config"] != asdict(config):
+            differing = [key for key, value in asdict(config).items() if saved["config"].get(key) != value]
+            raise DataError(
+                f"{path} was written by a run with other values of {', '.join(differing)}",
+                "the same configuration, to resume",
+                "another output folder, or the old configuration",
+            )
+        state.net.load_state_dict(saved["net"])
+        state.averaged.load_state_dict(saved["averaged"])
+        state.optimiser.load_state_dict(saved["optimiser"])
+        state.step = saved["step"]
+        return state
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint beside the old one, then put it in its place."""
+        beside = folder / f"{CHECKPOINT}.part"
+        torch.save(
+            {
+                "config": asdict(self.config),
+                "net": self.net.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "step": self.step,
+            },
+            beside,
+        )
+        beside.replace(folder / CHECKPOINT)
+
+    def advance(self) -> None:
+        """Count a step and move the averaged weights towards the new ones (faster in the first steps)."""
+        self.step += 1
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            averaged, current = list(self.averaged.parameters()), list(self.net.parameters())
+            torch._foreach_lerp_(averaged, current, 1 - decay)
