@@ -71,7 +71,7 @@ def _with_labels(pairs: PairSet, split: str) -> PairSet:
         if not path.is_file():
             continue
         positions = np.load(path, allow_pickle=False).astype(int).ravel()
-        if positions.size and not (1 <= positions.min() and positions.max() <= len(pairs)):
+        if positions.size and (positions.min() < 1 or positions.max() > len(pairs)):
             raise DataError(
                 f"{path} names photos {positions.min()} to {positions.max()}",
                 f"positions from 1 to {len(pairs)}",

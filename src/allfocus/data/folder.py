@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from allfocus.data.layout import Layout, locate, photos
@@ -64,8 +65,17 @@ def match_results(folder: Path, pairs: PairSet) -> dict[str, Path]:
     found = photos(Path(folder)) if Path(folder).is_dir() else []
     if not found:
         raise DataError(f"no photos in {folder}", f"results for {len(pairs)} scenes", "check the name of the folder")
-    by_name = {_result_key(path): path for path in found}
-    matched = {pair.name: by_name[key] for pair in pairs for key in _keys(pair) if key in by_name}
+    by_name: dict[str, Path] = {}
+    for path in found:
+        twin = by_name.setdefault(_result_key(path), path)
+        if twin != path:
+            raise DataError(f"{twin.name} and {path.name} in {folder}", "one result a scene", "remove one of them")
+    shared = Counter(pair.target for pair in pairs)
+    matched: dict[str, Path] = {}
+    for pair in pairs:
+        keys = [key for key in _keys(pair, shared[pair.target] == 1) if key in by_name]
+        if keys:
+            matched[pair.name] = by_name[keys[0]]
     if len(matched) == len(pairs):
         return matched
     if not matched and len(found) == len(pairs):
@@ -79,9 +89,11 @@ def match_results(folder: Path, pairs: PairSet) -> dict[str, Path]:
     )
 
 
-def _keys(pair: Pair) -> list[str]:
-    files = [path for path in (pair.target, pair.source) if path is not None]
-    return [pair.name, *(path.stem for path in files), *(NAME_SUFFIX.sub("", path.stem) for path in files)]
+def _keys(pair: Pair, own_target: bool) -> list[str]:
+    keys = [pair.name, pair.source.stem]
+    if own_target and pair.target is not None:
+        keys += [NAME_SUFFIX.sub("", pair.source.stem), pair.target.stem, NAME_SUFFIX.sub("", pair.target.stem)]
+    return keys
 
 
 def _result_key(path: Path) -> str:

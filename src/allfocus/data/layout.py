@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 from allfocus.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif", ".bmp")
-IGNORED = ("Thumbs.db",)
 SEARCH_DEPTH = 3
 SEARCH_FOLDERS = 500
 
@@ -32,16 +32,18 @@ class Layout:
 
 
 def photos(folder: Path) -> list[Path]:
-    """All photos below `folder`, by folder and then by name; hidden files and Thumbs.db are passed over."""
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.name not in IGNORED
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    return sorted(found, key=lambda path: (path.parent.as_posix(), path.name))
+    """All photos below `folder`, by folder and then by name; hidden files and other files are passed over."""
+    return sorted(_walk(folder), key=lambda path: (path.parent.as_posix(), path.name))
+
+
+def _walk(folder: Path, most_folders: int | None = None) -> Iterator[Path]:
+    for visited, (place, below, files) in enumerate(os.walk(folder)):
+        if visited == most_folders:
+            return
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in files:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(place, name)
 
 
 def locate(root: Path, layout: Layout) -> Path:
@@ -62,7 +64,7 @@ def _fits(base: Path, layout: Layout) -> bool:
 
 
 def _has_photo(folder: Path) -> bool:
-    return folder.is_dir() and bool(photos(folder))
+    return next(_walk(folder, SEARCH_FOLDERS), None) is not None
 
 
 def _got(root: Path, layout: Layout) -> str:
