@@ -89,7 +89,7 @@ def test_the_head_one_iteration_at_a_time_equals_the_whole_filter_tensor(tied: b
     features, embedding = torch.randn(2, 2, 16, 3, 5, dtype=torch.float64)
     whole = net.filter_head.project(embedding)
     wanted = reference.iterative_adaptive_convolution(features, whole, 3, tied=tied)
-    torch.testing.assert_close(net._filter(features, embedding), wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(net.filter_head.filter(features, embedding, net.tied), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_taps_are_the_rows_of_the_layout() -> None:
@@ -118,7 +118,7 @@ def test_unshuffle_works_on_the_shuffled_picture() -> None:
     embedding = net.filter_encoder(folded)[-1]
     disparity = net.disparity_estimator(embedding)
     embedding = net.filter_head.body(net.fuse(torch.cat([embedding, net.disparity_features(disparity)], dim=1)))
-    residual = net.decoder(net._filter(skips[-1], embedding), skips[:-1])
+    residual = net.decoder(net.filter_head.filter(skips[-1], embedding, net.tied), skips[:-1])
     torch.testing.assert_close(net(centre).residual, functional.pixel_shuffle(residual, 2))
 
 

@@ -1,4 +1,4 @@
-"""The three building blocks of IFAN (Lee et al., CVPR 2021): convolution, up-convolution, residual block."""
+"""The three building blocks of IFAN (Lee et al., CVPR 2021): convolution, up-convolution, residual."""
 
 from __future__ import annotations
 
@@ -48,3 +48,12 @@ class ResidualBlock(nn.Module):
         for stem in self.stem:
             state = functional.leaky_relu(state + stem(state), NEGATIVE_SLOPE)
         return state + features if len(self.stem) > 1 else state
+
+
+def initialise(module: nn.Module, gain: float = 1.0) -> None:
+    """Give every (transposed) convolution Xavier-uniform weights of this gain and zero biases, as the paper's code."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(part.weight, gain)
+            assert part.bias is not None  # no layer of these networks is built without
+            nn.init.zeros_(part.bias)

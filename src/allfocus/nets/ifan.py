@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from allfocus.errors import OptionError
-from allfocus.nets.blocks import ResidualBlock, convolution, up_convolution
+from allfocus.nets.blocks import ResidualBlock, convolution, initialise, up_convolution
 from allfocus.ops.adaptive_conv import FilterLayout, adaptive_pass
 from allfocus.ops.adaptive_conv.contract import TAPS
 
@@ -103,6 +103,23 @@ class FilterHead(nn.Module):
         rows = self.layout.bias(iteration)
         return functional.conv2d(embedding, self.project.weight[rows], _rows(self.project.bias, rows))
 
+    def filter(self, features: torch.Tensor, embedding: torch.Tensor, tied: bool) -> torch.Tensor:
+        """Predict and apply all iterations, one at a time: the whole filter tensor never exists.
+
+        Args:
+            features: (B, C, h, w) what is filtered.
+            embedding: (B, C, h, w) what `body` gave.
+            tied: filter horizontally with the vertical filters again.
+
+        Returns:
+            (B, C, h, w).
+        """
+        for n in range(self.layout.iterations):
+            vertical = self.taps(embedding, self.layout.vertical(n))
+            horizontal = vertical if tied else self.taps(embedding, self.layout.horizontal(n))
+            features = adaptive_pass(features, vertical, horizontal, self.offset(embedding, n))
+        return features
+
 
 def _rows(bias: torch.Tensor | None, rows: slice) -> torch.Tensor:
     assert bias is not None  # the head is built with a bias
@@ -112,10 +129,10 @@ def _rows(bias: torch.Tensor | None, rows: slice) -> torch.Tensor:
 class Decoder(nn.Module):
     """Filtered features and the three finer encoder levels -> residual: (B, 4w, H/8, W/8) -> (B, out, H, W)."""
 
-    def __init__(self, channels_out: int, width: int) -> None:
+    def __init__(self, channels_out: int, width: int, stems: int = 3) -> None:
         super().__init__()
         deep = 4 * width
-        self.bottom = nn.Sequential(convolution(deep, deep), ResidualBlock(deep, 3), convolution(deep, deep))
+        self.bottom = nn.Sequential(convolution(deep, deep), ResidualBlock(deep, stems), convolution(deep, deep))
         steps = ((deep, deep), (deep, 2 * width), (2 * width, width))
         self.up = nn.ModuleList(up_convolution(before, after) for before, after in steps)
         self.refine = nn.ModuleList(nn.Sequential(ResidualBlock(after), ResidualBlock(after)) for _, after in steps)
@@ -127,6 +144,16 @@ class Decoder(nn.Module):
         for up, refine, skip in zip(self.up, self.refine, reversed(skips), strict=True):
             state = refine(up(state) + skip)
         return self.out(state)
+
+
+def fusion(channels: int) -> nn.Sequential:
+    """Two feature maps stacked -> one: (B, 2C, h, w) -> (B, C, h, w)."""
+    return nn.Sequential(
+        convolution(2 * channels, channels),
+        ResidualBlock(channels, 2),
+        ResidualBlock(channels, 2),
+        convolution(channels, channels),
+    )
 
 
 class IFAN(nn.Module):
@@ -143,6 +170,8 @@ class IFAN(nn.Module):
         width: channels at full size (32 in the paper).
         residual_gain: scale of the initial weights of the last convolution; below 1 starts near the identity.
     """
+
+    decoder_stems = 3
 
     def __init__(
         self,
@@ -161,14 +190,16 @@ class IFAN(nn.Module):
         deep = 4 * width
         self.feature_extractor = Encoder(colours, width)
         self.filter_encoder = Encoder(colours * views, width)
+        self.build_middle(deep)
+        self.decoder = Decoder(colours, width, self.decoder_stems)
+        self.initialise(residual_gain)
+
+    def build_middle(self, deep: int) -> None:
+        """Make the modules between the encoders and the decoder; the ablation networks have others there."""
         self.disparity_estimator = DisparityEstimator(deep)
         self.disparity_features = convolution(1, deep)
-        self.fuse = nn.Sequential(
-            convolution(2 * deep, deep), ResidualBlock(deep, 2), ResidualBlock(deep, 2), convolution(deep, deep)
-        )
-        self.filter_head = FilterHead(deep, iterations)
-        self.decoder = Decoder(colours, width)
-        self.initialise(residual_gain)
+        self.fuse = fusion(deep)
+        self.filter_head = FilterHead(deep, self.iterations)
 
     @property
     def multiple(self) -> int:
@@ -177,16 +208,13 @@ class IFAN(nn.Module):
 
     def initialise(self, residual_gain: float = 1.0) -> None:
         """Xavier-uniform weights with gain 1 (1.5 in the filter head, as the paper's code has it), zero biases."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        for module in self.filter_head.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight, gain=1.5)
+        initialise(self)
+        if hasattr(self, "filter_head"):
+            initialise(self.filter_head, gain=1.5)
+        final = self.decoder.out[0]
+        assert isinstance(final, nn.Conv2d)
         with torch.no_grad():
-            self.decoder.out[0].weight.mul_(residual_gain)
+            final.weight.mul_(residual_gain)
 
     def estimate_disparity(self, guide: torch.Tensor) -> torch.Tensor:
         """Disparity of a guide picture alone: (B, 3*views, H, W) -> (B, 1, H/m, W/m) cells."""
@@ -208,20 +236,19 @@ class IFAN(nn.Module):
         self._check(centre, pair)
         skips = self.feature_extractor(self._fold(centre))
         embedding = self.filter_encoder(self._fold(centre if pair is None else pair))[-1]
+        filtered, disparity, filters = self.middle(skips[-1], embedding, return_filters)
+        residual = self._unfold(self.decoder(filtered, skips[:-1]))
+        return IFANOutput(centre + residual, residual, disparity, filters)
+
+    def middle(
+        self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Deepest features and filter embedding, both (B, 4w, h, w) -> filtered features, disparity, filter tensor."""
         disparity = self.disparity_estimator(embedding)
         embedding = self.fuse(torch.cat([embedding, self.disparity_features(disparity)], dim=1))
         embedding = self.filter_head.body(embedding)
-        residual = self._unfold(self.decoder(self._filter(skips[-1], embedding), skips[:-1]))
-        filters = self.filter_head.project(embedding) if return_filters else None
-        return IFANOutput(centre + residual, residual, disparity, filters)
-
-    def _filter(self, features: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        head = self.filter_head
-        for n in range(self.iterations):
-            vertical = head.taps(embedding, head.layout.vertical(n))
-            horizontal = vertical if self.tied else head.taps(embedding, head.layout.horizontal(n))
-            features = adaptive_pass(features, vertical, horizontal, head.offset(embedding, n))
-        return features
+        filtered = self.filter_head.filter(features, embedding, self.tied)
+        return filtered, disparity, self.filter_head.project(embedding) if return_filters else None
 
     def _fold(self, picture: torch.Tensor) -> torch.Tensor:
         return picture if self.unshuffle == 1 else functional.pixel_unshuffle(picture, self.unshuffle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from allfocus.nets.blocks import ResidualBlock, convolution
+from allfocus.nets.blocks import ResidualBlock, convolution, initialise
 from allfocus.ops.adaptive_conv import FilterLayout, iterative_adaptive_convolution
 
 
@@ -24,11 +24,7 @@ class ReblurringNetwork(nn.Module):
         self.iterations, self.tied = iterations, tied
         self.body = nn.Sequential(convolution(filter_channels, width), ResidualBlock(width, 2), ResidualBlock(width, 2))
         self.project = nn.Conv2d(width, FilterLayout(3, iterations).total, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        initialise(self)
 
     def forward(self, sharp_small: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
         """(B, 3, h, w) and (B, K, h, w) -> reblurred (B, 3, h, w)."""

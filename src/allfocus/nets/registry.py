@@ -1,33 +1,108 @@
-"""The names under which networks are known, and how each is built."""
+"""The names under which networks are known, how each is built, and which losses its row of the poster was taught by."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import torch
+
 from allfocus.errors import OptionError
+from allfocus.nets.ablations import DisparityOnly, FiltersOnly, Plain
 from allfocus.nets.ifan import IFAN
+from allfocus.nets.macs import count_macs
+from allfocus.nets.reblur import ReblurringNetwork
+from allfocus.ops.adaptive_conv import FilterLayout
+
+FAMILIES: dict[str, type[IFAN]] = {"ifan": IFAN, "plain": Plain, "disparity": DisparityOnly, "filters": FiltersOnly}
+POSTER_HEIGHT, POSTER_WIDTH = 720, 1280
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that decides the shapes and the arithmetic of an IFAN; stored in the card of its weights."""
+    """Everything that decides the shapes and the arithmetic of a network; stored in the card of its weights.
+
+    Attributes:
+        iterations, views, unshuffle, tied, width: as in `IFAN`.
+        family: "ifan", or the ablation network "plain", "disparity" or "filters" (see `nets.ablations`).
+    """
 
     iterations: int = 17
     views: int = 1
     unshuffle: int = 1
     tied: bool = False
     width: int = 32
+    family: str = "ifan"
 
     def build(self, residual_gain: float = 1.0) -> IFAN:
-        """A freshly initialised network."""
-        return IFAN(**asdict(self), residual_gain=residual_gain)
+        """A freshly initialised network.
+
+        Raises:
+            OptionError: if there is no such family.
+        """
+        options = asdict(self)
+        family = options.pop("family")
+        if family not in FAMILIES:
+            raise OptionError(f"no family of networks is called {family!r}", f"one of {', '.join(FAMILIES)}", "'ifan'")
+        return FAMILIES[family](**options, residual_gain=residual_gain)
+
+    def build_reblurring(self, iterations: int = 17) -> ReblurringNetwork:
+        """A fresh reblurring network that reads the filters of this one (training only).
+
+        Args:
+            iterations: pairs of 1-D blurring filters.
+        """
+        deep = 4 * self.width
+        filter_channels = FilterLayout(deep, self.iterations).total
+        return ReblurringNetwork(filter_channels, iterations, tied=self.tied, width=deep)
 
 
-ARCHITECTURES = {
-    "ifan": Architecture(),
-    "ifan-fast": Architecture(unshuffle=2),
-    "ifan-dual": Architecture(views=2),
+@dataclass(frozen=True)
+class Entry:
+    """A named network.
+
+    Attributes:
+        architecture: how it is built.
+        summary: one line for people.
+        disparity_loss: whether its row was trained with the warped dual-pixel views.
+        reblurring: pairs of filters of the reblurring network it was trained with; 0 for none.
+    """
+
+    architecture: Architecture
+    summary: str
+    disparity_loss: bool = True
+    reblurring: int = 17
+
+
+ENTRIES: dict[str, Entry] = {
+    "ifan": Entry(Architecture(), "IFAN, N=17; row F+D+R of the poster"),
+    "ifan-fast": Entry(Architecture(unshuffle=2), "IFAN on the 2x unshuffled photo: a quarter of the work"),
+    "ifan-dual": Entry(Architecture(views=2), "IFAN whose filters come from both dual-pixel views"),
+    "ifan-dual-fast": Entry(Architecture(views=2, unshuffle=2), "the same on 2x unshuffled views"),
+    "ifan-tied": Entry(Architecture(tied=True), "IFAN as released: the vertical filters serve both passes"),
+    "ifan-8": Entry(Architecture(iterations=8), "N=8 of the paper's sweep", reblurring=8),
+    "ifan-26": Entry(Architecture(iterations=26), "N=26 of the paper's sweep", reblurring=9),
+    "ifan-35": Entry(Architecture(iterations=35), "N=35 of the paper's sweep"),
+    "ifan-44": Entry(Architecture(iterations=44), "N=44 of the paper's sweep"),
+    "ablation-none": Entry(Architecture(family="plain"), "neither filters nor disparity", False, 0),
+    "ablation-d": Entry(Architecture(family="disparity"), "disparity, no filters", True, 0),
+    "ablation-f": Entry(Architecture(family="filters"), "filters, no disparity", False, 0),
+    "ablation-fd": Entry(Architecture(), "filters and disparity, no reblurring loss", True, 0),
+    "ablation-fr": Entry(Architecture(family="filters"), "filters and reblurring loss, no disparity", False, 17),
+    "ablation-fdr": Entry(Architecture(), "all three: IFAN"),
 }
+
+
+def entry(name: str) -> Entry:
+    """The named network with what it is trained by.
+
+    Raises:
+        OptionError: if no network has this name.
+    """
+    if name not in ENTRIES:
+        raise OptionError(
+            f"no network is called {name!r}", f"one of {', '.join(ENTRIES)}", "allfocus models --all lists them"
+        )
+    return ENTRIES[name]
 
 
 def architecture(name: str) -> Architecture:
@@ -36,6 +111,51 @@ def architecture(name: str) -> Architecture:
     Raises:
         OptionError: if no network has it.
     """
-    if name not in ARCHITECTURES:
-        raise OptionError(f"no network is called {name!r}", f"one of {', '.join(ARCHITECTURES)}", "allfocus models")
-    return ARCHITECTURES[name]
+    return entry(name).architecture
+
+
+@dataclass(frozen=True)
+class Description:
+    """One line of `allfocus models --all`.
+
+    Attributes:
+        name, summary: of the network.
+        parameters: of the deblurring network.
+        reblurring_parameters: of the network that is beside it in training only; 0 for none.
+        convolution_macs, macs: at 1280x720, see `nets.macs.Macs`.
+    """
+
+    name: str
+    summary: str
+    parameters: int
+    reblurring_parameters: int
+    convolution_macs: int
+    macs: int
+
+
+def describe(name: str) -> Description:
+    """Count one network, without computing or allocating it.
+
+    Raises:
+        OptionError: if no network has this name.
+    """
+    named = entry(name)
+    with torch.device("meta"):
+        net = named.architecture.build()
+        reblurring = named.architecture.build_reblurring(named.reblurring) if named.reblurring else None
+        centre = torch.empty(1, 3, POSTER_HEIGHT, POSTER_WIDTH)
+        pair = torch.empty(1, 6, POSTER_HEIGHT, POSTER_WIDTH) if net.views == 2 else None
+        macs = count_macs(net, centre, pair)
+    return Description(
+        name,
+        named.summary,
+        parameters=sum(parameter.numel() for parameter in net.parameters()),
+        reblurring_parameters=sum(parameter.numel() for parameter in reblurring.parameters()) if reblurring else 0,
+        convolution_macs=macs.convolution,
+        macs=macs.with_bias_and_activation,
+    )
+
+
+def describe_all() -> list[Description]:
+    """Every network, in the order of the registry."""
+    return [describe(name) for name in ENTRIES]
