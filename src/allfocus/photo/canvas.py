@@ -37,7 +37,9 @@ class Canvas:
         OutputError: the scratch file cannot be made or the disk is full.
     """
 
-    def __init__(self, width: int, height: int, bands: int, dtype: np.typing.DTypeLike, *, folder: str | Path | None = None):
+    def __init__(
+        self, width: int, height: int, bands: int, dtype: np.typing.DTypeLike, *, folder: str | Path | None = None
+    ):
         self.width = width
         self.height = height
         self.bands = bands
@@ -80,7 +82,7 @@ class Canvas:
             rows = rows.reshape(1, -1)
         try:
             for index, row in enumerate(rows):
-                self._write_all(memoryview(row), self._offset(box.x, box.y + index))
+                self._write_all(row.data, self._offset(box.x, box.y + index))
         except OSError as error:
             raise self._refusal(error) from error
 
@@ -98,7 +100,7 @@ class Canvas:
         if box.width == self.width:
             rows = rows.reshape(1, -1)
         for index, row in enumerate(rows):
-            self._read_all(memoryview(row), self._offset(box.x, box.y + index))
+            self._read_all(row.data, self._offset(box.x, box.y + index))
         return out
 
     def image(self) -> pyvips.Image:
@@ -131,7 +133,9 @@ class Canvas:
     def __enter__(self) -> Canvas:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:

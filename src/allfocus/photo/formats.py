@@ -26,6 +26,11 @@ class Format:
     grey: bool
     largest: int
 
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        return {"webp": "WebP"}.get(self.name, self.name.upper())
+
 
 FORMATS = {
     format.name: format
@@ -44,8 +49,8 @@ WRITTEN_AS = {"heic": "jpeg", "raw": "tiff", "array": "png"}
 """The format that a photo is written in by default where its own cannot be."""
 
 RAW_EXTENSIONS = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 "
-    ".srf .srw .x3f".split()
+    """.3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl
+    .sr2 .srf .srw .x3f""".split()  # noqa: SIM905
 )
 
 

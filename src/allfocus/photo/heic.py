@@ -10,6 +10,7 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import InputError, MissingExtraError
+from allfocus.photo.exif import PREFIX, upright
 from allfocus.photo.photo import Photo
 
 
@@ -21,7 +22,7 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         InputError: a damaged file.
     """
     try:
-        import pillow_heif  # type: ignore[import-not-found]  # noqa: PLC0415
+        import pillow_heif  # type: ignore[import-not-found]
     except ImportError:
         raise MissingExtraError(f"reading {name} (HEIC)", "heic", "pillow-heif") from None
     try:
@@ -30,16 +31,13 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         pixels = np.ascontiguousarray(np.asarray(file))
     except (ValueError, EOFError, OSError, RuntimeError) as error:
         raise InputError(f"{name} is damaged ({error})", "a whole HEIC file", "copy it from the phone again") from None
-    info = file.info
     height, width, bands = pixels.shape
-    deep = pixels.dtype == np.uint16
-    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, "ushort" if deep else "uchar")
-    return Photo(
-        image=image.extract_band(0, n=3),
-        alpha=image.extract_band(3) if bands > 3 else None,
-        depth=16 if deep else 8,
-        format="heic",
-        icc=info.get("icc_profile"),
-        exif=info.get("exif"),
-        xmp=info.get("xmp"),
+    kind = "ushort" if pixels.dtype == np.uint16 else "uchar"
+    exif = file.info.get("exif")
+    return Photo.from_bands(
+        pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind),
+        "heic",
+        icc=file.info.get("icc_profile"),
+        exif=upright(exif.removeprefix(PREFIX))[0] if exif else None,
+        xmp=file.info.get("xmp"),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 from types import TracebackType
 
-from allfocus.errors import AllfocusError, OutputError
+from allfocus.errors import OutputError
 
 
 class Beside:
@@ -31,16 +32,20 @@ class Beside:
             raise self.refusal(error.strerror or str(error)) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if error is None:
                 self._check()
-                self.temporary.replace(self.target)
+                if self.target.exists():
+                    shutil.copymode(self.target, self.temporary)
+                self.temporary.replace(self.target.resolve())
         except OSError as failure:
             raise self.refusal(failure.strerror or str(failure)) from failure
         finally:
             self.temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(error, AllfocusError):
+        if isinstance(error, OSError):
             raise self.refusal(error.strerror or str(error)) from error
 
     def refusal(self, reason: str) -> OutputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -10,6 +11,7 @@ import pyvips
 from allfocus.photo.tiling import Box
 
 DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
+DEPTHS = {"uchar": 8, "ushort": 16, "float": 32}
 PEAKS = {8: 255.0, 16: 65535.0, 32: 1.0}
 
 
@@ -25,6 +27,7 @@ class Coding:
         tile: TIFF tile (width, height), None for strips.
         dots_per_mm: horizontal and vertical resolution.
         dots_unit: "in" or "cm", the unit the file gives its resolution in.
+        cicp: colour primaries and transfer of an AVIF or PNG file by ITU-T H.273 numbers, as HDR photos state them.
     """
 
     lossless: bool = False
@@ -34,6 +37,7 @@ class Coding:
     tile: tuple[int, int] | None = None
     dots_per_mm: tuple[float, float] = (1.0, 1.0)
     dots_unit: str = "in"
+    cicp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Photo:
         alpha: transparency in the depth it came in, same size, or None.
         depth: 8, 16 or 32 (float in [0, 1]) bits per sample.
         format: "jpeg", "png", "tiff", "webp", "avif", "heic", "raw" or "array".
-        icc, exif, xmp: the profile and metadata as they were in the file, exif without its container's prefix; None
-            if the file had none. exif still holds the orientation that has been applied; `encode` resets it.
+        icc, exif, xmp: the profile and metadata as they were in the file, exif from its TIFF header on; None if the
+            file had none. An orientation stated in exif or xmp has been applied and reads 1 here.
         notes: what was converted or left out on the way in, one plain sentence each.
+        iptc: the Photoshop block of a JPEG, with captions and keywords.
         coding: how the file stored its pixels.
     """
 
@@ -59,7 +64,20 @@ class Photo:
     exif: bytes | None = None
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
+    iptc: bytes | None = None
     coding: Coding = field(default_factory=Coding)
+
+    @classmethod
+    def from_bands(cls, image: pyvips.Image, format: str, **carried: Any) -> Photo:
+        """A photo from the bands of one upright picture: grey, grey + alpha, RGB or RGB + alpha."""
+        colours = 3 if image.bands >= 3 else 1
+        return cls(
+            image=image.extract_band(0, n=colours),
+            alpha=image.extract_band(colours) if image.bands > colours else None,
+            depth=DEPTHS[image.format],
+            format=format,
+            **carried,
+        )
 
     @property
     def width(self) -> int:
@@ -135,16 +153,19 @@ class Reader:
             missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
             if any(missing):
                 pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-            rows = sum(pixels[index::shrink].astype(np.float32) for index in range(shrink))  # (height, w * shrink, bands)
-            pixels = sum(rows[:, index::shrink] for index in range(shrink))  # (height, width, bands)
+            rows = pixels[::shrink].astype(np.float32)  # (height, width * shrink, bands)
+            for index in range(1, shrink):
+                rows += pixels[index::shrink]
+            pixels = rows[:, ::shrink].copy()  # (height, width, bands)
+            for index in range(1, shrink):
+                pixels += rows[:, index::shrink]
         return np.multiply(pixels, np.float32(1 / (photo.peak * shrink**2)), dtype=np.float32)
 
 
 def fetch(image: pyvips.Image, box: Box) -> np.ndarray:
     """The pixels of `box` of a pyvips image as a new (height, width, bands) array."""
-    dtype = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}[image.format]
     data = pyvips.Region.new(image).fetch(box.x, box.y, box.width, box.height)
-    return np.frombuffer(data, dtype).reshape(box.height, box.width, image.bands)
+    return np.frombuffer(data, DTYPES[DEPTHS[image.format]]).reshape(box.height, box.width, image.bands)
 
 
 def _clamped(start: int, length: int, size: int) -> tuple[int, int]:

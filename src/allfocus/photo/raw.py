@@ -20,7 +20,7 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         InputError: a damaged file or a camera that LibRaw does not know.
     """
     try:
-        import rawpy  # type: ignore[import-not-found]  # noqa: PLC0415
+        import rawpy  # type: ignore[import-not-found]
     except ImportError:
         raise MissingExtraError(f"reading {name} (camera raw)", "raw", "rawpy") from None
     try:
@@ -30,11 +30,8 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
     except rawpy.LibRawError as error:
         raise InputError(f"{name} cannot be developed ({error})", "a camera raw file LibRaw knows", "a TIFF") from None
     height, width, bands = pixels.shape
-    image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort")
-    return Photo(
-        image=image,
-        alpha=None,
-        depth=16,
-        format="raw",
+    return Photo.from_bands(
+        pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort"),
+        "raw",
         notes=("the raw file was developed to 16-bit sRGB with the camera's white balance",),
     )

@@ -1,0 +1,153 @@
+"""AVIF files as boxes (ISO/IEC 14496-12 and 23008-12): what their pixels are, and metadata put in byte for byte."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How an AVIF file stores its pixels.
+
+    Attributes:
+        subsampled: halved chroma.
+        lossless: RGB stored as it is, which only lossless files do.
+        cicp: colour primaries and transfer characteristics (ITU-T H.273), or None.
+    """
+
+    subsampled: bool
+    lossless: bool
+    cicp: tuple[int, int] | None
+
+
+def coding(head: bytes) -> Coding:
+    """What the properties in the first bytes of an AVIF file say of its pixels."""
+    at = head.find(b"av1C")
+    subsampled = at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x08)
+    at = head.find(b"colrnclx")
+    if at < 0 or len(head) < at + 14:
+        return Coding(subsampled, False, None)
+    primaries, transfer, matrix = struct.unpack_from(">HHH", head, at + 8)
+    return Coding(subsampled, matrix == 0, (primaries, transfer))
+
+
+def embed(data: bytes, exif: bytes | None, xmp: bytes | None, cicp: tuple[int, int] | None = None) -> bytes:
+    """AVIF data as libheif writes it, with EXIF and XMP items for its picture and the given colour description.
+
+    Raises:
+        ValueError: data without the boxes that an AVIF file has.
+    """
+    boxes = list(_boxes(data, 0, len(data)))
+    top = dict(boxes)
+    meta = list(_boxes(top[b"meta"], 4, len(top[b"meta"])))
+    inside = dict(meta)
+    if not {b"iinf", b"iloc", b"pitm"} <= set(inside):
+        raise ValueError("an AVIF file without items")
+    items: list[tuple[bytes, bytes]] = []
+    if exif:
+        items.append((b"Exif\0", struct.pack(">I", 0) + exif))
+    if xmp:
+        items.append((b"mime\0application/rdf+xml\0", xmp))
+    if cicp:
+        inside[b"iprp"] = _described(inside[b"iprp"], cicp)
+    locations = _Locations(inside[b"iloc"])
+    fresh = locations.fresh()
+    inside[b"iinf"] = _with_infos(inside[b"iinf"], [(fresh + index, kind) for index, (kind, _) in enumerate(items)])
+    primary = int.from_bytes(inside[b"pitm"][4:], "big")
+    if items:
+        inside[b"iref"] = _with_references(inside.get(b"iref", bytes(4)), primary, range(fresh, fresh + len(items)))
+    kinds = [kind for kind, _ in meta] + ([b"iref"] if items and b"iref" not in dict(meta) else [])
+
+    def assembled(shift: int, end: int) -> bytes:
+        places, at = [], end + 8
+        for index, (_, payload) in enumerate(items):
+            places.append((fresh + index, at, len(payload)))
+            at += len(payload)
+        inside[b"iloc"] = locations.packed(shift, places)
+        body = top[b"meta"][:4] + b"".join(_box(kind, inside[kind]) for kind in kinds)
+        return b"".join(_box(kind, body if kind == b"meta" else payload) for kind, payload in boxes)
+
+    grown = len(assembled(0, 0)) - len(data)
+    extra = b"".join(payload for _, payload in items)
+    return assembled(grown, len(data) + grown) + (_box(b"mdat", extra) if items else b"")
+
+
+class _Locations:
+    """An iloc box: where in the file each item's bytes are."""
+
+    def __init__(self, payload: bytes):
+        self.version = payload[0]
+        sizes = struct.unpack_from(">H", payload, 4)[0]
+        self.offset_size, self.length_size = sizes >> 12, sizes >> 8 & 15
+        self.base_size, self.index_size = sizes >> 4 & 15, sizes & 15 if self.version else 0
+        self.wide = 4 if self.version == 2 else 2
+        self.items: list[tuple[int, int, int, int, list[tuple[int, int, int]]]] = []
+        self._data, self._at = payload, 6
+        for _ in range(self._number(self.wide)):
+            item = self._number(self.wide)
+            method = self._number(2) if self.version else 0
+            reference, base = self._number(2), self._number(self.base_size)
+            extents = [
+                (self._number(self.index_size), self._number(self.offset_size), self._number(self.length_size))
+                for _ in range(self._number(2))
+            ]
+            self.items.append((item, method, reference, base, extents))
+
+    def fresh(self) -> int:
+        """An item number above all others."""
+        return max(item for item, *_ in self.items) + 1
+
+    def packed(self, shift: int, places: list[tuple[int, int, int]]) -> bytes:
+        """The box with all file offsets moved by `shift` and new (item, offset, length) added."""
+        moved = []
+        for item, method, reference, base, extents in self.items:
+            by = 0 if method & 15 else shift  # other methods do not count from the start of the file
+            places_of = [(index, offset if base else offset + by, size) for index, offset, size in extents]
+            moved.append((item, method, reference, base + by if base else 0, places_of))
+        moved += [(item, 0, 0, 0, [(0, offset, size)]) for item, offset, size in places]
+        out = self._data[:6] + len(moved).to_bytes(self.wide, "big")
+        for item, method, reference, base, extents in moved:
+            out += item.to_bytes(self.wide, "big") + (method.to_bytes(2, "big") if self.version else b"")
+            out += reference.to_bytes(2, "big") + base.to_bytes(self.base_size, "big") + len(extents).to_bytes(2, "big")
+            for index, offset, size in extents:
+                out += index.to_bytes(self.index_size, "big") + offset.to_bytes(self.offset_size, "big")
+                out += size.to_bytes(self.length_size, "big")
+        return out
+
+    def _number(self, size: int) -> int:
+        self._at += size
+        return int.from_bytes(self._data[self._at - size : self._at], "big")
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", data, start)
+        if size < 8 or start + size > end:
+            raise ValueError(f"a box of {size} bytes in an AVIF file")
+        yield kind, data[start + 8 : start + size]
+        start += size
+
+
+def _box(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I4s", len(payload) + 8, kind) + payload
+
+
+def _with_infos(payload: bytes, items: list[tuple[int, bytes]]) -> bytes:
+    wide = 4 if payload[0] else 2
+    count = int.from_bytes(payload[4 : 4 + wide], "big") + len(items)
+    infos = b"".join(_box(b"infe", struct.pack(">BxxxHH", 2, item, 0) + kind) for item, kind in items)
+    return payload[:4] + count.to_bytes(wide, "big") + payload[4 + wide :] + infos
+
+
+def _with_references(payload: bytes, primary: int, items: range) -> bytes:
+    letter = "I" if payload[0] else "H"
+    return payload + b"".join(_box(b"cdsc", struct.pack(f">{letter}H{letter}", item, 1, primary)) for item in items)
+
+
+def _described(payload: bytes, cicp: tuple[int, int]) -> bytes:
+    at = payload.find(b"colrnclx")
+    if at < 0:
+        return payload
+    return payload[: at + 8] + struct.pack(">HH", *cicp) + payload[at + 12 :]

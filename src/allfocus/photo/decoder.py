@@ -1,0 +1,298 @@
+"""One file on its way to a `Photo`: recognised, checked, decoded once, set upright."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyvips
+
+from allfocus.errors import InputError
+from allfocus.photo import avif, containers, exif, formats, heic, raw
+from allfocus.photo.canvas import VIPS_FORMATS, Canvas
+from allfocus.photo.color import cmyk_to_srgb
+from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
+from allfocus.photo.tiling import Box
+
+STRIP_BYTES = 4 * 2**20
+HEAD_BYTES = 4096
+
+TIFF_COMPRESSIONS = {1: "none", 5: "lzw"}
+TIFF_COLOURS = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32844: "LogL", 32845: "LogLuv"}
+RAW_TAGS = (50706, 33421)
+"""DNGVersion and CFARepeatPatternDim: a TIFF with one of these is a camera raw file whatever its name."""
+
+INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
+
+
+class Decoder:
+    """One file (a path, or its bytes) on its way to a `Photo`; see `codecs.decode`."""
+
+    def __init__(self, source: str | Path | bytes, max_pixels: int, folder: str | Path | None):
+        self.max_pixels = max_pixels
+        self.folder = folder
+        self.notes: list[str] = []
+        if isinstance(source, bytes | bytearray | memoryview):
+            self.data: bytes | Path = bytes(source)
+            self.name = f"the data given ({len(self.data)} bytes)"
+            head, size = self.data[:HEAD_BYTES], len(self.data)
+        else:
+            self.data = Path(source)
+            self.name = str(source)
+            head, size = self._head(self.data)
+        if size == 0:
+            raise InputError(f"{self.name} is empty (0 bytes)", formats.READABLE, "copy it from the camera again")
+        format = formats.sniff(head, self.name)
+        if format is None:
+            raise InputError(
+                f"{self.name} is not a photo that can be read here ({_looks(head)})",
+                formats.READABLE,
+                "export it as TIFF or PNG from the program that made it",
+            )
+        self.format = format
+        self.head = head
+        self.tags = exif.Tags("<", {})
+
+    def photo(self) -> Photo:
+        """The photo; every pixel has been decoded."""
+        try:
+            if self.format == "tiff":
+                self._check_tiff()
+            if self.format == "heic":
+                return heic.decode(self.data, self.name, self.check_size)
+            if self.format == "raw":
+                return raw.decode(self.data, self.name, self.check_size)
+            header = self._open()
+            self.check_size(header.width, header.height)
+            image = self._plain(header)
+            return self._finished(header, image, self._decoded(image))
+        except pyvips.Error as error:
+            raise self._damaged(reason(error)) from None
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse photos above the limit.
+
+        Raises:
+            InputError: more than `max_pixels` pixels.
+        """
+        if width * height > self.max_pixels:
+            raise InputError(
+                f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.0f} megapixels)",
+                f"at most {self.max_pixels / 1e6:g} megapixels",
+                "a smaller version, or a higher limit if you trust this file",
+            )
+
+    def _head(self, path: Path) -> tuple[bytes, int]:
+        try:
+            if path.is_dir():
+                raise InputError(f"{path} is a folder", formats.READABLE, "name a photo inside it")
+            if not path.exists():
+                raise InputError(f"{path} does not exist", formats.READABLE, "check the name and the folder you are in")
+            if not path.is_file():
+                raise InputError(f"{path} is not a regular file", formats.READABLE, "save it to a file first")
+            with path.open("rb") as file:
+                return file.read(HEAD_BYTES), path.stat().st_size
+        except (OSError, ValueError) as error:
+            cause = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"{path} cannot be read ({cause})", formats.READABLE, "check its permissions") from None
+
+    @contextmanager
+    def _file(self) -> Iterator[BinaryIO]:
+        with io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb") as file:
+            yield file
+
+    def _open(self) -> pyvips.Image:
+        loader = {"avif": "heif"}.get(self.format, self.format) + "load_source"
+        if isinstance(self.data, Path):
+            source = pyvips.Source.new_from_file(str(self.data))
+        else:
+            source = pyvips.Source.new_from_memory(self.data)
+        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error")
+
+    def _check_tiff(self) -> None:
+        try:
+            with self._file() as file:
+                self.tags = exif.read(file)
+        except (ValueError, OSError) as error:
+            raise self._damaged(str(error)) from None
+        if any(tag in self.tags.entries for tag in RAW_TAGS):
+            self.format = "raw"
+            return
+        bits = max(self.tags.numbers(258), default=1)
+        kind = {2: "signed integer", 3: "float", 5: "complex", 6: "complex"}.get(max(self.tags.numbers(339), default=1))
+        if (kind == "float" and bits > 32) or (kind is None and bits > 16) or kind in ("signed integer", "complex"):
+            raise self._unfit(f"has {bits}-bit {kind or 'integer'} samples", INTEGERS_OR_FLOAT)
+        colour = TIFF_COLOURS.get(max(self.tags.numbers(262), default=2))
+        if colour:
+            raise self._unfit(f"holds {colour} colour", "grey, RGB or CMYK")
+        if kind == "float" and bits < 32:
+            self.notes.append(f"{bits}-bit float samples were widened to 32 bit")
+        if self.tags.numbers(338) == (1,):
+            self.notes.append("premultiplied transparency was converted to straight")
+
+    def _plain(self, image: pyvips.Image) -> pyvips.Image:
+        """The picture as grey, grey + alpha, RGB or RGB + alpha of 8 bit, 16 bit or float samples."""
+        if image.format not in DEPTHS:
+            raise self._unfit(f"has {image.format} samples", INTEGERS_OR_FLOAT)
+        bits = field(image, "bits-per-sample") or 8
+        if field(image, "palette") or self.tags.numbers(262) == (3,):
+            self.notes.append("the palette was converted to RGB")
+        elif bits < 8:
+            self.notes.append(f"{bits}-bit samples were widened to 8 bit")
+        pages = field(image, "n-pages") or 1
+        if pages > 1:
+            self.notes.append(f"only the first of {pages} pages was read")
+        if image.interpretation == "cmyk":
+            image = self._from_cmyk(image)
+        if image.bands > 4:
+            raise self._unfit(f"has {image.bands} channels", "grey or RGB, with or without transparency")
+        return image
+
+    def _from_cmyk(self, image: pyvips.Image) -> pyvips.Image:
+        own = field(image, "icc-profile-data")
+        if own and own[16:20] != b"CMYK":
+            image = image.copy()
+            image.remove("icc-profile-data")
+            own = None
+        self.notes.append(f"CMYK was converted to sRGB through {'its own' if own else 'a generic'} profile")
+        colours = cmyk_to_srgb(image.extract_band(0, n=4))
+        return colours.bandjoin(image.extract_band(4)) if image.bands > 4 else colours
+
+    def _decoded(self, image: pyvips.Image) -> Canvas:
+        dtype = DTYPES[DEPTHS[image.format]]
+        canvas = Canvas(image.width, image.height, image.bands, dtype, folder=self.folder)
+        region = pyvips.Region.new(image)
+        bits = field(image, "bits-per-sample") if self.format == "avif" else None
+        rows = max(1, STRIP_BYTES // (image.width * image.bands * dtype.itemsize))
+        for y in range(0, image.height, rows):
+            box = Box(0, y, image.width, min(rows, image.height - y))
+            data = region.fetch(box.x, box.y, box.width, box.height)
+            strip = np.frombuffer(data, dtype).reshape(box.height, box.width, image.bands)
+            if dtype == np.float32:
+                check_float(strip, self.name)
+            elif dtype == np.uint16 and bits:
+                strip = strip | strip >> bits  # libvips leaves the low bits at zero, so white would not be white
+            canvas.write(box, strip)
+        return canvas
+
+    def _finished(self, header: pyvips.Image, image: pyvips.Image, canvas: Canvas) -> Photo:
+        blob = exif.blob(self.tags) if self.format == "tiff" else field(header, "exif-data")
+        blob, orientation = exif.upright(blob.removeprefix(exif.PREFIX)) if blob else (None, 1)
+        if self.format == "tiff":
+            orientation = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), 1)
+        if self.format == "avif":
+            orientation = 1  # its own rotation boxes hold, and have been applied; EXIF only repeats them
+        upright = turned(canvas.image(), orientation)
+        xmp = field(header, "xmp-data")
+        return Photo.from_bands(
+            upright,
+            self.format,
+            icc=field(image, "icc-profile-data"),
+            exif=blob,
+            xmp=containers.upright_xmp(xmp) if xmp else None,
+            iptc=field(header, "iptc-data") if self.format == "jpeg" else None,
+            notes=tuple(self.notes),
+            coding=self._coding(header),
+        )
+
+    def _coding(self, header: pyvips.Image) -> Coding:
+        coding = Coding(
+            dots_per_mm=(header.xres, header.yres),
+            dots_unit=field(header, "resolution-unit") or "in",
+        )
+        if self.format == "jpeg":
+            return replace(coding, subsampled=field(header, "jpeg-chroma-subsample") == "4:2:0")
+        if self.format == "tiff":
+            compression = TIFF_COMPRESSIONS.get(max(self.tags.numbers(259), default=1), "deflate")
+            tile = self.tags.numbers(322) + self.tags.numbers(323)
+            return replace(coding, compression=compression, tile=tile if len(tile) == 2 else None)
+        if self.format == "avif":
+            own = avif.coding(self.head)
+            bits = field(header, "bits-per-sample") or 8
+            return replace(coding, bits=bits, subsampled=own.subsampled, lossless=own.lossless, cicp=own.cicp)
+        with self._file() as file:
+            if self.format == "webp":
+                return replace(coding, lossless=containers.webp_is_lossless(file))
+            cicp = containers.png_cicp(file)
+            return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
+
+    def _unfit(self, got: str, expected: str) -> InputError:
+        return InputError(f"{self.name} {got}", expected, "export it as a 16-bit RGB TIFF")
+
+    def _damaged(self, cause: str) -> InputError:
+        return InputError(
+            f"{self.name} is damaged, cut short or of a rare kind ({cause})",
+            f"a whole {self.format.upper()} file",
+            "copy it from the camera again",
+        )
+
+
+def from_array(array: np.ndarray, max_pixels: int) -> Photo:
+    """The photo that an array holds; see `codecs.decode`."""
+    expected = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or float32 in [0, 1]"
+    got = f"an array of shape {array.shape} and {array.dtype}"
+    pixels = array[..., None] if array.ndim == 2 else array
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
+        raise InputError(got, expected, "one photo an array, channels last")
+    if pixels.dtype in (np.float64, np.float16):
+        pixels = pixels.astype(np.float32)
+    if pixels.dtype not in VIPS_FORMATS:
+        raise InputError(got, expected, "divide by the value of white and convert to float32")
+    height, width, bands = pixels.shape
+    if width * height > max_pixels:
+        raise InputError(got, f"at most {max_pixels / 1e6:g} megapixels", "a smaller version, or a higher limit")
+    if pixels.dtype == np.float32:
+        check_float(pixels, "the array")
+    memory = np.ascontiguousarray(pixels).data
+    return Photo.from_bands(
+        pyvips.Image.new_from_memory(memory, width, height, bands, VIPS_FORMATS[pixels.dtype]), "array"
+    )
+
+
+def turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """The picture as it is meant to be seen, from its EXIF orientation (1 to 8)."""
+    if orientation == 1:
+        return image
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    return image.autorot()
+
+
+def check_float(pixels: np.ndarray, name: str) -> None:
+    """Refuse float samples that are not in [0, 1].
+
+    Raises:
+        InputError: NaN, infinite or other samples, with their range.
+    """
+    expected = "float samples in [0, 1]"
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"{name} holds NaN or infinite samples", expected, "replace them, or export it again")
+    if low < 0 or high > 1:
+        raise InputError(f"{name} holds samples from {low:g} to {high:g}", expected, "divide by the value of white")
+
+
+def field(image: pyvips.Image, name: str) -> Any:
+    """A metadata field of a pyvips image, or None."""
+    return image.get(name) if image.get_typeof(name) else None
+
+
+def reason(error: pyvips.Error) -> str:
+    """The one line of a libvips error that says most."""
+    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
+    return re.sub(r"^\w+: ", "", lines[0]) if lines else "no reason given"
+
+
+def _looks(head: bytes) -> str:
+    kinds = {b"GIF8": "GIF", b"BM": "BMP", b"%PDF": "PDF", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
+    for mark, kind in kinds.items():
+        if head.startswith(mark):
+            return f"it looks like {kind}"
+    text = all(byte >= 32 or byte in b"\t\r\n" for byte in head[:256])
+    return "it looks like text" if text else "nothing known begins like this"

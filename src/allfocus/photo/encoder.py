@@ -1,0 +1,252 @@
+"""A `Photo` with new pixels on its way to a file: what the format can hold, and how it is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyvips
+
+from allfocus.errors import OptionError, OutputError
+from allfocus.photo import avif, containers, exif, formats
+from allfocus.photo.canvas import Canvas
+from allfocus.photo.decoder import reason
+from allfocus.photo.formats import FORMATS, Format
+from allfocus.photo.output import Beside
+from allfocus.photo.photo import Photo
+
+QUALITY = {"jpeg": 95, "webp": 95, "avif": 90}
+AVIF_EFFORT = 2  # 0.6 s a megapixel on 2 cores where the default of 4 takes 7 s for the same size
+SMALL_TIFF_BYTES = 3_900_000_000
+NO_DOTS = 72 / 25.4
+SPACES = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "scrgb")}
+
+
+def format_for(photo: Photo, target: str | Path | None, format: str | None) -> Format:
+    """The format that a photo is written in: the one asked for, the target's ending, or the photo's own.
+
+    Raises:
+        OptionError: a format that cannot be written.
+    """
+    endings = ", ".join(each.extensions[0] for each in FORMATS.values())
+    if format is None and target is not None and Path(target).suffix:
+        format = formats.of_name(target)
+        if format is None:
+            raise OptionError(
+                f"{target} ends in {Path(target).suffix}", f"one of {endings}", f"{Path(target).stem}.png"
+            )
+    format = format or formats.WRITTEN_AS.get(photo.format, photo.format)
+    if format not in FORMATS:
+        raise OptionError(f"the format {format!r}", f"one of {', '.join(FORMATS)}", "png")
+    return FORMATS[format]
+
+
+def losses(photo: Photo, format: Format) -> tuple[str, ...]:
+    """What a file of this format cannot hold of the photo, one plain sentence each."""
+    title, lost = format.title, []
+    depth = _depth(photo, format)
+    if depth < photo.depth and not (photo.format == format.name == "avif"):
+        kind = "float samples" if photo.depth == 32 else f"{photo.depth}-bit samples"
+        lost.append(f"{kind} were rounded to {depth} bit, all that {title} holds")
+    if photo.alpha is not None and not format.alpha:
+        lost.append(f"transparency was left out: {title} holds none")
+    if photo.bands == 1 and not format.grey:
+        lost.append(f"grey was stored as RGB: {title} holds no grey")
+        if _is_grey(photo.icc):
+            lost.append(f"the grey ICC profile was applied and replaced by sRGB: {title} holds RGB only")
+    for name, data, room in (("EXIF", photo.exif, containers.EXIF_ROOM), ("XMP", photo.xmp, containers.XMP_ROOM)):
+        if data and format.name == "jpeg" and len(data) > room:
+            lost.append(f"{name} of {len(data)} bytes was left out: JPEG holds {room}")
+    if photo.iptc and format.name != "jpeg":
+        lost.append(f"the IPTC block was left out: only JPEG files carry it here, not {title}")
+    if photo.coding.cicp not in (None, (1, 13)) and format.name not in ("png", "avif"):
+        lost.append(f"the HDR colour description (CICP) was left out: {title} holds none")
+    return tuple(lost)
+
+
+class Encoder:
+    """One photo with new pixels, ready to be written in one format; see `codecs.encode`.
+
+    Raises:
+        OptionError: a quality outside 1 to 100.
+        OutputError: a picture with longer sides than the format holds.
+    """
+
+    def __init__(self, photo: Photo, pixels: Canvas, format: Format, quality: int | None):
+        if quality is not None and not 1 <= quality <= 100:
+            raise OptionError(f"quality {quality}", "a quality from 1 to 100", "quality 95")
+        if max(pixels.width, pixels.height) > format.largest:
+            raise OutputError(
+                f"the picture of {pixels.width}x{pixels.height} pixels does not fit into {format.title}",
+                f"at most {format.largest} pixels a side",
+                "TIFF or PNG",
+            )
+        self.photo = photo
+        self.format = format
+        self.quality = quality
+        self.size = pixels.width, pixels.height
+        self.depth = _depth(photo, format)
+        self.image = self._assembled(pixels)
+
+    def to_file(self, beside: Beside) -> None:
+        """Write the temporary file of `beside`.
+
+        Raises:
+            OutputError: writing failed, most often for want of space.
+        """
+        try:
+            if self.format.name == "tiff":
+                self.image.tiffsave(str(beside.temporary), **self._options())
+                with beside.temporary.open("r+b") as file:
+                    self._into_tiff(file)
+            else:
+                with beside.temporary.open("wb") as file:
+                    self._into(file)
+        except pyvips.Error as error:
+            raise beside.refusal(reason(error)) from None
+        except OSError as error:
+            raise beside.refusal(error.strerror or str(error)) from None
+
+    def to_bytes(self) -> bytes:
+        """The finished file as bytes."""
+        if self.format.name == "tiff":
+            file = io.BytesIO(self.image.tiffsave_buffer(**self._options()))
+            self._into_tiff(file)
+        else:
+            file = io.BytesIO()
+            self._into(file)
+        return file.getvalue()
+
+    def _into(self, file: BinaryIO) -> None:
+        photo, options = self.photo, self._options()
+        if self.format.name == "jpeg":
+            segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc)
+            sink = _Splice(file, containers.jpeg_room, segments)
+            sink.run(lambda target: self.image.jpegsave_target(target, **options))
+        elif self.format.name == "png":
+            cicp = bytes((*photo.coding.cicp, 0, 1)) if photo.coding.cicp else None
+            sink = _Splice(file, containers.png_room, containers.png_chunks(photo.exif, photo.xmp, cicp))
+            sink.run(lambda target: self.image.pngsave_target(target, **options))
+        elif self.format.name == "webp":
+            data = self.image.webpsave_buffer(**options)
+            alpha = self.image.bands in (2, 4)
+            file.write(containers.webp(data, photo.exif, photo.xmp, self.size, alpha))
+        else:
+            data = self.image.heifsave_buffer(**options)
+            file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp))
+
+    def _into_tiff(self, file: BinaryIO) -> None:
+        if self.photo.exif:
+            try:
+                exif.append(file, self.photo.exif)
+            except ValueError:
+                return  # an EXIF block that is damaged cannot be taken apart into tags
+
+    def _assembled(self, pixels: Canvas) -> pyvips.Image:
+        photo = self.photo
+        image = self._rounded(pixels.image())
+        icc = photo.icc
+        if icc and photo.bands == 1 and _is_grey(icc) and not self.format.grey:
+            image = image.copy(interpretation=SPACES[image.format][0])
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+            image = image.icc_transform("srgb", embedded=True, depth=8 if image.format == "uchar" else 16)
+            icc = image.get("icc-profile-data")
+        coloured = image.bands == 3
+        if photo.alpha is not None and self.format.alpha and self.size == (photo.width, photo.height):
+            image = image.bandjoin(self._rounded(photo.alpha))
+        if self.format.name == "avif" and self.depth > 8:
+            steps = 2**self.depth - 1
+            image = ((image * (steps / 65535)).rint() * 2 ** (16 - self.depth)).cast("ushort")
+        dots = photo.coding.dots_per_mm
+        xres, yres = (NO_DOTS, NO_DOTS) if dots == (1.0, 1.0) else dots
+        image = image.copy(interpretation=SPACES[image.format][coloured], xres=xres, yres=yres)
+        image.set_type(pyvips.GValue.gstr_type, "resolution-unit", photo.coding.dots_unit)
+        for name, data in (("icc-profile-data", icc), ("xmp-data", photo.xmp)):
+            if data:
+                image.set_type(pyvips.GValue.blob_type, name, data)
+        return image
+
+    def _rounded(self, image: pyvips.Image) -> pyvips.Image:
+        """Samples in the integer range that the format is written from."""
+        peak, name = (255, "uchar") if self.depth == 8 else (65535, "ushort")
+        if self.depth == 32 or image.format == name:
+            return image
+        return (image * (peak / self.photo.peak)).rint().cast(name)
+
+    def _options(self) -> dict[str, Any]:
+        coding, same = self.photo.coding, self.photo.format == self.format.name
+        quality = self.quality or QUALITY.get(self.format.name)
+        lossless = same and coding.lossless and self.quality is None
+        chroma = "on" if same and coding.subsampled and not lossless else "off"
+        if self.format.name == "jpeg":
+            return {"Q": quality, "subsample_mode": chroma, "optimize_coding": True, "keep": "icc"}
+        if self.format.name == "png":
+            return {"compression": 4, "filter": "sub", "keep": "icc"}
+        if self.format.name == "webp":
+            return {"Q": quality, "lossless": lossless, "exact": True, "keep": "icc"}
+        if self.format.name == "avif":
+            options = {"Q": quality, "lossless": lossless, "effort": AVIF_EFFORT, "subsample_mode": chroma}
+            return {**options, "bitdepth": self.depth, "compression": "av1", "keep": "icc"}
+        return self._tiff_options(coding.compression if same else "deflate", coding.tile if same else None)
+
+    def _tiff_options(self, compression: str, tile: tuple[int, int] | None) -> dict[str, Any]:
+        options: dict[str, Any] = {"compression": compression, "keep": "icc|xmp", "resunit": "inch"}
+        if self.photo.coding.dots_unit == "cm":
+            options["resunit"] = "cm"
+        if compression != "none":
+            options["predictor"] = "float" if self.depth == 32 else "horizontal"
+        if tile:
+            options |= {"tile": True, "tile_width": tile[0], "tile_height": tile[1]}
+        size = self.size[0] * self.size[1] * self.image.bands * self.depth // 8
+        return options | {"bigtiff": size > SMALL_TIFF_BYTES}
+
+
+class _Splice:
+    """A file that libvips writes into, with `extra` put in where `room` (of the first bytes) says."""
+
+    def __init__(self, file: BinaryIO, room: Callable[[bytes], int | None], extra: bytes):
+        self.file = file
+        self.room = room
+        self.extra = extra
+        self.head: bytes | None = b""
+        self.error: OSError | None = None
+
+    def run(self, save: Callable[[pyvips.TargetCustom], None]) -> None:
+        target = pyvips.TargetCustom()
+        target.on_write(self._write)
+        try:
+            save(target)
+        except pyvips.Error:
+            if self.error:
+                raise self.error from None
+            raise
+        if self.error:
+            raise self.error
+
+    def _write(self, data: Any) -> int:
+        piece = bytes(data)
+        try:
+            if self.head is None:
+                self.file.write(piece)
+                return len(piece)
+            self.head += piece
+            at = self.room(self.head)
+            if at is not None and at <= len(self.head):
+                self.file.write(self.head[:at] + self.extra + self.head[at:])
+                self.head = None
+        except OSError as error:
+            self.error = error
+            return -1
+        return len(piece)
+
+
+def _depth(photo: Photo, format: Format) -> int:
+    if format.name == "avif":
+        return photo.coding.bits if photo.format == "avif" else 8 if photo.depth == 8 else 12
+    return min(photo.depth, format.depth)
+
+
+def _is_grey(icc: bytes | None) -> bool:
+    return bool(icc) and icc is not None and icc[16:20] == b"GRAY"
