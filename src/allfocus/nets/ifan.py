@@ -185,7 +185,7 @@ class IFAN(nn.Module):
         super().__init__()
         if views not in (1, 2) or unshuffle not in (1, 2):
             raise OptionError(f"views={views}, unshuffle={unshuffle}", "1 or 2 for each", "use the defaults")
-        self.iterations, self.views, self.unshuffle, self.tied = iterations, views, unshuffle, tied
+        self.iterations, self.views, self.unshuffle, self.tied, self.width = iterations, views, unshuffle, tied, width
         colours = 3 * unshuffle**2
         deep = 4 * width
         self.feature_extractor = Encoder(colours, width)

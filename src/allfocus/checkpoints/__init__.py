@@ -1,0 +1,1 @@
+"""Networks to files and back: weights as safetensors, graphs as ONNX."""
