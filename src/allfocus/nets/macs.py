@@ -18,12 +18,22 @@ class Macs:
     Attributes:
         convolution: multiply-accumulates of all convolutions and transposed convolutions, without their biases.
         with_bias_and_activation: the same plus one operation per element that a bias is added to and per output
-            element of a LeakyReLU *module*. Functional activations, sums and the adaptive convolution itself are
-            not counted: that is the rule behind the figures of the poster (362.9 B for IFAN at 1280x720).
+            element of an activation *module* (LeakyReLU, ReLU, sigmoid). Functional activations, sums and the adaptive
+            convolution itself are not counted: that is the rule behind the figures of the poster (362.9 B for IFAN at
+            1280x720).
+        pooling: one operation per element that goes into a max-pooling module. The poster's figures of DPDNet have it.
+        normalisation: two operations per element of a batch normalisation module, as in the poster's DMENet.
     """
 
     convolution: int
     with_bias_and_activation: int
+    pooling: int = 0
+    normalisation: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.with_bias_and_activation + self.pooling + self.normalisation
 
 
 def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
@@ -40,25 +50,28 @@ def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
         >>> with torch.device("meta"):
         ...     macs = count_macs(nn.Conv2d(3, 8, 1), torch.empty(1, 3, 4, 4))
         >>> macs
-        Macs(convolution=384, with_bias_and_activation=512)
+        Macs(convolution=384, with_bias_and_activation=512, pooling=0, normalisation=0)
     """
     counter = _ConvolutionCounter()
-    activated = 0
+    activated = pooled = normalised = 0
 
-    def count_activation(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        nonlocal activated
-        activated += output.numel()
+    def count_module(part: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        nonlocal activated, pooled, normalised
+        if isinstance(part, nn.LeakyReLU | nn.ReLU | nn.Sigmoid):
+            activated += output.numel()
+        elif isinstance(part, nn.MaxPool2d):
+            pooled += inputs[0].numel()
+        elif isinstance(part, nn.BatchNorm2d):
+            normalised += 2 * output.numel()
 
-    hooks = [
-        part.register_forward_hook(count_activation) for part in module.modules() if isinstance(part, nn.LeakyReLU)
-    ]
+    hooks = [part.register_forward_hook(count_module) for part in module.modules() if not any(part.children())]
     try:
         with torch.no_grad(), counter:
             module(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return Macs(counter.macs, counter.macs + counter.biased + activated)
+    return Macs(counter.macs, counter.macs + counter.biased + activated, pooled, normalised)
 
 
 class _ConvolutionCounter(TorchDispatchMode):
