@@ -1,0 +1,174 @@
+"""One lens at one place of the picture: its pupil, its aberrations and its dual-pixel split."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LensConfig:
+    """How lenses are drawn.
+
+    Attributes:
+        blades_chance: chance of a polygonal pupil of 5 to 9 blades; a disc otherwise.
+        blades_curvature: range of the rounding of the blades, 0 straight to 1 a full circle.
+        cats_eye_chance: chance that the pupil is clipped towards the corners.
+        cats_eye_shift: range of the clipping circle's displacement at the corner, in pupil radii.
+        ring_chance: chance of spherical aberration.
+        ring: largest strength of the bright rim (or, on the other side of focus, the bright middle).
+        kappa: range of the dual-pixel split; 0 gives equal views, 1 a ramp that reaches zero at the rim.
+        tanh_chance: chance that the split follows a soft step instead of a linear ramp.
+        tanh_gain: range of the steepness of that step.
+        edge_px: deviation of the Gaussian that softens the rim, in px.
+        edge_share: largest further softening, as a share of the blur radius.
+        softness_px: deviation of the half-normal softness in focus, as a blur radius in px at 1680 px width.
+        longitudinal_ca_chance, longitudinal_ca_px: chance and deviation of the focus offset of red and blue, in px.
+        lateral_ca_chance, lateral_ca_px: chance and largest displacement of red and blue at the corner, in px.
+        field_curvature_px: deviation of the focus offset at the corner, in px at 1680 px width.
+    """
+
+    blades_chance: float = 0.25
+    blades_curvature: tuple[float, float] = (0.3, 1.0)
+    cats_eye_chance: float = 0.3
+    cats_eye_shift: tuple[float, float] = (0.0, 0.7)
+    ring_chance: float = 0.3
+    ring: float = 0.4
+    kappa: tuple[float, float] = (0.6, 1.0)
+    tanh_chance: float = 0.15
+    tanh_gain: tuple[float, float] = (1.0, 3.0)
+    edge_px: float = 0.35
+    edge_share: float = 0.1
+    softness_px: float = 0.8
+    longitudinal_ca_chance: float = 0.35
+    longitudinal_ca_px: float = 0.35
+    lateral_ca_chance: float = 0.3
+    lateral_ca_px: float = 0.4
+    field_curvature_px: float = 1.0
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A lens as one crop sees it; the defaults are an ideal lens with the split measured on real cameras.
+
+    Attributes:
+        kappa: dual-pixel split; the views' centroids lie kappa * radius / 2 apart.
+        tanh_gain: steepness of a soft step over the pupil; 0 is a linear ramp.
+        blades, blades_curvature, blades_rotation: polygonal pupil (0 blades is a disc), rotation in radians.
+        field_x, field_y: place of the crop in the picture; the corner is at distance 1.
+        cats_eye_shift: displacement at the corner of the circle that clips the pupil, in pupil radii.
+        ring: spherical aberration; positive is a bright rim behind the focus plane and a bright middle before it.
+        edge_px, edge_share: Gaussian softening of the rim, px and share of the radius.
+        softness_px: blur radius that adds to every blur in quadrature, in px.
+        longitudinal_ca_px: focus offset of red and blue against green, in px of blur radius.
+        lateral_ca_px: displacement of red and blue at the corner, in px.
+        field_curvature_px: focus offset at the corner, in px of blur radius.
+    """
+
+    kappa: float = 0.8
+    tanh_gain: float = 0.0
+    blades: int = 0
+    blades_curvature: float = 1.0
+    blades_rotation: float = 0.0
+    field_x: float = 0.0
+    field_y: float = 0.0
+    cats_eye_shift: float = 0.0
+    ring: float = 0.0
+    edge_px: float = 0.0
+    edge_share: float = 0.0
+    softness_px: float = 0.0
+    longitudinal_ca_px: tuple[float, float] = (0.0, 0.0)
+    lateral_ca_px: tuple[float, float] = (0.0, 0.0)
+    field_curvature_px: float = 0.0
+
+    def parameters(self) -> dict[str, object]:
+        """Every value, ready for JSON."""
+        return asdict(self)
+
+    def pupil(self, across: Tensor, down: Tensor, *, behind: bool, sharpness: float) -> Tensor:
+        """Brightness of the pupil as blur shows it.
+
+        Args:
+            across, down: pupil coordinates, 1 at the rim of the disc.
+            behind: whether the point lies behind the focus plane (the ring flips with it).
+            sharpness: how fast the rim falls from 1 to 0, per pupil radius.
+
+        Returns:
+            float32 >= 0, of the shape of the coordinates.
+        """
+        distance = torch.sqrt(across**2 + down**2)
+        rim = self._rim(across, down) if self.blades else torch.ones_like(distance)
+        light = ((rim - distance) * sharpness + 0.5).clamp_(0.0, 1.0)
+        if self.cats_eye_shift and (self.field_x or self.field_y):
+            clip = torch.sqrt(
+                (across - self.cats_eye_shift * self.field_x) ** 2 + (down - self.cats_eye_shift * self.field_y) ** 2
+            )
+            light = light * ((1.0 - clip) * sharpness + 0.5).clamp_(0.0, 1.0)
+        if self.ring:
+            light = light * (1.0 + (self.ring if behind else -self.ring) * (2.0 * distance**2 - 1.0)).clamp_min_(0.0)
+        return light
+
+    def split(self, across: Tensor) -> Tensor:
+        """What the right view gains and the left view loses over the pupil: odd, about kappa * across."""
+        if self.tanh_gain == 0.0:
+            return self.kappa * across
+        # The gain keeps the centroid of a disc where the linear ramp has it.
+        axis = torch.linspace(-1.0, 1.0, 201)
+        chord = torch.sqrt(1.0 - axis**2)
+        gain = float((chord * axis**2).sum() / (chord * axis * torch.tanh(self.tanh_gain * axis)).sum())
+        return (self.kappa * gain) * torch.tanh(self.tanh_gain * across)
+
+    def _rim(self, across: Tensor, down: Tensor) -> Tensor:
+        """Radius of the polygon in each direction, scaled to the area of the unit disc."""
+        step = 2.0 * math.pi / self.blades
+        turn = torch.linspace(-step / 2, step / 2, 65, device=across.device)
+        area = (self._side(turn) ** 2).mean().sqrt()
+        angle = torch.remainder(torch.atan2(down, across) - self.blades_rotation, step) - step / 2
+        return self._side(angle) / area
+
+    def _side(self, angle: Tensor) -> Tensor:
+        straight = math.cos(math.pi / self.blades) / torch.cos(angle)
+        return straight + self.blades_curvature * (1.0 - straight)
+
+
+def draw_lens(rng: np.random.Generator, config: LensConfig, resolution_scale: float) -> Lens:
+    """Draw a lens and a place in the picture.
+
+    Args:
+        rng: the source of chance; the number of draws is always the same.
+        config: the distributions.
+        resolution_scale: width of the imagined picture over 1680 px; px at that width are scaled by it.
+    """
+    chance = rng.random(6)
+    aspect = np.array([1.5, 1.0]) / math.hypot(1.5, 1.0)
+    field_x, field_y = (float(value) for value in rng.uniform(-1.0, 1.0, 2) * aspect)
+    kappa, curvature, gain, shift = (
+        float(rng.uniform(*bounds))
+        for bounds in (config.kappa, config.blades_curvature, config.tanh_gain, config.cats_eye_shift)
+    )
+    blades, rotation = int(rng.integers(5, 10)), float(rng.uniform(0.0, 2.0 * math.pi))
+    ring, edge_share = float(rng.uniform(-config.ring, config.ring)), float(rng.uniform(0.0, config.edge_share))
+    softness, curvature_px = (float(value) for value in rng.standard_normal(2))
+    red_px, blue_px = (float(value) * config.longitudinal_ca_px for value in rng.standard_normal(2))
+    red_shift_px, blue_shift_px = (float(value) * config.lateral_ca_px for value in rng.uniform(-1.0, 1.0, 2))
+    return Lens(
+        kappa=kappa,
+        tanh_gain=gain if chance[0] < config.tanh_chance else 0.0,
+        blades=blades if chance[1] < config.blades_chance else 0,
+        blades_curvature=curvature,
+        blades_rotation=rotation,
+        field_x=field_x,
+        field_y=field_y,
+        cats_eye_shift=shift if chance[2] < config.cats_eye_chance else 0.0,
+        ring=ring if chance[3] < config.ring_chance else 0.0,
+        edge_px=config.edge_px,
+        edge_share=edge_share,
+        softness_px=abs(softness) * config.softness_px * resolution_scale,
+        longitudinal_ca_px=(red_px, blue_px) if chance[4] < config.longitudinal_ca_chance else (0.0, 0.0),
+        lateral_ca_px=(red_shift_px, blue_shift_px) if chance[5] < config.lateral_ca_chance else (0.0, 0.0),
+        field_curvature_px=curvature_px * config.field_curvature_px * resolution_scale,
+    )

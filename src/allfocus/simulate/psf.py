@@ -1,0 +1,88 @@
+"""Point spread functions of a lens, in space and as spectra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus.simulate.lens import Lens
+
+_OVERSAMPLING = 4
+_SMALLEST_PX = 0.25
+
+
+def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Tensor:
+    """Draw what the two views make of a point, before the Gaussian softening of `softening_px`.
+
+    Args:
+        lens: pupil and split.
+        coc_px: signed blur radius; positive is behind the focus plane.
+        device: where the result lives.
+
+    Returns:
+        float32 (2, n, n), left and right, n odd, point in the middle; each sums to 1 and is nowhere negative.
+        Coverage is integrated over each pixel.
+    """
+    radius_px = abs(coc_px)
+    if radius_px < _SMALLEST_PX:
+        return torch.ones(2, 1, 1, device=device)
+    reach = math.ceil(radius_px * 1.12)
+    side = 2 * reach + 1
+    fine = (torch.arange(side * _OVERSAMPLING, device=device) + 0.5) / _OVERSAMPLING - side / 2.0
+    across = (fine / coc_px)[None, :].expand(len(fine), -1)
+    down = (fine / coc_px)[:, None].expand(-1, len(fine))
+    light = lens.pupil(across, down, behind=coc_px > 0, sharpness=radius_px * _OVERSAMPLING)
+    split = lens.split(across)
+    views = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min_(0.0)
+    views = functional.avg_pool2d(views[None], _OVERSAMPLING)[0]
+    return views / views.sum(dim=(1, 2), keepdim=True)
+
+
+def softening_px(lens: Lens, coc_px: float) -> float:
+    """Deviation of the Gaussian that softens a blur: the rim's, and the softness in focus; px."""
+    radius_px = abs(coc_px)
+    rim_px = lens.edge_px * min(1.0, radius_px) + lens.edge_share * radius_px
+    return math.hypot(rim_px, lens.softness_px / 2.0)
+
+
+def spectra(lens: Lens, coc_px: Sequence[float], canvas_px: int, device: torch.device | None = None) -> Tensor:
+    """Transform the kernels of several blur radii.
+
+    Args:
+        lens: pupil, split and softening.
+        coc_px: signed blur radii.
+        canvas_px: side of the square canvas; blur wraps around its border.
+        device: where the result lives.
+
+    Returns:
+        complex64 (len(coc_px), 2, canvas, canvas // 2 + 1), as `torch.fft.rfft2` orders it; left, right.
+    """
+    planes = torch.zeros(len(coc_px), 2, canvas_px, canvas_px, device=device)
+    for plane, radius in zip(planes, coc_px, strict=True):
+        views = kernels(lens, radius, device)
+        side = views.shape[-1]
+        reach = side // 2
+        plane[:, :side, :side] = views
+        plane.copy_(plane.roll((-reach, -reach), dims=(1, 2)))
+    transformed = torch.fft.rfft2(planes)
+    for plane, radius in zip(transformed, coc_px, strict=True):
+        response = _gaussian_response(softening_px(lens, radius), canvas_px, device)
+        plane *= response[:, None] * response[None, : canvas_px // 2 + 1]
+    return transformed
+
+
+def _gaussian_response(deviation_px: float, canvas_px: int, device: torch.device | None) -> Tensor:
+    """Response of a Gaussian integrated over pixels, so that the kernel is never negative: float32 (canvas,)."""
+    if deviation_px < 1e-3:
+        return torch.ones(canvas_px, device=device)
+    reach = math.ceil(4.0 * deviation_px) + 1
+    edges = (torch.arange(2 * reach + 2, device=device) - reach - 0.5) / (deviation_px * math.sqrt(2.0))
+    taps = torch.diff(torch.erf(edges)) / 2.0
+    taps = taps[reach:] / taps.sum()
+    phase = torch.arange(canvas_px, device=device)[:, None] * (2.0 * math.pi / canvas_px)
+    weights = torch.cat([taps[:1], 2.0 * taps[1:]])
+    return (weights * torch.cos(phase * torch.arange(reach + 1, device=device))).sum(dim=1)

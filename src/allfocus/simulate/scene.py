@@ -1,0 +1,256 @@
+"""Scenes: sharp surfaces at invented depths, each complete behind its occluders, and where the lens is focused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus.simulate.depth import relief
+from allfocus.simulate.masks import OUTLINES, outline, segment
+from allfocus.simulate.photos import PhotoPool
+from allfocus.simulate.render import Surface
+from allfocus.simulate.sensor import linear_from_display
+
+__all__ = ["PhotoPool", "Scene", "SceneConfig", "draw_scene"]
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """How scenes are drawn.
+
+    Attributes:
+        composite, single, plane, identity: weights of the modes: cut-outs from other photos before a background; one
+            photo with invented depth; one photo at one depth; everything in focus.
+        objects: weights of 0, 1, 2, 3 cut-outs in a composite.
+        radius_median_px, radius_spread, radius_px: largest blur radius of a scene, at 1680 px width: log-normal
+            (median, deviation of the logarithm), clipped to the range.
+        tail_chance, tail_px: chance of a larger radius, uniform from the clip to this.
+        focus_nearest, focus_other: chance that the nearest surface, or any other one, is in focus.
+        focus_beyond: chance that everything lies behind the focus plane; otherwise focus lies anywhere in the scene.
+        ramp_chance: chance that a background recedes.
+        ramp: range of a background's change of inverse depth over the crop, in units of the scene's range.
+        slant_chance: chance that a cut-out is slanted.
+        segment_chance: chance that a cut-out follows the edges of its photo.
+        rescale: range of the scale at which photos are used.
+        detail_chance: chance to prefer crops with much gradient.
+        grey_chance, permute_chance: chance of a grey scene, and of exchanged colour channels.
+        highlight_gain: largest extension of bright areas beyond white.
+    """
+
+    composite: float = 0.70
+    single: float = 0.20
+    plane: float = 0.07
+    identity: float = 0.03
+    objects: tuple[float, float, float, float] = (0.15, 0.30, 0.35, 0.20)
+    radius_median_px: float = 9.0
+    radius_spread: float = 0.5
+    radius_px: tuple[float, float] = (1.5, 22.0)
+    tail_chance: float = 0.10
+    tail_px: float = 30.0
+    focus_nearest: float = 0.5
+    focus_other: float = 0.15
+    focus_beyond: float = 0.25
+    ramp_chance: float = 0.6
+    ramp: tuple[float, float] = (0.1, 0.8)
+    slant_chance: float = 0.3
+    segment_chance: float = 0.4
+    rescale: tuple[float, float] = (0.5, 1.0)
+    detail_chance: float = 0.7
+    grey_chance: float = 0.15
+    permute_chance: float = 0.1
+    highlight_gain: float = 4.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Surfaces back to front, and everything that was drawn for them (ready for JSON)."""
+
+    surfaces: tuple[Surface, ...]
+    parameters: dict[str, object]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A surface before the lens is focused: linear colour, coverage and inverse depth over the canvas."""
+
+    rgb_linear: Tensor
+    alpha: Tensor | None
+    nearness: Tensor
+    middle: float
+
+
+class _Studio:
+    """Draws textures and sheets for one scene."""
+
+    def __init__(
+        self, rng: np.random.Generator, pool: PhotoPool, config: SceneConfig, canvas_px: int, crop_px: int,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        self.rng, self.pool, self.config, self.device = rng, pool, config, device
+        self.canvas_px, self.crop_px = canvas_px, crop_px
+        self.grey = bool(rng.random() < config.grey_chance)
+        permuted = rng.permutation(3).tolist()
+        self.channels = permuted if rng.random() < config.permute_chance else [0, 1, 2]
+        self.highlight_gain = float(rng.uniform(0.0, config.highlight_gain))
+        self.photos: list[dict[str, object]] = []
+
+    def display(self) -> Tensor:
+        texture, place = self.pool.texture(
+            self.rng, self.canvas_px, covered_px=self.crop_px, rescale=self.config.rescale,
+            detail_chance=self.config.detail_chance, device=self.device,
+        )  # fmt: skip
+        self.photos.append(place)
+        if self.grey:
+            weights = torch.tensor([0.299, 0.587, 0.114], device=self.device)
+            return (texture * weights[:, None, None]).sum(dim=0, keepdim=True).expand(3, -1, -1)
+        return texture if self.channels == [0, 1, 2] else texture[self.channels]
+
+    def linear(self, display: Tensor) -> Tensor:
+        excess = ((display.amax(dim=0) - 0.85) / 0.15).clamp_min_(0.0)
+        return linear_from_display(display) * (1.0 + self.highlight_gain * excess**2)
+
+    def relief(self, chance: float, span_px: float, change: float) -> Tensor:
+        kind = "flat"
+        if self.rng.random() < chance:
+            kind = str(self.rng.choice(["ground", "slanted", "rolling"], p=[0.6, 0.25, 0.15]))
+        return relief(self.rng, kind, self.canvas_px, span_px, change, self.device)
+
+    def background(self, display: Tensor, middle: float = 0.0) -> _Sheet:
+        change = float(self.rng.uniform(*self.config.ramp))
+        rises = self.relief(self.config.ramp_chance, self.crop_px, change)
+        return _Sheet(self.linear(display), None, rises + middle, middle)
+
+    def cut_out(self, middle: float) -> _Sheet:
+        display = self.display()
+        if self.rng.random() < self.config.segment_chance:
+            alpha = segment(self.rng, display)
+        else:
+            kind = str(self.rng.choice(OUTLINES, p=[0.4, 0.2, 0.15, 0.25]))
+            alpha, _ = outline(self.rng, kind, self.canvas_px, self.crop_px / 2.0, self.device)
+        rises = self.relief(self.config.slant_chance, self.crop_px, float(self.rng.uniform(0.05, 0.4)))
+        return _Sheet(self.linear(display), alpha, rises + middle, middle)
+
+
+def draw_scene(
+    rng: np.random.Generator,
+    pool: PhotoPool,
+    config: SceneConfig,
+    *,
+    canvas_px: int,
+    crop_px: int,
+    resolution_scale: float,
+    largest_px: float,
+    device: torch.device,
+) -> Scene:
+    """Draw one scene and focus on it.
+
+    Args:
+        rng: the source of chance.
+        pool: sharp photos.
+        config: the distributions.
+        canvas_px: side of the square canvas; crop_px: side of the middle part that is kept.
+        resolution_scale: width of the imagined picture over 1680 px; blur radii are scaled by it.
+        largest_px: no blur radius is larger than this.
+        device: where the surfaces live.
+
+    Returns:
+        Surfaces with blur radii; in an identity scene they are exactly zero.
+    """
+    modes = ("composite", "single", "plane", "identity")
+    weights = np.array([config.composite, config.single, config.plane, config.identity])
+    mode = str(rng.choice(modes, p=weights / weights.sum()))
+    studio = _Studio(rng, pool, config, canvas_px, crop_px, device)
+    sheets = _sheets(rng, mode, studio, config)
+    radius_px = _largest_radius(rng, config) * resolution_scale
+    inside = slice((canvas_px - crop_px) // 2, (canvas_px + crop_px) // 2)
+    focus, chosen = _focus(rng, mode, sheets, config, inside)
+    if mode == "identity":
+        radius_px = 0.0
+    reach = max(float((focus - sheet.nearness[inside, inside]).abs().max()) for sheet in sheets)
+    scale_px = radius_px / max(reach, 1e-6)
+    surfaces = tuple(
+        Surface(sheet.rgb_linear, sheet.alpha, ((focus - sheet.nearness) * scale_px).clamp_(-largest_px, largest_px))
+        for sheet in sheets
+    )
+    parameters: dict[str, object] = {
+        "mode": mode,
+        "surfaces": len(surfaces),
+        "largest_radius_px": radius_px,
+        "focus": chosen,
+        "grey": studio.grey,
+        "channels": studio.channels,
+        "highlight_gain": studio.highlight_gain,
+        "photos": studio.photos,
+    }
+    return Scene(surfaces, parameters)
+
+
+def _sheets(rng: np.random.Generator, mode: str, studio: _Studio, config: SceneConfig) -> list[_Sheet]:
+    display = studio.display()
+    if mode in ("plane", "identity"):
+        return [_Sheet(studio.linear(display), None, torch.zeros_like(display[0]), 0.0)]
+    background = studio.background(display)
+    if mode == "single":
+        if rng.random() < 0.5:
+            return [background]
+        alpha = segment(rng, display)
+        middle = float(rng.uniform(0.2, 1.0))
+        rises = studio.relief(config.slant_chance, studio.crop_px, float(rng.uniform(0.05, 0.4)))
+        filled = _fill(background.rgb_linear, 1.0 - alpha)
+        behind = _Sheet(filled, None, background.nearness, background.middle)
+        return [behind, _Sheet(background.rgb_linear, alpha, rises + middle, middle)]
+    count = int(rng.choice(len(config.objects), p=np.array(config.objects) / sum(config.objects)))
+    nearness = sorted(float(value) for value in rng.uniform(0.25, 1.0, count))
+    return [background, *(studio.cut_out(middle) for middle in nearness)]
+
+
+def _largest_radius(rng: np.random.Generator, config: SceneConfig) -> float:
+    low, high = config.radius_px
+    radius_px = config.radius_median_px * math.exp(config.radius_spread * float(rng.standard_normal()))
+    tail_px = float(rng.uniform(high, max(high, config.tail_px)))
+    return tail_px if rng.random() < config.tail_chance else min(max(radius_px, low), high)
+
+
+def _focus(
+    rng: np.random.Generator, mode: str, sheets: list[_Sheet], config: SceneConfig, inside: slice
+) -> tuple[float, str]:
+    """Choose the inverse depth in focus, and name the choice."""
+    draw, place = float(rng.random()), float(rng.random())
+    row, column = (int(value) for value in rng.integers(inside.start, inside.stop, 2))
+    if mode in ("plane", "identity"):
+        return (1.0, "beyond") if draw < 0.85 else (-1.0, "before")
+    near = max(float(sheet.nearness[inside, inside].max()) for sheet in sheets)
+    far = min(float(sheet.nearness[inside, inside].min()) for sheet in sheets)
+    if draw < config.focus_nearest:
+        return float(sheets[-1].nearness[row, column]), "nearest"
+    if draw < config.focus_nearest + config.focus_other:
+        other = sheets[min(int(place * len(sheets)), len(sheets) - 1)]
+        return float(other.nearness[row, column]), "surface"
+    extent = max(near - far, 0.3)
+    if draw < config.focus_nearest + config.focus_other + config.focus_beyond:
+        return near + place * extent, "beyond"
+    return far + place * (near - far), "between"
+
+
+def _fill(rgb_linear: Tensor, known: Tensor) -> Tensor:
+    """Fill what is not known (float32 (N, N), 1 known) from its surroundings, coarse to fine."""
+    # A pixel that the cut-out touches at all carries its colour, so only untouched ones may spread.
+    weight = (functional.avg_pool2d(known[None, None], 5, stride=1, padding=2, count_include_pad=False) > 0.999).float()
+    levels = [(rgb_linear[None] * weight, weight)]
+    while levels[-1][1].shape[-1] > 4:
+        colour, weight = levels[-1]
+        levels.append(
+            (functional.avg_pool2d(colour, 2, ceil_mode=True), functional.avg_pool2d(weight, 2, ceil_mode=True))
+        )
+    colour, weight = levels[-1]
+    filled = colour.sum(dim=(2, 3), keepdim=True) / weight.sum().clamp_min(1e-6)
+    for colour, weight in reversed(levels):
+        coarse = functional.interpolate(filled, size=weight.shape[-2:], mode="bilinear", align_corners=False)
+        share = weight.clamp_max(1.0)
+        filled = colour / weight.clamp_min(1e-6) * share + coarse * (1.0 - share)
+    return filled[0]

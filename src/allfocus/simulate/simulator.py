@@ -1,0 +1,196 @@
+"""The simulator: seeds in, dual-pixel quadruples out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus.errors import OptionError
+from allfocus.simulate.depth import field_squared
+from allfocus.simulate.lens import Lens, LensConfig, draw_lens
+from allfocus.simulate.masks import pixel_grid
+from allfocus.simulate.photos import PhotoPool
+from allfocus.simulate.render import Surface, compose, render
+from allfocus.simulate.scene import SceneConfig, draw_scene
+from allfocus.simulate.sensor import SensorConfig, develop, draw_sensor, expose, jpeg, quantise
+from allfocus.simulate.truth import valid_mask, visible_coc
+
+_REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX = 1680, 1120
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """Everything that decides what a seed becomes.
+
+    Attributes:
+        crop_px: side of the square pictures.
+        margin_px: real content around the crop that is rendered and cut off; radii stay below it by 2 px.
+        resolution_scale: range of the imagined picture's width over 1680 px; blur radii are scaled by it.
+        levels, object_levels: most tent levels of a background and of a cut-out.
+        scene, lens, sensor: the distributions of each.
+    """
+
+    crop_px: int = 256
+    margin_px: int = 32
+    resolution_scale: tuple[float, float] = (0.6, 1.0)
+    levels: int = 6
+    object_levels: int = 3
+    scene: SceneConfig = field(default_factory=SceneConfig)
+    lens: LensConfig = field(default_factory=LensConfig)
+    sensor: SensorConfig = field(default_factory=SensorConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SimulatorConfig:
+        """Build from plain values; what is left out keeps its default.
+
+        Raises:
+            OptionError: a name that is not a field.
+        """
+        return _build(cls, values, "")
+
+    @classmethod
+    def load(cls, path: str | Path) -> SimulatorConfig:
+        """Read a JSON file as `from_dict` does.
+
+        Raises:
+            OptionError: the file cannot be read, is not JSON, or has an unknown name.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OptionError(f"{path}: {error}", "a JSON file with simulator settings", "check the file") from error
+        return cls.from_dict(values)
+
+
+@dataclass(frozen=True)
+class Quadruples:
+    """A batch of rendered samples; every picture is float32 (B, 3, H, W) in [0, 1], display-referred.
+
+    Attributes:
+        centre, left, right: the defocused views.
+        sharp: the noise-free scene without blur, through the same development.
+        coc: float32 (B, 1, H, W), signed blur radius in px, positive behind the focus plane.
+        disparity: float32 (B, 1, H, W), px; right(x + disparity) matches left(x) by centroid: kappa * coc / 2.
+        valid: bool (B, 1, H, W), where coc and disparity describe what is seen.
+        parameters: everything drawn for each sample, ready for JSON.
+    """
+
+    centre: Tensor
+    left: Tensor
+    right: Tensor
+    sharp: Tensor
+    coc: Tensor
+    disparity: Tensor
+    valid: Tensor
+    parameters: list[dict[str, object]]
+
+
+class Simulator:
+    """Renders quadruples; what a seed becomes depends on the config and the photos alone, never on the batch.
+
+    Args:
+        config: the distributions.
+        photos: sharp photos.
+        device: where rendering happens and the results live.
+    """
+
+    def __init__(self, config: SimulatorConfig, photos: PhotoPool, device: str | torch.device = "cpu") -> None:
+        self.config = config
+        self.photos = photos
+        self.device = torch.device(device)
+
+    def sample(self, seeds: Sequence[int]) -> Quadruples:
+        """Render one quadruple for each seed (integers >= 0)."""
+        with torch.no_grad():
+            samples = [self._one(int(seed)) for seed in seeds]
+        columns = [torch.stack(column) for column in zip(*(pictures for pictures, _ in samples), strict=True)]
+        return Quadruples(*columns, parameters=[parameters for _, parameters in samples])
+
+    def _one(self, seed: int) -> tuple[tuple[Tensor, ...], dict[str, object]]:
+        config = self.config
+        streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
+        for_picture, for_scene, for_lens, for_sensor = streams
+        resolution_scale = float(for_picture.uniform(*config.resolution_scale))
+        canvas_px = config.crop_px + 2 * config.margin_px
+        largest_px = config.margin_px - 2.0
+        scene = draw_scene(
+            for_scene, self.photos, config.scene, canvas_px=canvas_px, crop_px=config.crop_px,
+            resolution_scale=resolution_scale, largest_px=largest_px, device=self.device,
+        )  # fmt: skip
+        lens = draw_lens(for_lens, config.lens, resolution_scale)
+        half_diagonal_px = math.hypot(_REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX) / 2.0 * resolution_scale
+        surfaces = scene.surfaces
+        if scene.parameters["mode"] == "identity":
+            lens = dataclasses.replace(lens, softness_px=0.0, longitudinal_ca_px=(0.0, 0.0), field_curvature_px=0.0)
+        else:
+            bend = field_squared(canvas_px, lens.field_x, lens.field_y, half_diagonal_px, self.device)
+            surfaces = tuple(_curved(surface, bend * lens.field_curvature_px, largest_px) for surface in surfaces)
+        inside = slice(config.margin_px, config.margin_px + config.crop_px)
+        views = render(surfaces, lens, levels=config.levels, object_levels=config.object_levels)
+        pictures = torch.cat([views, compose(surfaces)[None]])[..., inside, inside]
+        pictures = _shift_colours(pictures, lens, half_diagonal_px)
+        sensor = draw_sensor(for_sensor, config.sensor)
+        views = expose(pictures[:2], sensor, for_sensor)
+        linear = torch.cat([views.mean(dim=0, keepdim=True), views, pictures[2:] * sensor.exposure])
+        display = quantise(develop(linear, sensor), sensor.bits)
+        if sensor.jpeg_quality:
+            display[0] = jpeg(display[0], sensor.jpeg_quality)
+        coc = visible_coc(surfaces)
+        valid = valid_mask(coc)[None, inside, inside]
+        coc = coc[None, inside, inside].contiguous()
+        parameters: dict[str, object] = {
+            "seed": seed,
+            "resolution_scale": resolution_scale,
+            "scene": scene.parameters,
+            "lens": lens.parameters(),
+            "sensor": sensor.parameters(),
+        }
+        return (*display.unbind(dim=0), coc, coc * (lens.kappa / 2.0), valid), parameters
+
+
+def _curved(surface: Surface, offset_px: Tensor, largest_px: float) -> Surface:
+    return dataclasses.replace(surface, coc_px=(surface.coc_px + offset_px).clamp_(-largest_px, largest_px))
+
+
+def _shift_colours(pictures: Tensor, lens: Lens, half_diagonal_px: float) -> Tensor:
+    """Magnify red and blue about the picture's middle, as lateral chromatic aberration does: (B, 3, H, W)."""
+    if not any(lens.lateral_ca_px):
+        return pictures
+    size = pictures.shape[-1]
+    rows, columns = pixel_grid(size, pictures.device)
+    shifted = pictures.clone()
+    for channel, corner_px in zip((0, 2), lens.lateral_ca_px, strict=True):
+        across = columns + corner_px * (columns / half_diagonal_px + lens.field_x)
+        down = rows + corner_px * (rows / half_diagonal_px + lens.field_y)
+        grid = torch.stack([across.expand(size, size), down.expand(size, size)], dim=-1) * (2.0 / size)
+        shifted[:, channel] = functional.grid_sample(
+            pictures[:, channel][None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
+        )[0].clamp_min_(0.0)
+    return shifted
+
+
+def _build(cls: type[Any], values: Mapping[str, Any], path: str) -> Any:
+    hints = get_type_hints(cls)
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise OptionError(f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "mend the name")
+        if dataclasses.is_dataclass(hints[name]):
+            built[name] = _build(hints[name], value, f"{path}{name}.")  # type: ignore[arg-type]
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return cls(**built)
