@@ -18,7 +18,7 @@ class Plain(IFAN):
     """Row "none": neither filters nor disparity; 10,575,811 parameters.
 
     Encoder features and image features are fused and decoded directly; the decoder's first residual block is deeper.
-    Arguments and output as `IFAN`, which see; its disparity output is zero and it has no filters to return.
+    Arguments and output as `IFAN`, which see; it has no disparity and no filters to return.
     """
 
     decoder_stems = 19
@@ -33,11 +33,11 @@ class Plain(IFAN):
 
     def middle(
         self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """See `IFAN.middle`."""
         if return_filters:
             raise _lacks("filters")
-        return self.fuse(torch.cat([embedding, features], dim=1)), _no_disparity(embedding), None
+        return self.fuse(torch.cat([embedding, features], dim=1)), None, None
 
 
 class DisparityOnly(IFAN):
@@ -62,7 +62,7 @@ class DisparityOnly(IFAN):
 
     def middle(
         self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """See `IFAN.middle`."""
         if return_filters:
             raise _lacks("filters")
@@ -74,7 +74,7 @@ class DisparityOnly(IFAN):
 class FiltersOnly(IFAN):
     """Rows F and F+R: filters predicted without a disparity map; 10,476,868 parameters.
 
-    Arguments and output as `IFAN`, which see; its disparity output is zero.
+    Arguments and output as `IFAN`, which see; it has no disparity to return.
     """
 
     def build_middle(self, deep: int) -> None:
@@ -94,17 +94,12 @@ class FiltersOnly(IFAN):
 
     def middle(
         self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """See `IFAN.middle`."""
-        disparity = _no_disparity(embedding)
         embedding = self.fuse(torch.cat([embedding, self.context(embedding)], dim=1))
         embedding = self.filter_head.body(embedding)
         filtered = self.filter_head.filter(features, embedding, self.tied)
-        return filtered, disparity, self.filter_head.project(embedding) if return_filters else None
-
-
-def _no_disparity(embedding: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(embedding[:, :1])
+        return filtered, None, self.filter_head.project(embedding) if return_filters else None
 
 
 def _lacks(what: str) -> OptionError:

@@ -21,13 +21,14 @@ class IFANOutput(NamedTuple):
         sharp: (B, 3, H, W) photo plus residual, not clipped.
         residual: (B, 3, H, W) what was added to the photo.
         disparity: (B, 1, H/m, W/m) estimated disparity in cells of m = `IFAN.multiple` px; positive where the right
-            view has to be sampled further right to look like the left view (surfaces behind the focus plane).
+            view has to be sampled further right to look like the left view (surfaces behind the focus plane). None
+            from the ablation networks that estimate none.
         filters: (B, K, H/m, W/m) the whole filter tensor in the order of `FilterLayout`, or None unless asked for.
     """
 
     sharp: torch.Tensor
     residual: torch.Tensor
-    disparity: torch.Tensor
+    disparity: torch.Tensor | None
     filters: torch.Tensor | None
 
 
@@ -242,7 +243,7 @@ class IFAN(nn.Module):
 
     def middle(
         self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Deepest features and filter embedding, both (B, 4w, h, w) -> filtered features, disparity, filter tensor."""
         disparity = self.disparity_estimator(embedding)
         embedding = self.fuse(torch.cat([embedding, self.disparity_features(disparity)], dim=1))
