@@ -33,18 +33,28 @@ def coding(head: bytes) -> Coding:
     return Coding(subsampled, matrix == 0, (primaries, transfer))
 
 
-def embed(data: bytes, exif: bytes | None, xmp: bytes | None, cicp: tuple[int, int] | None = None) -> bytes:
-    """AVIF data as libheif writes it, with EXIF and XMP items for its picture and the given colour description.
+def embed(
+    data: bytes,
+    exif: bytes | None,
+    xmp: bytes | None,
+    cicp: tuple[int, int] | None = None,
+    alpha_of: bytes | None = None,
+) -> bytes:
+    """AVIF data as libheif writes it, with more put in.
+
+    Args:
+        data: a whole file with one picture.
+        exif, xmp: become items that describe the picture, byte for byte.
+        cicp: colour primaries and transfer characteristics to state in place of those in the file.
+        alpha_of: another file of the same size whose transparency replaces the file's own; libheif stores both
+            with loss or both without, so a lossless one comes from a file of its own.
 
     Raises:
         ValueError: data without the boxes that an AVIF file has.
     """
-    boxes = list(_boxes(data, 0, len(data)))
-    top = dict(boxes)
-    meta = list(_boxes(top[b"meta"], 4, len(top[b"meta"])))
+    boxes, meta = _opened(data)
+    kinds = [kind for kind, _ in meta]
     inside = dict(meta)
-    if not {b"iinf", b"iloc", b"pitm"} <= set(inside):
-        raise ValueError("an AVIF file without items")
     items: list[tuple[bytes, bytes]] = []
     if exif:
         items.append((b"Exif\0", struct.pack(">I", 0) + exif))
@@ -54,24 +64,52 @@ def embed(data: bytes, exif: bytes | None, xmp: bytes | None, cicp: tuple[int, i
         inside[b"iprp"] = _described(inside[b"iprp"], cicp)
     locations = _Locations(inside[b"iloc"])
     fresh = locations.fresh()
-    inside[b"iinf"] = _with_infos(inside[b"iinf"], [(fresh + index, kind) for index, (kind, _) in enumerate(items)])
-    primary = int.from_bytes(inside[b"pitm"][4:], "big")
+    payloads = {fresh + index: payload for index, (_, payload) in enumerate(items)}
     if items:
+        primary = int.from_bytes(inside[b"pitm"][4:], "big")
+        inside[b"iinf"] = _with_infos(inside[b"iinf"], [(fresh + index, kind) for index, (kind, _) in enumerate(items)])
         inside[b"iref"] = _with_references(inside.get(b"iref", bytes(4)), primary, range(fresh, fresh + len(items)))
-    kinds = [kind for kind, _ in meta] + ([b"iref"] if items and b"iref" not in dict(meta) else [])
+        kinds += [] if b"iref" in kinds else [b"iref"]
+    if alpha_of:
+        payloads[_alpha(inside)] = _alpha_payload(alpha_of)
 
     def assembled(shift: int, end: int) -> bytes:
-        places, at = [], end + 8
-        for index, (_, payload) in enumerate(items):
-            places.append((fresh + index, at, len(payload)))
-            at += len(payload)
-        inside[b"iloc"] = locations.packed(shift, places)
-        body = top[b"meta"][:4] + b"".join(_box(kind, inside[kind]) for kind in kinds)
+        inside[b"iloc"] = locations.packed(shift, end + 8, payloads)
+        body = bytes(4) + b"".join(_box(kind, inside[kind]) for kind in kinds)
         return b"".join(_box(kind, body if kind == b"meta" else payload) for kind, payload in boxes)
 
     grown = len(assembled(0, 0)) - len(data)
-    extra = b"".join(payload for _, payload in items)
-    return assembled(grown, len(data) + grown) + (_box(b"mdat", extra) if items else b"")
+    whole = assembled(grown, len(data) + grown)
+    return whole + _box(b"mdat", b"".join(payloads.values())) if payloads else whole
+
+
+def _opened(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]]:
+    """The boxes of a file, and those in its meta box."""
+    boxes = list(_boxes(data, 0, len(data)))
+    body = dict(boxes).get(b"meta", b"")
+    meta = list(_boxes(body, 4, len(body)))
+    if not {b"iinf", b"iloc", b"pitm", b"iprp"} <= {kind for kind, _ in meta}:
+        raise ValueError("an AVIF file without items")
+    return boxes, meta
+
+
+def _alpha(inside: dict[bytes, bytes]) -> int:
+    """The number of the item that holds the picture's transparency."""
+    references = inside.get(b"iref", bytes(4))
+    wide = 4 if references[0] else 2
+    for kind, payload in _boxes(references, 4, len(references)):
+        if kind == b"auxl":
+            return int.from_bytes(payload[:wide], "big")
+    raise ValueError("an AVIF file without transparency")
+
+
+def _alpha_payload(data: bytes) -> bytes:
+    inside = dict(_opened(data)[1])
+    number = _alpha(inside)
+    base, extents = next(
+        (base, extents) for item, _, _, base, extents in _Locations(inside[b"iloc"]).items if item == number
+    )
+    return b"".join(data[base + offset : base + offset + size] for _, offset, size in extents)
 
 
 class _Locations:
@@ -99,16 +137,18 @@ class _Locations:
         """An item number above all others."""
         return max(item for item, *_ in self.items) + 1
 
-    def packed(self, shift: int, places: list[tuple[int, int, int]]) -> bytes:
-        """The box with all file offsets moved by `shift` and new (item, offset, length) added."""
-        moved = []
+    def packed(self, shift: int, end: int, payloads: dict[int, bytes]) -> bytes:
+        """The box with all file offsets moved by `shift`, and the items of `payloads` lying from `end` on."""
+        places: dict[int, tuple[int, int, int, int, list[tuple[int, int, int]]]] = {}
         for item, method, reference, base, extents in self.items:
             by = 0 if method & 15 else shift  # other methods do not count from the start of the file
-            places_of = [(index, offset if base else offset + by, size) for index, offset, size in extents]
-            moved.append((item, method, reference, base + by if base else 0, places_of))
-        moved += [(item, 0, 0, 0, [(0, offset, size)]) for item, offset, size in places]
-        out = self._data[:6] + len(moved).to_bytes(self.wide, "big")
-        for item, method, reference, base, extents in moved:
+            moved = [(index, offset if base else offset + by, size) for index, offset, size in extents]
+            places[item] = (item, method, reference, base + by if base else 0, moved)
+        for item, payload in payloads.items():
+            places[item] = (item, 0, 0, 0, [(0, end, len(payload))])
+            end += len(payload)
+        out = self._data[:6] + len(places).to_bytes(self.wide, "big")
+        for item, method, reference, base, extents in places.values():
             out += item.to_bytes(self.wide, "big") + (method.to_bytes(2, "big") if self.version else b"")
             out += reference.to_bytes(2, "big") + base.to_bytes(self.base_size, "big") + len(extents).to_bytes(2, "big")
             for index, offset, size in extents:

@@ -135,7 +135,15 @@ class Encoder:
             file.write(containers.webp(data, photo.exif, photo.xmp, self.size, alpha))
         else:
             data = self.image.heifsave_buffer(**options)
-            file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp))
+            alpha = self._exact_alpha(options) if self.image.bands in (2, 4) and not options["lossless"] else None
+            file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp, alpha))
+
+    def _exact_alpha(self, options: dict[str, Any]) -> bytes:
+        """An AVIF file with the photo's transparency, stored without loss, over black."""
+        alpha = self.image.extract_band(self.image.bands - 1)
+        black = (alpha * 0).cast(alpha.format)
+        image = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[alpha.format][1])
+        return image.heifsave_buffer(**options | {"lossless": True})
 
     def _into_tiff(self, file: BinaryIO) -> None:
         if self.photo.exif:

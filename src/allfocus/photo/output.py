@@ -22,7 +22,8 @@ class Beside:
     def __init__(self, target: str | Path, *, overwrite: bool = False):
         self.target = Path(target)
         self.overwrite = overwrite
-        self.temporary = self.target.with_name(f".{self.target.name[:100]}.{secrets.token_hex(4)}.part")
+        self._place = self.target.resolve() if self.target.is_symlink() else self.target
+        self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part")
 
     def __enter__(self) -> Beside:
         self._check()
@@ -38,9 +39,9 @@ class Beside:
         try:
             if error is None:
                 self._check()
-                if self.target.exists():
-                    shutil.copymode(self.target, self.temporary)
-                self.temporary.replace(self.target.resolve())
+                if self._place.exists():
+                    shutil.copymode(self._place, self.temporary)
+                self.temporary.replace(self._place)
         except OSError as failure:
             raise self.refusal(failure.strerror or str(failure)) from failure
         finally:
@@ -57,7 +58,7 @@ class Beside:
         )
 
     def _check(self) -> None:
-        folder = self.target.parent
+        folder = self._place.parent
         if self.target.is_dir():
             raise OutputError(f"{self.target} is a folder", "the name of a file", f"{self.target}/NAME")
         if not folder.is_dir():
