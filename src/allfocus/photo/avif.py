@@ -106,9 +106,8 @@ def _alpha(inside: dict[bytes, bytes]) -> int:
 def _alpha_payload(data: bytes) -> bytes:
     inside = dict(_opened(data)[1])
     number = _alpha(inside)
-    base, extents = next(
-        (base, extents) for item, _, _, base, extents in _Locations(inside[b"iloc"]).items if item == number
-    )
+    items = {item: (base, extents) for item, _, _, base, extents in _Locations(inside[b"iloc"]).items}
+    base, extents = items[number]
     return b"".join(data[base + offset : base + offset + size] for _, offset, size in extents)
 
 

@@ -61,8 +61,8 @@ def losses(photo: Photo, format: Format) -> tuple[str, ...]:
             lost.append(f"{name} of {len(data)} bytes was left out: JPEG holds {room}")
     if photo.iptc and format.name != "jpeg":
         lost.append(f"the IPTC block was left out: only JPEG files carry it here, not {title}")
-    if photo.coding.cicp not in (None, (1, 13)) and format.name not in ("png", "avif"):
-        lost.append(f"the HDR colour description (CICP) was left out: {title} holds none")
+    if not _is_ordinary(photo.coding.cicp) and format.name not in ("png", "avif"):
+        lost.append(f"the wide or HDR colour description (CICP) was left out: {title} holds none")
     return tuple(lost)
 
 
@@ -258,3 +258,8 @@ def _depth(photo: Photo, format: Format) -> int:
 
 def _is_grey(icc: bytes | None) -> bool:
     return bool(icc) and icc is not None and icc[16:20] == b"GRAY"
+
+
+def _is_ordinary(cicp: tuple[int, int] | None) -> bool:
+    """Whether these ITU-T H.273 numbers say no more than what a file without them is taken for."""
+    return cicp is None or (cicp[0] in (1, 2) and cicp[1] in (1, 2, 6, 13, 14, 15))
