@@ -1,0 +1,283 @@
+"""Everything that can be scored: the input itself, models by name, folders of results, and registered baselines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.data.folder import match_results
+from allfocus.data.pairs import PairSet
+from allfocus.errors import DataError, MissingExtraError, OptionError, WeightsError
+
+FOLDER_PREFIX = "folder:"
+PLAIN = re.compile(r"[^A-Za-z0-9._+@-]+")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a method is given: float32 (H, W, 3) in [0, 1], upright as its network wants it.
+
+    Attributes:
+        name: of the scene, for methods that look their result up.
+        photo: the defocused photo.
+        left, right: its dual-pixel views, or None.
+    """
+
+    name: str
+    photo: NDArray[np.float32]
+    left: NDArray[np.float32] | None = None
+    right: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gives back.
+
+    Attributes:
+        sharp: float32 (H, W, 3), meant for [0, 1]; it is clipped before it is scored.
+        radius_px: (H, W) blur radius of the photo in px, where the method estimates one.
+    """
+
+    sharp: NDArray[np.float32]
+    radius_px: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is known about a method before it runs; stored with its results.
+
+    Attributes:
+        kind: "input", "model", "folder" or "baseline".
+        tiling, precision: as `Protocol` has them.
+        weights_sha256: of the weights file, "" without weights.
+        settings: everything else that decides the output (engine, working scale, ...).
+        parameters: how many numbers the network has, None without one or where unknown.
+        macs_convolution, macs_poster: multiply-accumulates for 1280x720 by the two counting rules (nets/macs.py).
+    """
+
+    kind: str
+    tiling: str = "whole"
+    precision: str = "-"
+    weights_sha256: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    parameters: int | None = None
+    macs_convolution: int | None = None
+    macs_poster: int | None = None
+
+
+class Method(Protocol):
+    """Something that restores a photo. `upright` is False for methods that look at files, which are not turned."""
+
+    label: str
+    conditions: Conditions
+    upright: bool
+
+    def restore(self, scene: Scene) -> Outcome:
+        """The restored photo; returns when it is in memory."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A method as it was asked for; small enough to be sent to another process.
+
+    Attributes:
+        text: "input", a model's name or path, "folder:PATH", "LABEL=folder:PATH", or a registered baseline.
+        engine, precision, scale, tile: for models, as `allfocus deblur` takes them.
+    """
+
+    text: str
+    engine: str = "auto"
+    precision: str = "auto"
+    scale: str = "auto"
+    tile: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name of its result files; settings that differ from the defaults are part of it."""
+        name, separator, rest = self.text.partition("=")
+        if separator and rest.startswith(FOLDER_PREFIX):
+            return _plain(name)
+        if self.text.startswith(FOLDER_PREFIX):
+            return _plain(Path(self.text.removeprefix(FOLDER_PREFIX)).name)
+        if self.text in REGISTRY:
+            return self.text
+        scale = "" if self.scale == "auto" else f"scale{self.scale}"
+        tile = f"tile{self.tile}" if self.tile else ""
+        engine, precision = (value if value != "auto" else "" for value in (self.engine, self.precision))
+        return "@".join(filter(None, (_plain(Path(self.text).stem or "model"), engine, precision, scale, tile)))
+
+    def build(self, pairs: PairSet) -> Method:
+        """The method, ready to run on this set.
+
+        Raises:
+            OptionError: an unknown name. WeightsError: a model without weights. DataError: results or views that are
+            missing. MissingExtraError, EngineError: what the method needs is not installed.
+        """
+        source = self.text.partition("=")[2] if f"={FOLDER_PREFIX}" in self.text else self.text
+        if source.startswith(FOLDER_PREFIX):
+            return Results(self.label, Path(source.removeprefix(FOLDER_PREFIX)), pairs)
+        if source in REGISTRY:
+            return REGISTRY[source](self, pairs)
+        return Model(self)
+
+
+class Input:
+    """No restoration at all: the row that every other one is compared with."""
+
+    upright = True
+
+    def __init__(self, wish: Wish, pairs: PairSet) -> None:
+        self.label = wish.label
+        self.conditions = Conditions("input")
+
+    def restore(self, scene: Scene) -> Outcome:
+        """The photo as it is."""
+        return Outcome(scene.photo)
+
+
+class Results:
+    """A folder of finished pictures, from whatever made them; they carry the rounding of their files."""
+
+    upright = False
+
+    def __init__(self, label: str, folder: Path, pairs: PairSet) -> None:
+        self.label = label
+        self.pairs = pairs
+        self.files = match_results(folder, pairs)
+        self.conditions = Conditions("folder", settings={"files": folder.name})
+
+    def restore(self, scene: Scene) -> Outcome:
+        """The finished picture; DataError when it has another size or cannot be read."""
+        path = self.files[scene.name]
+        sharp = self.pairs.read(path)
+        height, width = scene.photo.shape[:2]
+        if sharp.shape[0] < height or sharp.shape[1] < width:
+            raise DataError(
+                f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at their full size"
+            )
+        return Outcome(sharp[:height, :width])
+
+
+class Model:
+    """One of our models through the same pipeline as `allfocus deblur`: engine, tiles, working scales."""
+
+    upright = True
+
+    def __init__(self, wish: Wish) -> None:
+        try:
+            from allfocus.deblurrer import Deblurrer
+            from allfocus.restore import Settings
+
+            self.deblurrer = Deblurrer(wish.text, wish.engine, wish.precision)
+        except WeightsError as error:
+            known = ", ".join(sorted(REGISTRY))
+            hint = f"{error.hint}; methods that are not models: {known}, folder:PATH"
+            raise WeightsError(error.got, error.expected, hint) from error
+        self.label = wish.label
+        scale = wish.scale if wish.scale == "auto" else int(wish.scale)
+        self.settings = Settings(scale=scale, tile=wish.tile)
+        card, info = self.deblurrer.model.card, self.deblurrer.engine.info
+        convolution, poster = network_macs(card.architecture)
+        self.conditions = Conditions(
+            "model",
+            tiling=f"tiles of {wish.tile or card.tile_px} px",
+            precision=info.precision,
+            weights_sha256=card.sha256,
+            settings={"model": card.name, "engine": info.name, "device": info.device, "scale": wish.scale},
+            parameters=card.parameters,
+            macs_convolution=convolution,
+            macs_poster=poster,
+        )
+
+    def restore(self, scene: Scene) -> Outcome:
+        """The photo through the pipeline, not rounded."""
+        output = self.deblurrer.run(scene.photo, settings=self.settings).output
+        assert isinstance(output, np.ndarray)  # an array was given
+        return Outcome(output.astype(np.float32, copy=False))
+
+
+class Baseline:
+    """A method beside IFAN, from `allfocus.baselines`.
+
+    Args:
+        label: its name.
+        home: "module:function"; the function takes (photo, left, right), float32 (H, W, 3) or None, and returns the
+            sharp photo, or the sharp photo and its blur radius map in px.
+        views: it needs the dual-pixel views.
+        conditions: what is known about it.
+    """
+
+    upright = True
+
+    def __init__(
+        self, label: str, home: str, pairs: PairSet, conditions: Conditions | None = None, views: bool = False
+    ) -> None:
+        module, _, function = home.partition(":")
+        try:
+            self.function = getattr(import_module(module), function)
+        except ModuleNotFoundError as error:
+            raise _not_here(label, error) from error
+        except AttributeError as error:
+            raise OptionError(f"{home} does not exist", "a baseline of this version", "allfocus models") from error
+        if views and any(pair.left is None or pair.right is None for pair in pairs):
+            raise DataError(
+                f"{label} needs dual-pixel views, which {pairs.name} lacks",
+                "a set with left and right views",
+                "leave it out",
+            )
+        self.label = label
+        self.conditions = conditions or Conditions("baseline")
+
+    def restore(self, scene: Scene) -> Outcome:
+        """The photo through the baseline."""
+        made = self.function(scene.photo, scene.left, scene.right)
+        sharp, radius = made if isinstance(made, tuple) else (made, None)
+        return Outcome(sharp, radius)
+
+
+def _not_here(label: str, error: ModuleNotFoundError) -> OptionError | MissingExtraError:
+    if error.name and not error.name.startswith("allfocus"):
+        return MissingExtraError(label, "eval", error.name)
+    return OptionError(f"{label} is not part of this version", f"one of {', '.join(REGISTRY)}", "a newer allfocus")
+
+
+def network_macs(architecture: Mapping[str, object]) -> tuple[int | None, int | None]:
+    """MACs at 1280x720 by both rules of nets/macs.py; (None, None) where torch or the architecture is not here."""
+    try:
+        import torch
+
+        from allfocus.nets.macs import count_macs
+        from allfocus.nets.registry import Architecture
+    except ImportError:
+        return None, None
+    try:
+        with torch.device("meta"):
+            network = Architecture(**architecture).build()  # type: ignore[arg-type]
+            photo = torch.empty(1, 3, 720, 1280)
+            views = (torch.empty(1, 6, 720, 1280),) if architecture.get("views") == 2 else ()
+            macs = count_macs(network, photo, *views)
+    except (TypeError, RuntimeError, NotImplementedError):
+        return None, None
+    return macs.convolution, macs.with_bias_and_activation
+
+
+def _plain(text: str) -> str:
+    return PLAIN.sub("_", text).strip("_.") or "unnamed"
+
+
+REGISTRY: dict[str, Callable[[Wish, PairSet], Method]] = {
+    "input": Input,
+    "ebdb": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:ebdb", pairs),
+    "jnb": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:jnb", pairs),
+    "dmenet": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dmenet", pairs),
+    "dpdnet-s": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dpdnet_single", pairs),
+    "dpdnet-d": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dpdnet_dual", pairs, views=True),
+}

@@ -1,0 +1,245 @@
+"""Results on disk: one row an image, appended as it is scored, and one summary a set."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allfocus.errors import DataError, OutputError
+
+SCORES = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur", "shift_r", "shift_g", "shift_b")
+SCORE_COLUMNS = ("name", "groups", "width", "height", *SCORES)
+TIMING_COLUMNS = ("name", "seconds", "peak_mib", "peak_gpu_mib")
+DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image under one method.
+
+    Attributes:
+        name: of the scene.
+        groups: subsets it belongs to.
+        width, height: of what was scored, in px.
+        scores: by name (see SCORES); None where there is no target, no LPIPS file or no defocus map.
+        seconds, peak_mib, peak_gpu_mib: of the restoration alone.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    width: int
+    height: int
+    scores: Mapping[str, float | None]
+    seconds: float
+    peak_mib: float
+    peak_gpu_mib: float | None = None
+
+
+class Sheet:
+    """The files of one method on one set: `METHOD.csv` (scores), `METHOD.timing.csv` and `METHOD.json`.
+
+    Scores and timings are apart, so that a run that was killed and continued leaves the same scores to the byte.
+
+    Args:
+        folder: of the set.
+        label: the method's.
+        fingerprint: what has to be equal for rows of an earlier run to be kept.
+    Raises:
+        DataError: the files there come from another protocol, other weights or other photos.
+    """
+
+    def __init__(self, folder: Path, label: str, fingerprint: Mapping[str, Any]) -> None:
+        self.scores = folder / f"{label}.csv"
+        self.timing = folder / f"{label}.timing.csv"
+        self.summary = folder / f"{label}.json"
+        self.fingerprint = json.loads(json.dumps(fingerprint))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be made ({error.strerror})", "a folder for results", "-o DIR"
+            ) from error
+        self._check()
+
+    def done(self) -> set[str]:
+        """Names that have both rows; rows torn by a kill are cut off from both files."""
+        scored, timed = _whole_rows(self.scores, SCORE_COLUMNS), _whole_rows(self.timing, TIMING_COLUMNS)
+        names = {row["name"] for row in scored} & {row["name"] for row in timed}
+        for path, columns, rows in ((self.scores, SCORE_COLUMNS, scored), (self.timing, TIMING_COLUMNS, timed)):
+            write_whole(path, _as_csv(columns, [row for row in rows if row["name"] in names]))
+        return names
+
+    def append(self, row: Row) -> None:
+        """Add one image; it is on disk when this returns."""
+        scores = {name: _text(row.scores.get(name)) for name in SCORES}
+        head = {"name": row.name, "groups": ";".join(row.groups), "width": row.width, "height": row.height}
+        timing = {
+            "name": row.name,
+            "seconds": f"{row.seconds:.4f}",
+            "peak_mib": f"{row.peak_mib:.1f}",
+            "peak_gpu_mib": "" if row.peak_gpu_mib is None else f"{row.peak_gpu_mib:.1f}",
+        }
+        _append_line(self.scores, SCORE_COLUMNS, head | scores)
+        _append_line(self.timing, TIMING_COLUMNS, timing)
+
+    def start(self, record: Mapping[str, Any]) -> None:
+        """Write the summary of a run that has begun, so that a later one can tell whether it may continue."""
+        self._write(record, complete=False)
+
+    def finish(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Write and return the summary: means over all rows, over each group, and of the timings."""
+        rows = read_scores(self.scores)
+        groups = sorted({group for row in rows for group in row["groups"]})
+        timings = _whole_rows(self.timing, TIMING_COLUMNS)
+        means = {
+            "images": len(rows),
+            "scores": mean_scores(rows),
+            "groups": {group: _group(rows, group) for group in groups},
+            "timing": _timing(timings),
+        }
+        return self._write({**record, **means}, complete=True)
+
+    def _write(self, record: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
+        whole = {"complete": complete, "fingerprint": self.fingerprint, **record}
+        write_whole(self.summary, json.dumps(_finite(whole), indent=1) + "\n")
+        return whole
+
+    def _check(self) -> None:
+        if not self.summary.is_file():
+            leftover = [path for path in (self.scores, self.timing) if path.is_file()]
+            if leftover:
+                raise DataError(
+                    f"{leftover[0]} without {self.summary.name}", "rows that say where they are from", "move it away"
+                )
+            return
+        stored = read_summary(self.summary).get("fingerprint", {})
+        different = [name for name in self.fingerprint if stored.get(name) != self.fingerprint[name]]
+        if different:
+            name = different[0]
+            raise DataError(
+                f"{self.summary} was made with {name} {stored.get(name)!r}, this run has {self.fingerprint[name]!r}",
+                "one protocol, one model and one set in a file",
+                "another folder with -o, or --fresh to start this one again",
+            )
+
+    def discard(self) -> None:
+        """Remove the rows and the summary."""
+        for path in (self.scores, self.timing, self.summary):
+            path.unlink(missing_ok=True)
+
+
+def discard(folder: Path, label: str) -> None:
+    """Remove what an earlier run of this method left in the folder of a set."""
+    for ending in (".csv", ".timing.csv", ".json"):
+        (folder / f"{label}{ending}").unlink(missing_ok=True)
+
+
+def read_scores(path: Path) -> list[dict[str, Any]]:
+    """The rows of a score file: groups as a tuple, scores as floats or None."""
+    rows = []
+    for raw in _whole_rows(path, SCORE_COLUMNS):
+        row: dict[str, Any] = {"name": raw["name"], "groups": tuple(filter(None, raw["groups"].split(";")))}
+        row |= {name: float(raw[name]) if raw[name] else None for name in SCORES}
+        rows.append(row)
+    return rows
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """A stored summary. DataError when it is no summary."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error})", "a summary of allfocus eval", "run it again") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path} holds no summary", "a summary of allfocus eval", "run it again")
+    return record
+
+
+def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The arithmetic mean of each score over the images that have it; None where none has."""
+    means: dict[str, float | None] = {}
+    for name in SCORES:
+        values = [row[name] for row in rows if row[name] is not None]
+        means[name] = math.fsum(values) / len(values) if values else None
+    return means
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it there. OutputError when that fails."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
+
+
+def _group(rows: Sequence[Mapping[str, Any]], group: str) -> dict[str, Any]:
+    inside = [row for row in rows if group in row["groups"]]
+    return {"images": len(inside), **mean_scores(inside)}
+
+
+def _timing(rows: Sequence[Mapping[str, str]]) -> dict[str, float | None]:
+    seconds = [float(row["seconds"]) for row in rows]
+    gpu = [float(row["peak_gpu_mib"]) for row in rows if row["peak_gpu_mib"]]
+    return {
+        "seconds_mean": statistics.fmean(seconds) if seconds else None,
+        "seconds_median": statistics.median(seconds) if seconds else None,
+        "peak_mib": max((float(row["peak_mib"]) for row in rows), default=None),
+        "peak_gpu_mib": max(gpu, default=None),
+    }
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.{DIGITS}g}"
+
+
+def _as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _append_line(path: Path, columns: Sequence[str], row: Mapping[str, object]) -> None:
+    line = io.StringIO()
+    csv.DictWriter(line, columns, lineterminator="\n").writerow(row)
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(line.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
+
+
+def _whole_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]  # a kill can only tear the last line
+    reader = csv.DictReader(io.StringIO(whole))
+    if whole and tuple(reader.fieldnames or ()) != tuple(columns):
+        raise DataError(f"{path} has other columns", ", ".join(columns), "move it away; it is from another version")
+    return [row for row in reader if all(row.get(column) is not None for column in columns)]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: it is written as the string "inf", which `float` reads."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value

@@ -1,0 +1,227 @@
+"""One method over one data set: resumable, image by image, in one process or several."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.data.pairs import Pair, PairSet
+from allfocus.errors import EngineError, OptionError, OutputError, WeightsError
+from allfocus.evaluate.measure import machine
+from allfocus.evaluate.methods import Method, Wish
+from allfocus.evaluate.protocol import FLOAT, ROUNDINGS, Protocol
+from allfocus.evaluate.rows import Row, Sheet, discard
+from allfocus.evaluate.score import Scored, score_pair
+from allfocus.metrics.lpips import LPIPS
+
+FORMAT = 1
+DEEP_BITS = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is scored.
+
+    Attributes:
+        output: the folder of all results; files go into its folder of the set's name.
+        crop_multiple: crop photos to multiples of this at the bottom and right (8 is what the IFAN comparison does;
+            its sets have such sizes anyway); 1 scores whole photos.
+        rounding: "float" or "8-bit".
+        lpips: folder of the LPIPS files; None looks where `metrics.lpips.find` does.
+        save_images: write every output as PNG of the set's bit depth.
+        limit: score only the first scenes; None scores all.
+        jobs: processes; more than one suits methods that use one core each. Timings then share the machine.
+        fresh: forget what an earlier run left.
+        command: the command line to store, without paths.
+    """
+
+    output: Path = Path("results")
+    crop_multiple: int = 1
+    rounding: str = FLOAT
+    lpips: Path | None = None
+    save_images: bool = False
+    limit: int | None = None
+    jobs: int = 1
+    fresh: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.rounding not in ROUNDINGS:
+            raise OptionError(f"rounding {self.rounding!r}", f"one of {', '.join(ROUNDINGS)}", "leave it out")
+        for name, value in (("--crop", self.crop_multiple), ("--jobs", self.jobs), ("--limit", self.limit)):
+            if value is not None and value < 1:
+                raise OptionError(f"{name} {value}", "1 or more", f"leave {name} out")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress: `done` of `total` scenes of a method, and the row that was just written (None for an earlier run's)."""
+
+    label: str
+    done: int
+    total: int
+    row: Row | None
+
+
+def evaluate(pairs: PairSet, wishes: list[Wish], options: Options) -> Iterator[Step | dict[str, Any]]:
+    """Score methods on a set; yields a `Step` after each image and the stored summary after each method.
+
+    Every method is built before the first image is read, so that a missing model or result is found at once. Rows that
+    an earlier run of the same protocol, model and photos left are kept; the scores of a run that was killed and
+    continued are the same to the byte as those of one that was not.
+
+    Raises:
+        AllfocusError: what a method, a photo or the place for results is refused for.
+    """
+    labels = [wish.label for wish in wishes]
+    if len(set(labels)) < len(labels):
+        raise OptionError(f"two methods called {max(labels, key=labels.count)}", "different names", "LABEL=folder:PATH")
+    lpips, lpips_state = load_lpips(options.lpips)
+    runs = []
+    for wish in wishes:
+        method = wish.build(pairs)
+        runs.append((wish, method, _open_sheet(method, pairs, options, lpips_state)))
+    for wish, method, (sheet, record) in runs:
+        yield from _run(wish, method, pairs, options, lpips, sheet, record)
+
+
+def load_lpips(folder: Path | None) -> tuple[LPIPS | None, str]:
+    """The distance and its version; or None and why not. A folder that was named and lacks the files is refused."""
+    try:
+        found = LPIPS(folder)
+    except WeightsError as error:
+        if folder is not None:
+            raise
+        return None, f"not computed: {error.got}"
+    return found, found.version
+
+
+def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: str) -> tuple[Sheet, dict[str, Any]]:
+    conditions = method.conditions
+    protocol = Protocol(
+        depth=pairs.depth,
+        crop_multiple=options.crop_multiple,
+        rounding=options.rounding if conditions.kind != "folder" else "file",
+        tiling=conditions.tiling,
+        precision=conditions.precision,
+    )
+    folder = options.output / pairs.name
+    if options.fresh:
+        discard(folder, method.label)
+    fingerprint = {
+        "protocol": protocol.id,
+        "lpips": lpips_state,
+        "weights_sha256": conditions.weights_sha256,
+        "settings": dict(conditions.settings),
+        "set": pairs.name,
+    }
+    record = {
+        "format": FORMAT,
+        "set": pairs.name,
+        "method": method.label,
+        "protocol": protocol.record(),
+        "lpips": lpips_state,
+        "conditions": asdict(conditions),
+        "command": options.command,
+        "photos_sha256": names_digest(pairs),
+    }
+    return Sheet(folder, method.label, fingerprint), record
+
+
+def names_digest(pairs: PairSet) -> str:
+    """A digest of the scenes' names in order: the same photos, not necessarily the same bytes."""
+    return hashlib.sha256("\n".join(pair.name for pair in pairs).encode()).hexdigest()
+
+
+def _run(
+    wish: Wish,
+    method: Method,
+    pairs: PairSet,
+    options: Options,
+    lpips: LPIPS | None,
+    sheet: Sheet,
+    record: dict[str, Any],
+) -> Iterator[Step | dict[str, Any]]:
+    sheet.start(record)
+    pictures = options.output / pairs.name / method.label if options.save_images else None
+    stored = sheet.done()
+    wanted = pairs if options.limit is None else pairs.first(options.limit)
+    left = [
+        pair
+        for pair in wanted
+        if pair.name not in stored or (pictures is not None and not (pictures / f"{pair.name}.png").is_file())
+    ]
+    done = len(wanted) - len(left)
+    if done:
+        yield Step(method.label, done, len(wanted), None)
+    for scored in _scored(wish, method, pairs, left, options, lpips):
+        if pictures is not None and scored.picture is not None:
+            write_picture(scored.picture, pictures / f"{scored.row.name}.png", pairs.read_bits)
+        if scored.row.name not in stored:
+            sheet.append(scored.row)
+        done += 1
+        yield Step(method.label, done, len(wanted), scored.row)
+    yield sheet.finish({**record, "of": len(pairs), "jobs": options.jobs, "machine": machine()})
+
+
+def _scored(
+    wish: Wish, method: Method, pairs: PairSet, left: list[Pair], options: Options, lpips: LPIPS | None
+) -> Iterator[Scored]:
+    if options.jobs == 1 or len(left) < 2:
+        for pair in left:
+            yield score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(
+        min(options.jobs, len(left)), context, initializer=_start_worker, initargs=(wish, pairs, options)
+    ) as pool:
+        try:
+            yield from pool.map(_work, left)  # in order, so that the files are the same as with one process
+        except BrokenProcessPool as error:
+            raise EngineError(
+                f"a process of {wish.text} was ended from outside",
+                "processes that live",
+                "--jobs 1; memory may be short",
+            ) from error
+
+
+_worker: tuple[Method, PairSet, LPIPS | None, Options] | None = None
+
+
+def _start_worker(wish: Wish, pairs: PairSet, options: Options) -> None:
+    global _worker
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _worker = (wish.build(pairs), pairs, load_lpips(options.lpips)[0], options)
+
+
+def _work(pair: Pair) -> Scored:
+    assert _worker is not None  # the initializer has run
+    method, pairs, lpips, options = _worker
+    scored = score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding)
+    return scored if options.save_images else Scored(scored.row, None)  # a picture is megabytes to send
+
+
+def write_picture(picture: NDArray[np.float32], path: Path, bits: int = 8) -> None:
+    """An image (H, W, 3) in [0, 1] as PNG of 8 or 16 bits, written beside and renamed. OutputError when it fails."""
+    import pyvips
+
+    peak, dtype, space = (65535, np.uint16, "rgb16") if bits == DEEP_BITS else (255, np.uint8, "srgb")
+    codes = np.round(np.clip(picture, 0, 1) * peak).astype(dtype)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation=space).write_to_file(str(beside))
+        beside.replace(path)
+    except (OSError, pyvips.Error) as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error})", "a place with room", "-o DIR") from error
