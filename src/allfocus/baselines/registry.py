@@ -1,0 +1,261 @@
+"""The methods beside IFAN by name: one way to get a defocus map, one way to get a sharp photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.baselines.progress import Progress, span
+from allfocus.errors import InputError, MissingExtraError, OptionError
+
+_MAP_SHARE = 0.35
+"""Share of the progress that the map takes when a deconvolution follows."""
+
+_SIGMA_TO_RADIUS = 2.0
+"""A disc of radius r has the variance of a Gaussian of r / 2."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method beside IFAN.
+
+    Attributes:
+        name: as on the command line.
+        summary: one line for people.
+        peak_px: largest sigma of its defocus map, px; None when it has no map.
+        views: 2 when it needs dual-pixel views, else 1.
+        learnt: it needs a weights file.
+    """
+
+    name: str
+    summary: str
+    peak_px: float | None = None
+    views: int = 1
+    learnt: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen when a photo is restored.
+
+    Attributes:
+        views: left and right dual-pixel view, for "dpdnet-d"; each like the photo.
+        weights: file of a learnt method; looked for in the model folder when None.
+        data_weight: lambda of the deconvolution; deconvolution.LAMBDA has those of the comparison.
+        selection: levels of the deconvolution: "hard" as in the comparison, or "blend".
+        eight_bit: round photo and result of the map methods to 8 bits, as the comparison on the poster did.
+    """
+
+    views: tuple[NDArray, NDArray] | None = None
+    weights: str | Path | None = None
+    data_weight: float = 16.8
+    selection: Literal["hard", "blend"] = "hard"
+    eight_bit: bool = False
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a method made.
+
+    Attributes:
+        sharp: (H, W, 3) float32 in [0, 1].
+        sigma_px: (H, W) float32, the defocus map that was used; None where there is none.
+    """
+
+    sharp: NDArray[np.float32]
+    sigma_px: NDArray[np.float32] | None
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("ebdb", "edge-based defocus blur (Karaali and Jung 2018), then deconvolution", peak_px=5.0),
+        Method("jnb", "just noticeable blur (Shi, Xu and Jia 2015; our calibration), then deconvolution", peak_px=4.0),
+        Method("dmenet", "deep defocus map (Lee et al. 2019), then deconvolution", peak_px=7.0, learnt=True),
+        Method("dpdnet-s", "DPDNet on the photo (Abuolaim and Brown 2020)", learnt=True),
+        Method("dpdnet-d", "DPDNet on the dual-pixel views (Abuolaim and Brown 2020)", views=2, learnt=True),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The method of that name; OptionError when there is none."""
+    if name not in METHODS:
+        raise OptionError(
+            f"no baseline is called {name!r}", f"one of {', '.join(METHODS)}", "'ebdb' needs nothing else"
+        )
+    return METHODS[name]
+
+
+def require(name: str, weights: str | Path | None = None) -> Path | None:
+    """Check, before any work, that a method can run here.
+
+    Args:
+        name: of the method.
+        weights: its weights file, if the user named one.
+
+    Returns:
+        The weights file that will be used; None for a method that needs none.
+
+    Raises:
+        OptionError: no such method.
+        WeightsError: it needs weights and there are none.
+        MissingExtraError: a package that it needs is not installed.
+    """
+    found = method(name)
+    needed = [*(("scipy", "numba") if found.peak_px else ()), *(("torch", "safetensors") if found.learnt else ())]
+    for package in needed:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise MissingExtraError(name, "eval", package) from error
+    if not found.learnt:
+        return None
+    if weights is not None:
+        return Path(weights)
+    from allfocus.checkpoints.baseline import find
+
+    return find(name)
+
+
+def blur_map(
+    name: str, rgb: NDArray, progress: Progress | None = None, *, weights: str | Path | None = None
+) -> NDArray[np.float32]:
+    """Defocus map of a photo.
+
+    Args:
+        name: "ebdb", "jnb" or "dmenet".
+        rgb: (H, W, 3) display-referred, in [0, 1].
+        progress: called with (share done, what is being done).
+        weights: of "dmenet": a file; looked for in the model folder when None.
+
+    Returns:
+        (H, W) float32: standard deviation of the Gaussian blur at each pixel, px. A disc of radius r counts as r / 2.
+
+    Raises:
+        OptionError: a method without a map.
+        InputError: not a photo of (H, W, 3) in [0, 1], or too small for the method.
+        WeightsError, MissingExtraError: as `require`.
+    """
+    if method(name).peak_px is None:
+        maps = ", ".join(known.name for known in METHODS.values() if known.peak_px)
+        raise OptionError(f"{name} estimates no defocus map", f"one of {maps}", "'ebdb'")
+    path = require(name, weights)
+    _check(rgb)
+    report = span(progress, 0.0, 1.0)
+    if name == "ebdb":
+        from allfocus.baselines.blurmaps.ebdb import blur_map as estimate
+
+        return estimate(rgb, report)
+    if name == "jnb":
+        from allfocus.baselines.blurmaps.jnb import blur_map as estimate
+
+        return estimate(rgb, report)
+    from allfocus.baselines.blurmaps.dmenet import blur_map as estimate_with
+
+    assert path is not None
+    return estimate_with(rgb, path, report)
+
+
+def restore(
+    name: str, rgb: NDArray, progress: Progress | None = None, options: Options | None = None
+) -> NDArray[np.float32]:
+    """A photo made sharp by one of the methods: `run` without its map.
+
+    Args, errors: as `run`.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1].
+    """
+    return run(name, rgb, progress, options).sharp
+
+
+def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Options | None = None) -> Restored:
+    """A photo made sharp by one of the methods, with the defocus map that it used.
+
+    Args:
+        name: a key of `METHODS`.
+        rgb: (H, W, 3) display-referred, in [0, 1].
+        progress: called with (share done, what is being done).
+        options: what may be chosen.
+
+    Raises:
+        OptionError: no such method, or no views for "dpdnet-d".
+        InputError: not a photo of (H, W, 3) in [0, 1], views of another size, or too small for the method.
+        WeightsError, MissingExtraError: as `require`.
+    """
+    options = options or Options()
+    found = method(name)
+    path = require(name, options.weights)
+    _check(rgb)
+    if found.peak_px is None:
+        assert path is not None
+        return Restored(_restore_dpdnet(found, rgb, options.views, path, progress), None)
+    from allfocus.baselines.deconvolution import Prior, deblur
+
+    photo = _rounded(np.asarray(rgb, dtype=np.float32)) if options.eight_bit else np.asarray(rgb, dtype=np.float32)
+    sigma_px = blur_map(name, photo, span(progress, 0.0, _MAP_SHARE), weights=path)
+    stored = np.rint(sigma_px / found.peak_px * 255) / 255 * found.peak_px  # maps were kept as 8-bit pictures
+    prior, report = Prior(options.data_weight), span(progress, _MAP_SHARE, 1.0)
+    sharp = deblur(photo, stored, prior, options.selection, progress=report)
+    return Restored(_rounded(sharp) if options.eight_bit else sharp, sigma_px)
+
+
+def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.rint(rgb * 255) / np.float32(255)
+
+
+def _restore_dpdnet(
+    found: Method, rgb: NDArray, views: tuple[NDArray, NDArray] | None, weights: Path, progress: Progress | None
+) -> NDArray[np.float32]:
+    seen = [rgb]
+    if found.views > 1:
+        if views is None:
+            raise OptionError(
+                "a photo without its dual-pixel views", f"left and right view for {found.name}", "use dpdnet-s"
+            )
+        for view in views:
+            _check(view)
+            if view.shape != rgb.shape:
+                raise InputError(f"a view of shape {view.shape}", f"the photo's {rgb.shape}", "crop them alike")
+        seen = list(views)
+    from allfocus.baselines.networks import restore_dpdnet
+    from allfocus.checkpoints.baseline import load_dpdnet
+
+    return restore_dpdnet(load_dpdnet(weights, found.views), seen, progress)
+
+
+def _check(rgb: NDArray) -> None:
+    fits = rgb.ndim == 3 and rgb.shape[2] == 3 and 0 not in rgb.shape and np.issubdtype(rgb.dtype, np.floating)
+    if not fits or not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
+        raise InputError(
+            f"an array of shape {rgb.shape}, {rgb.dtype}", "floats (H, W, 3) in [0, 1]", "divide by the largest value"
+        )
+
+
+def scored(name: str) -> Callable[..., tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
+    """What `allfocus eval` calls for a method, in the protocol of the poster (8 bits for the methods with a map).
+
+    Returns:
+        A function of (photo, left or None, right or None), all (H, W, 3) float32 in [0, 1]. It gives the sharp photo,
+        and the blur radius map in px (of the disc as wide as the Gaussian) or None.
+    """
+
+    def score(
+        photo: NDArray, left: NDArray | None = None, right: NDArray | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        views = None if left is None or right is None else (left, right)
+        made = run(name, photo, options=Options(views=views, eight_bit=METHODS[name].peak_px is not None))
+        return made.sharp, None if made.sigma_px is None else np.float32(_SIGMA_TO_RADIUS) * made.sigma_px
+
+    return score
+
+
+ebdb, jnb, dmenet = scored("ebdb"), scored("jnb"), scored("dmenet")
+dpdnet_single, dpdnet_dual = scored("dpdnet-s"), scored("dpdnet-d")

@@ -1,0 +1,121 @@
+"""Weights of the learnt baselines: found by name, read in our own and in the published formats, written in ours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from allfocus.checkpoints import dmenet_npz, dpdnet_keras
+from allfocus.checkpoints.native import load_into
+from allfocus.errors import MissingExtraError, OutputError, WeightsError
+from allfocus.nets.dmenet import DMENet
+from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
+from allfocus.weights.store import SHIPPED, user_folder
+
+NATIVE, KERAS, TENSORLAYER = (".safetensors",), (".hdf5", ".h5"), (".npz",)
+_KEY = "baseline"
+
+
+def find(name: str) -> Path:
+    """The weights file of a baseline ("dmenet", "dpdnet-s", "dpdnet-d") in the user's model folder or in the package.
+
+    Raises:
+        WeightsError: there is none: allfocus ships none, or none yet.
+    """
+    suffixes = NATIVE + (TENSORLAYER if name == "dmenet" else KERAS)
+    for folder in (user_folder(), SHIPPED):
+        for suffix in suffixes:
+            path = folder / f"{name}{suffix}"
+            if path.is_file():
+                return path
+    raise WeightsError(
+        f"there are no weights for {name}",
+        f"a file {name}{suffixes[1]} (as published) or {name}{suffixes[0]} (trained here)",
+        f"name the file, or put it into {user_folder()}; allfocus does not carry it",
+    )
+
+
+def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a network as safetensors that `load` reads, sizes and all; beside and renamed.
+
+    Raises:
+        WeightsError: a tensor that is not finite in this dtype.
+        OutputError: the file cannot be written.
+    """
+    safetensors = _safetensors()
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in net.state_dict().items()
+    }
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise WeightsError(f"{broken[0]} is not finite in {dtype}", "finite weights", "save as float32")
+    described = {"dpdnet": asdict(net.sizes)} if isinstance(net, DPDNet) else {"dmenet": {"scale": net.scale}}
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        safetensors.torch.save_file(tensors, beside, {_KEY: json.dumps(described)})
+        beside.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error})", "a folder with room", "another folder") from error
+
+
+def load_dpdnet(path: Path, views: int) -> DPDNet:
+    """A DPDNet from a Keras HDF5 file or from `save`, in evaluation mode.
+
+    Raises:
+        WeightsError: the file cannot be read, or its network takes another number of views.
+    """
+    if path.suffix in KERAS:
+        net = dpdnet_keras.load(path)
+    else:
+        sizes = _described(path, "dpdnet")
+        sizes["extra"] = tuple(sizes.get("extra", ()))
+        net = DPDNet(DPDNetSizes(**sizes)).eval()
+        load_into(net, path)
+    if net.sizes.views != views:
+        raise WeightsError(
+            f"{path.name} takes {net.sizes.views} view(s)", f"{views}", "name the file of the other DPDNet"
+        )
+    return net
+
+
+def load_dmenet(path: Path) -> DMENet:
+    """A DMENet from a TensorLayer .npz or from `save`, in evaluation mode.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path.suffix in TENSORLAYER:
+        return dmenet_npz.load(path)
+    net = DMENet(**_described(path, "dmenet")).eval()
+    load_into(net, path)
+    return net
+
+
+def _described(path: Path, kind: str) -> dict:
+    """The sizes that `save` wrote for a network of this kind."""
+    expected = f"the safetensors file of a {kind} that allfocus wrote, or a file as published"
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}", expected, "check the path")
+    safetensors = _safetensors()
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            described = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path.name} is damaged ({error})", expected, "copy it again") from error
+    if not isinstance(described, dict) or kind not in described:
+        raise WeightsError(f"{path.name} is not the file of a {kind}", expected, "check the path")
+    return dict(described[kind])
+
+
+def _safetensors():
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingExtraError("weights of DMENet and DPDNet", "eval", "safetensors") from error
+    return safetensors
