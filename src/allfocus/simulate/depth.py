@@ -38,7 +38,9 @@ def relief(
     return (rows * math.cos(angle) + columns * math.sin(angle)) * (change / span_px)
 
 
-def field_squared(size_px: int, field_x: float, field_y: float, half_diagonal_px: float, device: torch.device) -> Tensor:
+def field_squared(
+    size_px: int, field_x: float, field_y: float, half_diagonal_px: float, device: torch.device
+) -> Tensor:
     """Squared distance from the picture's middle, 1 in its corner: float32 (size, size) around a crop's place."""
     rows, columns = pixel_grid(size_px, device)
     return (columns / half_diagonal_px + field_x) ** 2 + (rows / half_diagonal_px + field_y) ** 2

@@ -43,7 +43,7 @@ class LensConfig:
     tanh_gain: tuple[float, float] = (1.0, 3.0)
     edge_px: float = 0.35
     edge_share: float = 0.1
-    softness_px: float = 0.8
+    softness_px: float = 1.2
     longitudinal_ca_chance: float = 0.35
     longitudinal_ca_px: float = 0.35
     lateral_ca_chance: float = 0.3

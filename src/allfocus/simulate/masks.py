@@ -104,7 +104,9 @@ def _blob(rng: np.random.Generator, rows: Tensor, columns: Tensor, reach_px: flo
     angle = torch.atan2(rows, columns.expand(rows.shape[0], -1))
     edge = torch.ones_like(angle)
     for harmonic in range(2, 7):
-        edge += float(rng.normal(0.0, 0.3 / harmonic)) * torch.cos(harmonic * angle + float(rng.uniform(0, 2 * math.pi)))
+        edge += float(rng.normal(0.0, 0.3 / harmonic)) * torch.cos(
+            harmonic * angle + float(rng.uniform(0, 2 * math.pi))
+        )
     return radius_px * edge.clamp_min(0.15) - distance_px
 
 

@@ -48,13 +48,13 @@ class SceneConfig:
     identity: float = 0.03
     objects: tuple[float, float, float, float] = (0.15, 0.30, 0.35, 0.20)
     radius_median_px: float = 9.0
-    radius_spread: float = 0.5
-    radius_px: tuple[float, float] = (1.5, 22.0)
-    tail_chance: float = 0.10
+    radius_spread: float = 0.4
+    radius_px: tuple[float, float] = (1.5, 16.0)
+    tail_chance: float = 0.05
     tail_px: float = 30.0
-    focus_nearest: float = 0.5
-    focus_other: float = 0.15
-    focus_beyond: float = 0.25
+    focus_nearest: float = 0.38
+    focus_other: float = 0.30
+    focus_beyond: float = 0.22
     ramp_chance: float = 0.6
     ramp: tuple[float, float] = (0.1, 0.8)
     slant_chance: float = 0.3
@@ -223,7 +223,7 @@ def _focus(
     draw, place = float(rng.random()), float(rng.random())
     row, column = (int(value) for value in rng.integers(inside.start, inside.stop, 2))
     if mode in ("plane", "identity"):
-        return (1.0, "beyond") if draw < 0.85 else (-1.0, "before")
+        return (1.0, "beyond") if draw < 0.75 else (-1.0, "before")
     near = max(float(sheet.nearness[inside, inside].max()) for sheet in sheets)
     far = min(float(sheet.nearness[inside, inside].min()) for sheet in sheets)
     if draw < config.focus_nearest:

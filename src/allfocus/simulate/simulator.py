@@ -188,7 +188,9 @@ def _build(cls: type[Any], values: Mapping[str, Any], path: str) -> Any:
     built: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints:
-            raise OptionError(f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "mend the name")
+            raise OptionError(
+                f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "mend the name"
+            )
         if dataclasses.is_dataclass(hints[name]):
             built[name] = _build(hints[name], value, f"{path}{name}.")  # type: ignore[arg-type]
         else:
