@@ -1,0 +1,118 @@
+"""A network's weights to a safetensors file and back, strictly: every tensor, by name and shape, and no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from allfocus.errors import MissingExtraError, OutputError, WeightsError
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.registry import Architecture
+from allfocus.weights.store import sha256
+
+FORMAT = "allfocus-1"
+STORED = {torch.float16: "float16", torch.float32: "float32"}
+
+
+def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: torch.dtype = torch.float16) -> str:
+    """Write every tensor of a network, beside and renamed.
+
+    Args:
+        module: the network.
+        architecture: what builds it; stored in the file, so that `load` needs nothing else.
+        path: NAME.safetensors.
+        dtype: float16 (half the size; the engines compute in float32 or bfloat16 from it) or float32.
+
+    Returns:
+        sha256 of the file.
+
+    Raises:
+        WeightsError: a tensor that is not finite in this dtype.
+        OutputError: the file cannot be written.
+    """
+    safetensors = _safetensors()
+    tensors = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{len(broken)} tensors with values that are not finite in {STORED[dtype]}, first {broken[0]}",
+            "finite weights",
+            "float32, or look at the training run",
+        )
+    beside = path.with_name(f"{path.name}.part")
+    metadata = {"format": FORMAT, "architecture": json.dumps(asdict(architecture))}
+    try:
+        safetensors.torch.save_file(tensors, beside, metadata)
+        beside.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error})", "a folder with room", "another folder") from error
+    return sha256(path)
+
+
+def load(path: Path) -> IFAN:
+    """The network of a file that `save` wrote: float32, in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: missing, damaged, or not written by `save`.
+    """
+    metadata = _read(path)[1]
+    if metadata.get("format") != FORMAT or "architecture" not in metadata:
+        raise WeightsError(
+            f"{path} has format {metadata.get('format')!r}",
+            f"{FORMAT!r} with the architecture stored in it",
+            "a file that this allfocus wrote, or load_into with a network that you built",
+        )
+    net = Architecture(**json.loads(metadata["architecture"])).build()
+    load_into(net, path)
+    return net.eval()
+
+
+def load_into(module: nn.Module, path: Path) -> None:
+    """Fill a network that is already built, as float32.
+
+    Raises:
+        WeightsError: unless names and shapes are exactly the network's; says what differs.
+    """
+    stored = _read(path)[0]
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in stored.items()}
+    if wanted != found:
+        missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+        reshaped = sorted(name for name in wanted.keys() & found.keys() if wanted[name] != found[name])
+        told = [
+            f"{len(names)} {kind} ({names[0]})"
+            for kind, names in (("missing", missing), ("unknown", extra), ("of another shape", reshaped))
+            if names
+        ]
+        raise WeightsError(
+            f"{path} does not fit the network: tensors {', '.join(told)}",
+            f"the {len(wanted)} tensors of {type(module).__name__}",
+            "the architecture that the weights were trained with",
+        )
+    module.load_state_dict({name: tensor.float() for name, tensor in stored.items()}, strict=True)
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    safetensors = _safetensors()
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}", "a safetensors file", "check the path")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is damaged ({error})", "a whole safetensors file", "copy it again") from error
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingExtraError("reading and writing weights in torch", "torch", "safetensors") from error
+    return safetensors

@@ -1,0 +1,109 @@
+"""The contract of an engine: a batch of tiles in, the network's residual and disparity out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from allfocus.errors import EngineError, OptionError
+from allfocus.weights.card import Card
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What runs.
+
+    Attributes:
+        name: "openvino", "onnxruntime" or "torch".
+        device: the processor, in words.
+        precision: "float32" or "bfloat16".
+        model: name on the card.
+    """
+
+    name: str
+    device: str
+    precision: str
+    model: str
+
+
+class Estimate(NamedTuple):
+    """What a network says about a batch.
+
+    Attributes:
+        residual: (N, 3, H, W) float32, what to add to the photo; not clipped.
+        disparity: (N, 1, H/m, W/m) float32 in cells of m = `Card.multiple` px, or None where the network has none.
+    """
+
+    residual: np.ndarray
+    disparity: np.ndarray | None
+
+
+class Engine(Protocol):
+    """A network loaded on a device. Calls from several threads wait for each other.
+
+    Attributes:
+        redone: batches that came out of bfloat16 with values that are not finite and were run again in float32.
+    """
+
+    redone: int
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, and where."""
+        ...
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """Run the network.
+
+        Args:
+            batch: (N, 3, H, W) float32, display-referred RGB in [0, 1]; H and W multiples of the card's multiple.
+            pair: (N, 6, H, W) float32, right then left dual-pixel view, for a network of two views.
+
+        Raises:
+            OptionError: another shape or dtype.
+            EngineMemoryError: no memory for this size; the engine stays usable for smaller ones.
+            EngineError: the engine failed, or even float32 gave values that are not finite.
+        """
+        ...
+
+
+def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list[np.ndarray]:
+    """The arrays in the order of the graph's inputs, or a refusal (see `Engine.run`)."""
+    if (pair is not None) != (card.views == 2):
+        raise OptionError(
+            f"{'a' if pair is not None else 'no'} dual-pixel pair for {card.name}, a network of {card.views} view(s)",
+            "a pair (right, left) for two views, none for one",
+            "another model",
+        )
+    arrays = [batch] if pair is None else [batch, pair]
+    for array, channels in zip(arrays, (3, 6), strict=False):
+        fits = array.ndim == 4 and array.shape[1] == channels and array.size > 0 and array.dtype == np.float32
+        if not fits or array.shape[2] % card.multiple or array.shape[3] % card.multiple:
+            raise OptionError(
+                f"a batch of shape {array.shape} and type {array.dtype}",
+                f"(N, {channels}, H, W) float32 with H and W multiples of {card.multiple}",
+                "pad it, or let allfocus.deblur do so",
+            )
+        if array.shape[0] != batch.shape[0] or array.shape[2:] != batch.shape[2:]:
+            raise OptionError(
+                f"a pair of shape {array.shape}", f"the size of the photo {batch.shape}", "crop all alike"
+            )
+    return arrays
+
+
+def is_finite(estimate: Estimate) -> bool:
+    """Whether every value of an estimate is finite (one cheap sum an array: infinity and NaN survive it)."""
+    return all(bool(np.isfinite(values.sum(dtype=np.float64))) for values in estimate if values is not None)
+
+
+def not_finite(info: EngineInfo) -> EngineError:
+    """The error for values that are not finite in float32 either."""
+    return EngineError(
+        f"{info.model} on {info.name} gave values that are not finite, in float32 too",
+        "a finite residual",
+        "another model; or look for NaN in the input",
+    )

@@ -1,0 +1,106 @@
+"""Which engine runs, and why not the others: one list of reasons serves the choice and its explanation."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+from allfocus.engine.base import PRECISIONS, Engine
+from allfocus.errors import EngineError, OptionError
+from allfocus.weights.store import Model
+
+ENGINES = ("openvino", "onnxruntime", "torch")
+
+
+class Finding(NamedTuple):
+    """What is known about one engine here.
+
+    Attributes:
+        name: of the engine.
+        available: whether it can run in this precision.
+        chosen: whether "auto" takes it.
+        precision: what it would compute in; empty where it cannot run.
+        reason: why it is chosen, why it is not, or why it cannot run.
+    """
+
+    name: str
+    available: bool
+    chosen: bool
+    precision: str
+    reason: str
+
+
+def survey(precision: str = "auto") -> list[Finding]:
+    """Look at every engine.
+
+    Args:
+        precision: "auto", "float32" or "bfloat16".
+
+    Returns:
+        One finding an engine, in the order of `ENGINES`.
+
+    Raises:
+        OptionError: another precision.
+    """
+    _check_precision(precision)
+    reasons = {name: _room(name).unavailable(precision) for name in ENGINES}
+    chosen = _preferred(reasons)
+    findings = []
+    for name in ENGINES:
+        missing = reasons[name]
+        used = "" if missing else (_room(name).best_precision() if precision == "auto" else precision)
+        findings.append(Finding(name, missing is None, name == chosen, used, missing or _why(name, chosen)))
+    return findings
+
+
+def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engine:
+    """Load a model on an engine.
+
+    Args:
+        model: found and verified.
+        engine: "auto" (torch on a GPU, else OpenVINO, else ONNX Runtime), or one of `ENGINES`.
+        precision: "auto" (what the processor is fast in), "float32" or "bfloat16".
+
+    Raises:
+        OptionError: another engine or precision.
+        EngineError: the engine is not here, or not in this precision; each one's reason is in the text.
+    """
+    _check_precision(precision)
+    if engine == "auto":
+        reasons = {name: _room(name).unavailable(precision) for name in ENGINES}
+        chosen = _preferred(reasons)
+        if chosen is None:
+            told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise EngineError(f"no engine can run {model.card.name} here ({told})", "one of them", "allfocus doctor")
+        return _room(chosen).start(model, precision)
+    if engine not in ENGINES:
+        raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
+    reason = _room(engine).unavailable(precision)
+    if reason is not None:
+        raise EngineError(f"{engine} cannot run here: {reason}", "an engine that is here", "allfocus doctor")
+    return _room(engine).start(model, precision)
+
+
+def _room(name: str) -> ModuleType:
+    return import_module(f"allfocus.engine.{name}")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise OptionError(f"precision {precision!r}", f"one of {', '.join(PRECISIONS)}", "--precision auto")
+
+
+def _preferred(reasons: dict[str, str | None]) -> str | None:
+    """A GPU first, then the fastest on a CPU."""
+    if reasons["torch"] is None and _room("torch").has_gpu():
+        return "torch"
+    return next((name for name in ENGINES if reasons[name] is None), None)
+
+
+def _why(name: str, chosen: str | None) -> str:
+    if name == chosen:
+        return "a GPU is here" if name == "torch" else "the fastest here"
+    if name == "torch":
+        return "no GPU is here, and on a CPU it is the slowest; good as a second opinion"
+    return f"{chosen} is faster here"

@@ -1,0 +1,199 @@
+"""OpenVINO on the CPU: the engine that every install has."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError
+from allfocus.weights.store import Model
+
+NAME = "openvino"
+_DEVICE = "CPU"
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "memory")
+
+
+def unavailable(precision: str = "auto") -> str | None:
+    """Why this engine cannot run here in this precision, or None if it can."""
+    if find_spec("openvino") is None:
+        return "openvino is not installed"
+    if precision == "bfloat16" and not _has_bfloat16():
+        return "this processor has neither AMX nor AVX512-BF16"
+    return None
+
+
+def best_precision() -> str:
+    """bfloat16 where the processor multiplies it natively (AMX, AVX512-BF16), else float32."""
+    return "bfloat16" if _has_bfloat16() else "float32"
+
+
+def start(model: Model, precision: str = "auto") -> OpenVINOEngine:
+    """Load a model.
+
+    Raises:
+        EngineError: it cannot run here.
+    """
+    return OpenVINOEngine(model, best_precision() if precision == "auto" else precision)
+
+
+class OpenVINOEngine:
+    """A model compiled once for every size of tile; the compiled form is kept on disk for the next process.
+
+    Args:
+        model: found and verified.
+        precision: "float32" or "bfloat16"; in bfloat16 the network computes so, what comes out is float32.
+
+    Raises:
+        EngineError: OpenVINO cannot read or compile the graph.
+    """
+
+    def __init__(self, model: Model, precision: str) -> None:
+        self.redone = 0
+        self._model = model
+        self._compiled = _compile(model, precision)
+        self._request = self._compiled.create_infer_request()
+        self._info = EngineInfo(NAME, _device_name(), precision, model.card.name)
+        self._lock = threading.Lock()
+        self._float32: OpenVINOEngine | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, and where."""
+        return self._info
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """See `Engine.run`."""
+        inputs = check_inputs(self._model.card, batch, pair)
+        with self._lock:
+            estimate = self._infer(inputs)
+            if is_finite(estimate):
+                return estimate
+            if self._info.precision == "float32":
+                raise not_finite(self._info)
+            if self._float32 is None:
+                self._float32 = OpenVINOEngine(self._model, "float32")
+            self.redone += 1
+            return self._float32.run(batch, pair)
+
+    def _infer(self, inputs: list[np.ndarray]) -> Estimate:
+        card = self._model.card
+        try:
+            self._request.infer(
+                dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True)), share_inputs=True
+            )
+            found = {name: np.array(self._request.get_tensor(name).data) for name in card.outputs}
+        except (MemoryError, RuntimeError) as error:
+            self._request = self._compiled.create_infer_request()  # lets go of what the failed one held
+            if isinstance(error, MemoryError) or any(sign in str(error) for sign in _MEMORY_SIGNS):
+                size = "x".join(map(str, inputs[0].shape))
+                raise EngineMemoryError(
+                    f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile"
+                ) from error
+            raise EngineError(f"OpenVINO failed ({_last_line(error)})", "a result", "--engine torch") from error
+        return Estimate(found["residual"], found.get("disparity"))
+
+
+def cache_folder() -> Path:
+    """Where compiled models are kept: the variable ALLFOCUS_CACHE, or the platform's cache folder."""
+    named = os.environ.get("ALLFOCUS_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "allfocus" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "allfocus"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allfocus"
+
+
+def _compile(model: Model, precision: str) -> Any:
+    """The model compiled from scratch, or from the cache when the same was compiled before.
+
+    OpenVINO writes its cache file in place and never repairs a broken one. So a new one is made in a folder of this
+    process and moved when it is whole: two processes that start together cannot read each other's half.
+    """
+    kept = _kept_folder(model, precision)
+    if kept.is_dir():
+        compiled = _compile_with(model, precision, kept)
+        if not compiled.get_property("LOADED_FROM_CACHE"):
+            shutil.rmtree(kept, ignore_errors=True)
+        return compiled
+    with _new_folder(kept) as folder:
+        return _compile_with(model, precision, folder)
+
+
+def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    if folder is not None:
+        settings["CACHE_DIR"] = str(folder)
+    try:
+        return _core().compile_model(str(model.graph), _DEVICE, settings)
+    except RuntimeError as error:
+        raise EngineError(
+            f"OpenVINO cannot load {model.graph} ({_last_line(error)})",
+            "the graph that was released with the weights",
+            "copy the model's three files again",
+        ) from error
+
+
+def _kept_folder(model: Model, precision: str) -> Path:
+    """The cache of one model: of these weights, this graph, this OpenVINO and this processor."""
+    import openvino
+
+    known = [model.card.sha256, openvino.__version__, _device_name(), str(_capabilities())]
+    digest = hashlib.sha256("\n".join(known).encode() + model.graph.read_bytes()).hexdigest()[:16]
+    return cache_folder() / NAME / f"{model.card.name}-{precision}-{digest}"
+
+
+@contextlib.contextmanager
+def _new_folder(kept: Path) -> Iterator[Path | None]:
+    """A folder that becomes `kept` at the end; None where nothing can be written. Drops older versions of it."""
+    folder = kept.with_name(f".{kept.name}-{os.getpid()}")
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        yield None
+        return
+    try:
+        yield folder
+        for older in kept.parent.glob(f"{kept.name[:-16]}*"):
+            shutil.rmtree(older, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was first
+            folder.rename(kept)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _core() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("the OpenVINO engine", "openvino", "openvino") from error
+    return openvino.Core()
+
+
+def _capabilities() -> list[str]:
+    return sorted(_core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"))
+
+
+def _has_bfloat16() -> bool:
+    return "BF16" in _capabilities()
+
+
+def _device_name() -> str:
+    return " ".join(_core().get_property(_DEVICE, "FULL_DEVICE_NAME").split())
+
+
+def _last_line(error: Exception) -> str:
+    return [line for line in str(error).splitlines() if line.strip()][-1].strip()

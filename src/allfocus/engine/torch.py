@@ -1,0 +1,126 @@
+"""torch on CUDA, or on the CPU as the second opinion: the network itself, from the same weights file."""
+
+from __future__ import annotations
+
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.errors import EngineError, EngineMemoryError
+from allfocus.weights.store import Model
+
+NAME = "torch"
+_DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "C:/Windows/System32/nvcuda.dll")
+
+
+def unavailable(precision: str = "auto") -> str | None:
+    """Why this engine cannot run here in this precision, or None if it can."""
+    for package in ("torch", "safetensors"):
+        if find_spec(package) is None:
+            return f"{package} is not installed (pip install 'allfocus[torch]')"
+    if precision == "bfloat16" and has_gpu() and not _cuda_has_bfloat16():
+        return "this GPU has no bfloat16"
+    return None
+
+
+def has_gpu() -> bool:
+    """Whether torch is here and sees a GPU; torch is imported only where a driver is installed."""
+    if find_spec("torch") is None or not any(Path(driver).exists() for driver in _DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def best_precision() -> str:
+    """bfloat16 on a GPU that has it, else float32."""
+    return "bfloat16" if has_gpu() and _cuda_has_bfloat16() else "float32"
+
+
+def start(model: Model, precision: str = "auto") -> TorchEngine:
+    """Load a model.
+
+    Raises:
+        EngineError: it cannot run here.
+    """
+    return TorchEngine(model, best_precision() if precision == "auto" else precision)
+
+
+class TorchEngine:
+    """A network in eager torch.
+
+    Args:
+        model: found and verified.
+        precision: "float32", or "bfloat16" by autocast.
+
+    Raises:
+        WeightsError: the weights do not fit the architecture on the card.
+    """
+
+    def __init__(self, model: Model, precision: str) -> None:
+        import torch
+
+        from allfocus.checkpoints.native import load_into
+        from allfocus.nets.registry import Architecture
+
+        self.redone = 0
+        self._model = model
+        self._device = torch.device("cuda" if has_gpu() else "cpu")
+        self._net = Architecture(**model.card.architecture).build().eval().requires_grad_(False)
+        load_into(self._net, model.weights)
+        self._net.to(self._device)
+        device = torch.cuda.get_device_name() if self._device.type == "cuda" else "CPU"
+        self._info = EngineInfo(NAME, device, precision, model.card.name)
+        self._lock = threading.Lock()
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, and where."""
+        return self._info
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """See `Engine.run`."""
+        inputs = check_inputs(self._model.card, batch, pair)
+        with self._lock:
+            estimate = self._infer(inputs, self._info.precision)
+            if is_finite(estimate):
+                return estimate
+            if self._info.precision == "float32":
+                raise not_finite(self._info)
+            self.redone += 1
+            estimate = self._infer(inputs, "float32")
+            if not is_finite(estimate):
+                raise not_finite(self._info)
+            return estimate
+
+    def _infer(self, inputs: list[np.ndarray], precision: str) -> Estimate:
+        import torch
+
+        half = precision == "bfloat16"
+        try:
+            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+                found = self._net(*(torch.from_numpy(array).to(self._device) for array in inputs))
+            return Estimate(_numpy(found.residual), None if found.disparity is None else _numpy(found.disparity))
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+                if self._device.type == "cuda":
+                    torch.cuda.empty_cache()
+                size = "x".join(map(str, inputs[0].shape))
+                raise EngineMemoryError(
+                    f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile"
+                ) from error
+            raise EngineError(f"torch failed ({error})", "a result", "--engine openvino") from error
+
+
+def _cuda_has_bfloat16() -> bool:
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    return tensor.float().cpu().numpy()
