@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 
+from allfocus.baselines import registry
 from allfocus.data.pairs import PairSet
-from allfocus.errors import DataError, OptionError, WeightsError
-from allfocus.evaluate.methods import Baseline, Scene, Wish, network_macs
+from allfocus.errors import DataError, WeightsError
+from allfocus.evaluate.cost import Cost, of_architecture
+from allfocus.evaluate.methods import Scene, Wish
 
 
 @pytest.mark.parametrize(
@@ -33,37 +32,33 @@ def test_unknown_model_names_what_else_there_is(tiny: PairSet) -> None:
         Wish("ifann").build(tiny)
 
 
-def module(monkeypatch: pytest.MonkeyPatch, **functions: object) -> None:
-    made = ModuleType("allfocus_drawn")
-    for name, function in functions.items():
-        setattr(made, name, function)
-    monkeypatch.setitem(sys.modules, "allfocus_drawn", made)
+def test_baselines_plug_in(tiny: PairSet) -> None:
+    pytest.importorskip("numba")
+    method = Wish("ebdb").build(tiny)
+    outcome = method.restore(Scene("scene0", tiny.read(tiny.pairs[0].source)))
+    assert outcome.sharp.shape == (29, 37, 3)
+    assert outcome.radius_px is not None and outcome.radius_px.shape == (29, 37)
+    assert method.conditions.kind == "baseline"
 
 
-def test_a_baseline_plugs_in_with_its_home(tiny: PairSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    module(
-        monkeypatch,
-        plain=lambda photo, left, right: photo / 2,
-        mapped=lambda photo, left, right: (photo, np.ones(photo.shape[:2])),
-    )
-    photo = np.ones((8, 8, 3), np.float32)
-    assert Baseline("p", "allfocus_drawn:plain", tiny).restore(Scene("a", photo)).sharp.max() == 0.5
-    radius = Baseline("m", "allfocus_drawn:mapped", tiny).restore(Scene("a", photo)).radius_px
-    assert radius is not None and radius.shape == (8, 8)
-    with pytest.raises(DataError, match="needs dual-pixel views"):
-        Baseline("dual", "allfocus_drawn:plain", tiny, views=True)
-    with pytest.raises(OptionError, match="does not exist"):
-        Baseline("x", "allfocus_drawn:nothing", tiny)
-    with pytest.raises(OptionError, match="not part of this version"):
-        Baseline("x", "allfocus.baselines.nowhere:x", tiny)
+@pytest.mark.parametrize("name", ["dmenet", "dpdnet-s", "dpdnet-d"])
+def test_a_learnt_baseline_without_weights_says_so(
+    tiny: PairSet, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLFOCUS_MODELS", str(tmp_path))
+    try:
+        Wish(name).build(tiny)
+    except (WeightsError, DataError):
+        return
+    assert registry.require(name) is not None  # its weights ship
 
 
-def test_macs_by_both_rules() -> None:
-    convolution, poster = network_macs({})
-    assert convolution is not None and poster is not None
-    assert round(convolution / 1e9, 3) == 361.507
-    assert round(poster / 1e9, 1) == 362.9
-    assert network_macs({"no_such_argument": 1}) == (None, None)
+def test_costs_by_both_rules() -> None:
+    cost = of_architecture({})
+    assert cost.parameters == 10_476_996
+    assert cost.macs_convolution is not None and round(cost.macs_convolution / 1e9, 3) == 361.507
+    assert cost.macs_poster is not None and round(cost.macs_poster / 1e9, 1) == 362.9
+    assert of_architecture({"no_such_argument": 1}) == Cost()
 
 
 def test_a_folder_may_hold_whole_photos_of_cropped_scores(tiny: PairSet, tmp_path: Path) -> None:

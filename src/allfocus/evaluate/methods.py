@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from allfocus.data.folder import match_results
 from allfocus.data.pairs import PairSet
-from allfocus.errors import DataError, MissingExtraError, OptionError, WeightsError
+from allfocus.errors import DataError, WeightsError
+from allfocus.evaluate.cost import Cost, of_architecture, of_baseline
 
 FOLDER_PREFIX = "folder:"
 PLAIN = re.compile(r"[^A-Za-z0-9._+@-]+")
@@ -58,8 +59,7 @@ class Conditions:
         tiling, precision: as `Protocol` has them.
         weights_sha256: of the weights file, "" without weights.
         settings: everything else that decides the output (engine, working scale, ...).
-        parameters: how many numbers the network has, None without one or where unknown.
-        macs_convolution, macs_poster: multiply-accumulates for 1280x720 by the two counting rules (nets/macs.py).
+        cost: parameters and multiply-accumulates, where there is a network.
     """
 
     kind: str
@@ -67,9 +67,7 @@ class Conditions:
     precision: str = "-"
     weights_sha256: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
-    parameters: int | None = None
-    macs_convolution: int | None = None
-    macs_poster: int | None = None
+    cost: Cost = field(default_factory=Cost)
 
 
 class Method(Protocol):
@@ -185,16 +183,13 @@ class Model:
         scale = wish.scale if wish.scale == "auto" else int(wish.scale)
         self.settings = Settings(scale=scale, tile=wish.tile)
         card, info = self.deblurrer.model.card, self.deblurrer.engine.info
-        convolution, poster = network_macs(card.architecture)
         self.conditions = Conditions(
             "model",
             tiling=f"tiles of {wish.tile or card.tile_px} px",
             precision=info.precision,
             weights_sha256=card.sha256,
             settings={"model": card.name, "engine": info.name, "device": info.device, "scale": wish.scale},
-            parameters=card.parameters,
-            macs_convolution=convolution,
-            macs_poster=poster,
+            cost=replace(of_architecture(card.architecture), parameters=card.parameters),
         )
 
     def restore(self, scene: Scene) -> Outcome:
@@ -205,68 +200,38 @@ class Model:
 
 
 class Baseline:
-    """A method beside IFAN, from `allfocus.baselines`.
+    """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the poster.
 
-    Args:
-        label: its name.
-        home: "module:function"; the function takes (photo, left, right), float32 (H, W, 3) or None, and returns the
-            sharp photo, or the sharp photo and its blur radius map in px.
-        views: it needs the dual-pixel views.
-        conditions: what is known about it.
+    Raises:
+        OptionError: an unknown one. WeightsError: a learnt one without its weights. DataError: it needs dual-pixel
+        views and the set has none. MissingExtraError: a package that it needs is not installed.
     """
 
     upright = True
 
-    def __init__(
-        self, label: str, home: str, pairs: PairSet, conditions: Conditions | None = None, views: bool = False
-    ) -> None:
-        module, _, function = home.partition(":")
-        try:
-            self.function = getattr(import_module(module), function)
-        except ModuleNotFoundError as error:
-            raise _not_here(label, error) from error
-        except AttributeError as error:
-            raise OptionError(f"{home} does not exist", "a baseline of this version", "allfocus models") from error
-        if views and any(pair.left is None or pair.right is None for pair in pairs):
+    def __init__(self, wish: Wish, pairs: PairSet) -> None:
+        from allfocus.baselines import registry
+
+        known = registry.method(wish.text)
+        weights = registry.require(wish.text)
+        if known.views > 1 and any(pair.left is None or pair.right is None for pair in pairs):
             raise DataError(
-                f"{label} needs dual-pixel views, which {pairs.name} lacks",
+                f"{wish.text} needs dual-pixel views, which {pairs.name} lacks",
                 "a set with left and right views",
                 "leave it out",
             )
-        self.label = label
-        self.conditions = conditions or Conditions("baseline")
+        self.label = wish.label
+        self.function = registry.scored(wish.text)
+        self.conditions = Conditions(
+            "baseline",
+            precision="float32",
+            weights_sha256="" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
+            cost=Cost() if weights is None else of_baseline(wish.text, weights, known.views),
+        )
 
     def restore(self, scene: Scene) -> Outcome:
         """The photo through the baseline."""
-        made = self.function(scene.photo, scene.left, scene.right)
-        sharp, radius = made if isinstance(made, tuple) else (made, None)
-        return Outcome(sharp, radius)
-
-
-def _not_here(label: str, error: ModuleNotFoundError) -> OptionError | MissingExtraError:
-    if error.name and not error.name.startswith("allfocus"):
-        return MissingExtraError(label, "eval", error.name)
-    return OptionError(f"{label} is not part of this version", f"one of {', '.join(REGISTRY)}", "a newer allfocus")
-
-
-def network_macs(architecture: Mapping[str, object]) -> tuple[int | None, int | None]:
-    """MACs at 1280x720 by both rules of nets/macs.py; (None, None) where torch or the architecture is not here."""
-    try:
-        import torch
-
-        from allfocus.nets.macs import count_macs
-        from allfocus.nets.registry import Architecture
-    except ImportError:
-        return None, None
-    try:
-        with torch.device("meta"):
-            network = Architecture(**architecture).build()  # type: ignore[arg-type]
-            photo = torch.empty(1, 3, 720, 1280)
-            views = (torch.empty(1, 6, 720, 1280),) if architecture.get("views") == 2 else ()
-            macs = count_macs(network, photo, *views)
-    except (TypeError, RuntimeError, NotImplementedError):
-        return None, None
-    return macs.convolution, macs.with_bias_and_activation
+        return Outcome(*self.function(scene.photo, scene.left, scene.right))
 
 
 def _plain(text: str) -> str:
@@ -275,9 +240,10 @@ def _plain(text: str) -> str:
 
 REGISTRY: dict[str, Callable[[Wish, PairSet], Method]] = {
     "input": Input,
-    "ebdb": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:ebdb", pairs),
-    "jnb": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:jnb", pairs),
-    "dmenet": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dmenet", pairs),
-    "dpdnet-s": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dpdnet_single", pairs),
-    "dpdnet-d": lambda wish, pairs: Baseline(wish.label, "allfocus.baselines.registry:dpdnet_dual", pairs, views=True),
+    "ebdb": Baseline,
+    "jnb": Baseline,
+    "dmenet": Baseline,
+    "dpdnet-s": Baseline,
+    "dpdnet-d": Baseline,
 }
+"""Each name with what builds it from the wish and the set; a new method is one line here."""
