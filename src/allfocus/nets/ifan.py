@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from allfocus.errors import OptionError
 from allfocus.nets.blocks import ResidualBlock, convolution, initialise, up_convolution
-from allfocus.ops.adaptive_conv import FilterLayout, adaptive_pass
+from allfocus.ops.adaptive_conv import FilterLayout, adaptive_pass, predicted_adaptive_convolution
+from allfocus.ops.adaptive_conv.choose import choose
 from allfocus.ops.adaptive_conv.contract import TAPS
 
 
@@ -115,6 +116,9 @@ class FilterHead(nn.Module):
         Returns:
             (B, C, h, w).
         """
+        if choose(features).name == "triton":
+            weight, bias = self.project.weight, _rows(self.project.bias, slice(None))
+            return predicted_adaptive_convolution(features, embedding, weight, bias, self.layout.iterations, tied=tied)
         for n in range(self.layout.iterations):
             vertical = self.taps(embedding, self.layout.vertical(n))
             horizontal = vertical if tied else self.taps(embedding, self.layout.horizontal(n))

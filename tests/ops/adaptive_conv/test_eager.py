@@ -9,25 +9,14 @@ from hypothesis import strategies as st
 
 from allfocus.errors import OptionError
 from allfocus.ops.adaptive_conv import eager, reference
-from allfocus.ops.adaptive_conv.contract import FilterLayout
 
 ODD_SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 13)]
-
-
-def problem(channels: int, iterations: int, height: int, width: int, dtype=torch.float64, seed: int = 0):
-    """Features and filters of a size at which some iterations neither fade nor explode."""
-    draw = torch.Generator().manual_seed(seed)
-    features = torch.randn(2, channels, height, width, dtype=torch.float64, generator=draw)
-    filters = torch.randn(
-        2, FilterLayout(channels, iterations).total, height, width, dtype=torch.float64, generator=draw
-    )
-    return features.to(dtype), (0.5 * filters).to(dtype)
 
 
 @pytest.mark.parametrize("activate_last", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("height, width", ODD_SIZES)
-def test_equals_the_reference(height: int, width: int, tied: bool, activate_last: bool) -> None:
+def test_equals_the_reference(height, width, tied, activate_last, problem) -> None:
     features, filters = problem(3, 3, height, width)
     wanted = reference.iterative_adaptive_convolution(features, filters, 3, tied=tied, activate_last=activate_last)
     got = eager.iterative_adaptive_convolution(features, filters, 3, tied=tied, activate_last=activate_last)
@@ -43,7 +32,7 @@ def test_equals_the_reference(height: int, width: int, tied: bool, activate_last
     tied=st.booleans(),
     seed=st.integers(0, 999),
 )
-def test_equals_the_reference_everywhere(channels, iterations, height, width, tied, seed) -> None:
+def test_equals_the_reference_everywhere(problem, channels, iterations, height, width, tied, seed) -> None:
     features, filters = problem(channels, iterations, height, width, seed=seed)
     wanted = reference.iterative_adaptive_convolution(features, filters, iterations, tied=tied)
     got = eager.iterative_adaptive_convolution(features, filters, iterations, tied=tied)
@@ -52,20 +41,17 @@ def test_equals_the_reference_everywhere(channels, iterations, height, width, ti
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("height, width", ODD_SIZES)
-def test_gradients_equal_those_of_the_reference(height: int, width: int, tied: bool) -> None:
-    gradients = []
-    for implementation in (reference, eager):
-        features, filters = (tensor.requires_grad_() for tensor in problem(2, 3, height, width))
-        out = implementation.iterative_adaptive_convolution(features, filters, 3, tied=tied)
-        weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view_as(out)
-        gradients.append(torch.autograd.grad((out * weights).sum(), (features, filters)))
-    for wanted, got in zip(*gradients, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
+def test_gradients_equal_those_of_the_reference(height, width, tied, problem, answers) -> None:
+    tensors = problem(2, 3, height, width)
+    wanted = answers(reference.iterative_adaptive_convolution, *tensors, 3, tied=tied)
+    got = answers(eager.iterative_adaptive_convolution, *tensors, 3, tied=tied)
+    for one, other in zip(wanted, got, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("activate_last", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
-def test_gradcheck(tied: bool, activate_last: bool) -> None:
+def test_gradcheck(tied, activate_last, problem) -> None:
     features, filters = (tensor.requires_grad_() for tensor in problem(2, 2, 3, 4))
     assert torch.autograd.gradcheck(
         lambda e, f: eager.iterative_adaptive_convolution(e, f, 2, tied=tied, activate_last=activate_last),
@@ -73,7 +59,7 @@ def test_gradcheck(tied: bool, activate_last: bool) -> None:
     )
 
 
-def test_channels_last_gives_the_same() -> None:
+def test_channels_last_gives_the_same(problem) -> None:
     features, filters = problem(4, 2, 7, 13, torch.float32)
     wanted = eager.iterative_adaptive_convolution(features, filters, 2)
     got = eager.iterative_adaptive_convolution(
@@ -84,7 +70,7 @@ def test_channels_last_gives_the_same() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("tied", [True, False])
-def test_precision_is_what_rounding_each_operation_costs(dtype: torch.dtype, tied: bool) -> None:
+def test_precision_is_what_rounding_each_operation_costs(dtype, tied, problem) -> None:
     """Per iteration at most 11 roundings of values no larger than the sums of magnitudes that meet there."""
     iterations = 5
     features, filters = problem(3, iterations, 7, 13, dtype)

@@ -8,6 +8,8 @@ from allfocus.errors import OptionError
 
 TAPS = 3
 NEGATIVE_SLOPE = 0.1
+PLANES = 2 * TAPS + 1
+TIED_PLANES = TAPS + 1
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,24 @@ def check_shapes(features_shape: tuple[int, ...], filters_shape: tuple[int, ...]
             "predict the filters at the resolution of the features, with the same number of iterations",
         )
     return layout
+
+
+def check_planes(features_shape: tuple[int, ...], filters_shape: tuple[int, ...]) -> None:
+    """Refuse the filters of one iteration in one line if they do not belong to the features.
+
+    Args:
+        features_shape: (B, C, H, W).
+        filters_shape: (B, 7*C, H, W), or (B, 4*C, H, W) for tied filters.
+
+    Raises:
+        OptionError: if the two tensors do not belong together.
+    """
+    if len(features_shape) == 4:
+        batch, channels, *size = features_shape
+        if tuple(filters_shape) in [(batch, planes * channels, *size) for planes in (PLANES, TIED_PLANES)]:
+            return
+    raise OptionError(
+        f"filters of shape {tuple(filters_shape)} for features {tuple(features_shape)}",
+        f"(B, {PLANES}*C, H, W), or (B, {TIED_PLANES}*C, H, W) for tied filters, and features (B, C, H, W)",
+        "predict the filters of one iteration at the resolution of the features",
+    )
