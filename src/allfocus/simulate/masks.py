@@ -87,11 +87,10 @@ def segment(rng: np.random.Generator, rgb: Tensor) -> Tensor:
     for cluster in rng.permutation(count).tolist():
         if sum(share[c] for c in chosen) < 0.08 or rng.random() < 0.25:
             chosen.append(cluster)
-        if sum(share[c] for c in chosen) > 0.5:
+        if sum(share[c] for c in chosen) > 0.5 or len(chosen) == count - 1:
             break
-    inside = torch.zeros(count, device=rgb.device)
-    inside[chosen] = 1.0
-    hard = inside[distance.argmin(dim=0)].reshape(1, 1, height, width)
+    others = [cluster for cluster in range(count) if cluster not in chosen]
+    hard = (distance[chosen].amin(dim=0) < distance[others].amin(dim=0)).float().reshape(1, 1, height, width)
     wide = functional.avg_pool2d(hard, 5, stride=1, padding=2, count_include_pad=False)
     wide = functional.avg_pool2d((wide > 0.5).float(), 3, stride=1, padding=1, count_include_pad=False)
     return ((wide[0, 0] - 0.5) * 1.5 + 0.5).clamp_(0.0, 1.0)

@@ -47,7 +47,7 @@ class SceneConfig:
     plane: float = 0.07
     identity: float = 0.03
     objects: tuple[float, float, float, float] = (0.15, 0.30, 0.35, 0.20)
-    radius_median_px: float = 9.0
+    radius_median_px: float = 9.5
     radius_spread: float = 0.4
     radius_px: tuple[float, float] = (1.5, 16.0)
     tail_chance: float = 0.05
