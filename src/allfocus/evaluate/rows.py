@@ -153,14 +153,12 @@ def read_scores(path: Path) -> list[dict[str, Any]]:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """A stored summary. DataError when it is no summary."""
+    """A stored summary, {} for another JSON file. DataError when it is no JSON."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error})", "a summary of allfocus eval", "run it again") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path} holds no summary", "a summary of allfocus eval", "run it again")
-    return record
+    return record if isinstance(record, dict) else {}
 
 
 def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

@@ -1,0 +1,32 @@
+"""`allfocus tables`: the poster's tables from stored results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def tables_command(
+    results: Annotated[Path, typer.Option(help="Folder that `allfocus eval` wrote, with published.csv.")] = Path(
+        "results"
+    ),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the tables. [RESULTS]")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Also print the Markdown.")] = False,
+) -> None:
+    """Write tables.md, tables.tex, tables.csv and tables.html: ours beside published, and the difference."""
+    from allfocus.evaluate.published import NAME, read
+    from allfocus.evaluate.render import FORMATS
+    from allfocus.evaluate.rows import write_whole
+    from allfocus.evaluate.tables import all_tables, read_results
+
+    tables = all_tables(read_results(results), read(results / NAME))
+    folder = output or results
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, render in FORMATS.items():
+        path = folder / f"tables.{ending}"
+        write_whole(path, render(tables))
+        print(path)
+    if show:
+        print(FORMATS["md"](tables))

@@ -1,0 +1,110 @@
+"""Every number that the poster prints is in results/published.csv, and nothing else is said to be from it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from allfocus.errors import DataError
+from allfocus.evaluate.published import COLUMNS, Published, read
+
+METRICS = ("psnr", "ssim", "mae_x10", "lpips", "params_m", "macs_b", "seconds")
+CHECK = "✓"
+SHARED_COSTS = {"none": "D", "D": "D", "F": "F+D", "F+D": "F+D", "F+R": "F+D", "F+D+R": "F+D"}
+
+
+@pytest.fixture(scope="module")
+def numbers(repository: Path) -> list[Published]:
+    return read(repository / "results" / "published.csv")
+
+
+@pytest.fixture(scope="module")
+def poster(repository: Path) -> list[str]:
+    path = repository.parent / "shared" / "spec" / "poster.txt"
+    if not path.is_file():
+        pytest.skip("no ../shared/spec/poster.txt beside this checkout")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def printed(lines: list[str], table: str, set_name: str) -> dict[tuple[str, str, str, str], str]:
+    """(table, set, method, metric) -> digits, for the lines of one comparison table."""
+    cells = {}
+    for line in lines:
+        label, *values = line.split("\t")
+        method = re.sub(r"\s*\[\d+\]", "", label).strip().replace("Ours", "IFAN").replace(" ", "")
+        for metric, value in zip(METRICS, values, strict=False):
+            if value not in ("", "-"):
+                cells[table, set_name, method, metric] = value
+    return cells
+
+
+def comparisons(poster: list[str]) -> dict[tuple[str, str, str, str], str]:
+    starts = [index for index, line in enumerate(poster) if line.startswith("Input\t")]
+    assert len(starts) == 2
+    blocks = [
+        poster[start : next(i for i in range(start, len(poster)) if poster[i].startswith("Ours\t")) + 1]
+        for start in starts
+    ]
+    return printed(blocks[0], "comparison", "dpdd-test") | printed(blocks[1], "comparison", "realdof")
+
+
+def ablation(poster: list[str]) -> dict[tuple[str, str, str, str], str]:
+    start = next(index for index, line in enumerate(poster) if line.startswith("IFAN\t")) + 2
+    cells, costs = {}, {}
+    for line in poster[start : start + 6]:
+        marks, values = line.split("\t")[:3], line.split("\t")[3:]
+        label = "+".join(letter for letter, mark in zip("FDR", marks, strict=True) if mark.strip() == CHECK) or "none"
+        for metric, value in zip(METRICS[:4], values, strict=False):
+            cells["ablation", "dpdd-test", label, metric] = value
+        costs[label] = values[4:6]
+    assert set(costs) == set(SHARED_COSTS)
+    for label, printed_at in SHARED_COSTS.items():
+        for metric, value in zip(METRICS[4:6], costs[printed_at], strict=True):
+            cells["ablation", "dpdd-test", label, metric] = value
+    return cells
+
+
+def test_every_cell_of_the_poster(poster: list[str], numbers: list[Published]) -> None:
+    expected = comparisons(poster) | ablation(poster)
+    assert len(expected) == (7 * 4 + 4 * 2 + 6) + 6 * 4 + 6 * 6  # scores, costs and times; RealDOF; ablation
+    ours = {
+        (one.table, one.set, one.method, one.metric): one.value
+        for one in numbers
+        if one.source.startswith("IFAN poster")
+    }
+    assert ours == expected
+
+
+def test_every_number_has_a_source_and_one_place(numbers: list[Published]) -> None:
+    assert all(one.source and one.number > 0 for one in numbers)
+    places = [(one.table, one.set, one.method, one.metric, one.source) for one in numbers]
+    assert len(set(places)) == len(places)
+
+
+def test_newer_methods_of_the_survey_are_there(numbers: list[Published]) -> None:
+    found = {(one.set, one.method, one.metric): one.value for one in numbers if one.table == "newer"}
+    assert found["realdof", "P2IKT", "lpips"] == "0.235"
+    assert found["lfdof-test", "LaKDNet-S", "psnr"] == "31.87"
+    assert found["dpdd-test-indoor", "IFAN", "psnr"] == "28.11"
+    assert found["-", "NRKNet", "macs_conv_b"] == "867.7"
+
+
+def test_indoor_and_outdoor_make_the_whole(numbers: list[Published]) -> None:
+    """37 indoor and 39 outdoor photos of the 76: the means of the parts are the poster's mean."""
+    value = {one.set: one.number for one in numbers if one.method == "IFAN" and one.metric == "psnr"}
+    assert round((37 * value["dpdd-test-indoor"] + 39 * value["dpdd-test-outdoor"]) / 76, 2) == 25.36
+    assert value["dpdd-test"] == 25.37
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a,b\n", "has columns"), (",".join(COLUMNS) + "\nt,s,m,psnr,about 26,x,\n", "'about 26' for m")],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "published.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "published.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        read(tmp_path / "missing.csv")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allfocus.evaluate.published import Published, read
+from allfocus.evaluate.render import FORMATS, cell_text
+from allfocus.evaluate.tables import Cell, Table, ablation, all_tables, comparison, read_results
+
+
+@pytest.fixture(scope="module")
+def numbers(repository: Path) -> list[Published]:
+    return read(repository / "results" / "published.csv")
+
+
+def stored(method: str, set_name: str, psnr: float, **more: Any) -> dict[str, Any]:
+    scores = {"psnr": psnr, "psnr_fit": psnr + 1, "ssim": 0.7, "mae": 0.0394, "lpips": None, "ringing": 0.001}
+    return {
+        "complete": True,
+        "set": set_name,
+        "method": method,
+        "images": 76,
+        "of": 76,
+        "scores": scores,
+        "protocol": {"id": "8bit.whole-photo.float"},
+        "conditions": {"cost": {"parameters": 10_476_996, "macs_poster": 362_895_000_000}},
+        "timing": {"seconds_median": 5.8},
+        **more,
+    }
+
+
+def cell(table: Table, line: str, metric: str) -> Cell:
+    column = [one.metric for one in table.columns].index(metric)
+    return next(one for one in table.lines if one.name == line).cells[column]
+
+
+def test_ours_beside_published_and_the_difference(numbers: list[Published]) -> None:
+    results = {"dpdd-test": {"ifan": stored("ifan", "dpdd-test", 25.412)}}
+    table = comparison(results, numbers, "dpdd-test")
+    assert cell_text(cell(table, "IFAN", "psnr")) == "25.41 / 25.37 (+0.04)"
+    assert cell_text(cell(table, "IFAN", "mae_x10")) == "0.394 / 0.394 (+0.000)"
+    assert cell_text(cell(table, "IFAN", "params_m")) == "10.48 / 10.48 (+0.00)"
+    assert cell_text(cell(table, "IFAN", "macs_b")) == "362.9 / 362.9 (+0.0)"
+    assert cell_text(cell(table, "IFAN", "lpips")) == "not run / 0.217"
+    assert cell_text(cell(table, "JNB", "psnr")) == "not run / 23.69"
+    assert cell_text(cell(table, "Input", "params_m")) == "-"
+
+
+def test_our_other_methods_stand_below(numbers: list[Published]) -> None:
+    results = {"realdof": {"ifan-fast": stored("ifan-fast", "realdof", 23.5)}}
+    table = comparison(results, numbers, "realdof")
+    assert table.lines[-1].name == "ifan-fast"
+    assert cell_text(cell(table, "ifan-fast", "psnr")) == "23.50"
+    assert "DPDNet_D" not in [line.name for line in table.lines]
+
+
+def test_an_ablation_on_another_set_makes_no_differences(numbers: list[Published]) -> None:
+    results = {"syndp": {"ablation-f": stored("ablation-f", "syndp", 30.0)}}
+    table = ablation(results, numbers)
+    assert cell_text(cell(table, "F", "psnr")) == "30.00 / 25.07"
+    assert "look at the order" in table.notes[0]
+    on_dpdd = {"dpdd-test": {"ablation-f": stored("ablation-f", "dpdd-test", 25.0)}}
+    assert cell_text(cell(ablation(on_dpdd, numbers), "F", "psnr")) == "25.00 / 25.07 (-0.07)"
+    assert cell_text(cell(ablation({}, numbers), "F+D+R", "psnr")) == "not run / 25.37"
+
+
+def test_sources_that_differ_are_both_shown(numbers: list[Published]) -> None:
+    table = next(one for one in all_tables({}, numbers) if one.name == "newer-realdof")
+    assert cell_text(cell(table, "Restormer", "psnr")) == "24.28 or 25.09"
+
+
+def test_part_of_a_set_is_said(numbers: list[Published]) -> None:
+    results = {"dpdd-test": {"ifan": stored("ifan", "dpdd-test", 25.0, images=3)}}
+    assert "ifan: only 3 of 76 images." in comparison(results, numbers, "dpdd-test").notes
+
+
+def test_finished_runs_are_found_and_other_json_is_not(tmp_path: Path, numbers: list[Published]) -> None:
+    folder = tmp_path / "real-val"
+    folder.mkdir()
+    (folder / "input.json").write_text(json.dumps(stored("input", "real-val", 25.9)))
+    (folder / "half.json").write_text(json.dumps(stored("half", "real-val", 1.0, complete=False)))
+    (folder / "bench.json").write_text("[1, 2]")
+    results = read_results(tmp_path)
+    assert list(results["real-val"]) == ["input"]
+    table = next(one for one in all_tables(results, numbers) if one.name == "own-real-val")
+    assert cell_text(cell(table, "input", "psnr_fit")) == "26.90"
+
+
+class Cells(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.count += tag == "td"
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_all_formats_hold_the_same_cells(numbers: list[Published]) -> None:
+    results = {"real-val": {"a_b|c": stored("a_b|c", "real-val", 26.0)}}
+    tables = all_tables(results, numbers)
+    count = sum(len(table.columns) * len(table.lines) for table in tables)
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](tables))))
+    assert len(rows) == count
+    assert {row["source"] for row in rows if row["published"] == "0.217"} == {"IFAN poster (Lee et al., CVPR 2021)"}
+    page = Cells()
+    page.feed(FORMATS["html"](tables))
+    assert page.open == [] and page.count == count + sum(len(table.lines) for table in tables)
+    text = FORMATS["md"](tables)
+    assert "| a_b\\|c |" in text
+    for table in tables:
+        block = text.partition(f"## {table.title}\n")[2].partition("\n- ")[0]
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        assert len(lines) >= 2 + len(table.lines)
+    typeset = FORMATS["tex"](tables)
+    assert r"DPDNet\_S" in typeset and typeset.count(r"\begin{table}") == typeset.count(r"\end{table}") == len(tables)
+    for line in typeset.splitlines():
+        assert not line.endswith(r"\\") or line.count(" & ") >= 1
