@@ -70,7 +70,7 @@ def _read(path: Path) -> list[tuple[str, NDArray, NDArray]]:
     found = []
     try:
         with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
+            root: Any = file.get("model_weights", file)
             for name in root:
                 numbered = _CONVOLUTION.match(name)
                 if numbered:

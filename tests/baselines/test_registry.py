@@ -1,0 +1,107 @@
+"""Methods by name: what comes out, and what is refused before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from allfocus.baselines import registry
+from allfocus.baselines.registry import METHODS, Options, blur_map, require, restore, run
+from allfocus.checkpoints.baseline import save
+from allfocus.errors import InputError, OptionError, WeightsError
+from allfocus.nets.dmenet import DMENet
+from allfocus.nets.dpdnet import DPDNet, sizes
+
+
+@pytest.fixture
+def photo(small_ramp) -> NDArray[np.float32]:
+    return np.ascontiguousarray(small_ramp.rgb[:65, :83])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's model folder, empty."""
+    monkeypatch.setenv("ALLFOCUS_MODELS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["ebdb", "jnb"])
+def test_classical_methods_need_nothing_else(name: str, photo: NDArray[np.float32]) -> None:
+    seen: list[tuple[float, str]] = []
+    made = run(name, photo, lambda done, stage: seen.append((done, stage)))
+    assert made.sharp.shape == photo.shape
+    assert made.sharp.dtype == np.float32
+    assert 0 <= made.sharp.min() <= made.sharp.max() <= 1
+    assert made.sigma_px is not None
+    assert np.array_equal(made.sigma_px, blur_map(name, photo))
+    assert made.sigma_px.max() <= METHODS[name].peak_px  # type: ignore[operator]
+    shares = [done for done, _ in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert "deconvolution" in {stage for _, stage in seen}
+
+
+def test_the_protocol_of_the_poster_rounds_to_eight_bits(photo: NDArray[np.float32]) -> None:
+    sharp = restore("ebdb", photo + np.float32(0.001) * (photo < 0.5), options=Options(eight_bit=True))
+    np.testing.assert_allclose(sharp * 255, np.rint(sharp * 255), atol=1e-4)
+
+
+def test_what_eval_calls_gives_a_radius(photo: NDArray[np.float32]) -> None:
+    sharp, radius_px = registry.ebdb(photo, None, None)
+    assert sharp.shape == photo.shape
+    assert radius_px is not None
+    np.testing.assert_allclose(radius_px, 2 * blur_map("ebdb", photo), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dmenet", "dpdnet-s", "dpdnet-d"])
+def test_without_weights_it_says_so_before_any_work(name: str, folder: Path) -> None:
+    with pytest.raises(WeightsError, match=f"there are no weights for {name}.*allfocus does not carry it"):
+        require(name)
+    with pytest.raises(WeightsError):
+        restore(name, np.zeros((8, 8, 3)))
+
+
+def test_learnt_methods_run_with_weights(photo: NDArray[np.float32], folder: Path) -> None:
+    torch.manual_seed(0)
+    save(DPDNet(sizes("public", 1, width=2)), folder / "dpdnet-s.safetensors")
+    save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
+    save(DMENet(scale=0.03), folder / "dmenet.safetensors")
+    assert run("dpdnet-s", photo).sharp.shape == photo.shape
+    assert run("dpdnet-d", photo, options=Options(views=(photo, photo))).sharp.shape == photo.shape
+    made = run("dmenet", photo)
+    assert made.sigma_px is not None
+    assert made.sigma_px.shape == photo.shape[:2]
+    named = run("dpdnet-s", photo, options=Options(weights=folder / "dpdnet-s.safetensors"))
+    assert np.array_equal(named.sharp, run("dpdnet-s", photo).sharp)
+
+
+def test_tiles_of_dpdnet_are_the_whole() -> None:
+    from allfocus.baselines.networks import restore_dpdnet
+
+    torch.manual_seed(1)
+    photo = np.random.default_rng(0).random((404, 433, 3)).astype(np.float32)
+    for name in ("public", "poster"):
+        net = DPDNet(sizes(name, 1, width=2)).eval()
+        whole = restore_dpdnet(net, [photo])
+        tiled = restore_dpdnet(net, [photo], tile_px=320)
+        assert whole.shape == photo.shape
+        np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
+def test_refusals_teach(photo: NDArray[np.float32], folder: Path) -> None:
+    with pytest.raises(OptionError, match="no baseline is called 'nafnet'"):
+        restore("nafnet", photo)
+    with pytest.raises(OptionError, match="dpdnet-s estimates no defocus map; expected one of ebdb, jnb, dmenet"):
+        blur_map("dpdnet-s", photo)
+    for wrong in (photo[..., 0], photo * 2, np.zeros((4, 4, 3), dtype=np.uint8), np.full((4, 4, 3), np.nan)):
+        with pytest.raises(InputError, match=r"floats \(H, W, 3\) in \[0, 1\]"):
+            restore("ebdb", wrong)
+    save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
+    with pytest.raises(OptionError, match="left and right view for dpdnet-d"):
+        restore("dpdnet-d", photo)
+    with pytest.raises(InputError, match="a view of shape"):
+        restore("dpdnet-d", photo, options=Options(views=(photo, photo[1:])))
