@@ -63,9 +63,14 @@ def test_the_inside_works_in_bgr() -> None:
     pair = torch.rand(1, 6, 16, 16)
     out = net(pair[:, :3], pair)
     assert torch.equal(seen[0], pair[:, [2, 1, 0, 5, 4, 3]])
-    last = net.head
-    assert isinstance(last, nn.Sequential)
     assert out.shape == (1, 3, 16, 16)
+    last = net.head[2]
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([5.0, 0.0, -5.0]))  # type: ignore[union-attr]  # blue, green, red
+        red, green, blue = net(pair[:, :3], pair)[0, :, 0, 0]
+    assert red < green < blue
 
 
 def test_the_even_convolution_reads_right_and_below() -> None:

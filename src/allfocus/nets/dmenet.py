@@ -47,6 +47,7 @@ class DMENet(nn.Module):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
 
         def wide(channels: int) -> int:
             return max(1, round(channels * scale))
