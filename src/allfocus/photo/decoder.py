@@ -20,7 +20,7 @@ from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
 from allfocus.photo.tiling import Box
 
-STRIP_BYTES = 4 * 2**20
+STRIP_BYTES = 2**20
 HEAD_BYTES = 4096
 
 TIFF_COMPRESSIONS = {1: "none", 5: "lzw"}

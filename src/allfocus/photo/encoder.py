@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
+import numpy as np
 import pyvips
 
 from allfocus.errors import OptionError, OutputError
 from allfocus.photo import avif, containers, exif, formats
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.decoder import reason
+from allfocus.photo.feed import Feed
 from allfocus.photo.formats import FORMATS, Format
 from allfocus.photo.output import Beside
-from allfocus.photo.photo import Photo
+from allfocus.photo.photo import DTYPES, PEAKS, Photo, fetch
+from allfocus.photo.tiling import Box
 
 QUALITY = {"jpeg": 95, "webp": 95, "avif": 90}
 AVIF_EFFORT = 2  # 0.6 s a megapixel on 2 cores where the default of 4 takes 7 s for the same size
 SMALL_TIFF_BYTES = 3_900_000_000
+SMALL_JPEG_PIXELS = 16_000_000
+"""Above, the best code tables (a few percent of the size) are not worth the 15 bytes a pixel of memory they take."""
 NO_DOTS = 72 / 25.4
 SPACES = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "scrgb")}
 
@@ -88,7 +95,11 @@ class Encoder:
         self.quality = quality
         self.size = pixels.width, pixels.height
         self.depth = _depth(photo, format)
-        self.image = self._assembled(pixels)
+        self.pixels = pixels
+        carries_alpha = photo.alpha is not None and format.alpha and self.size == (photo.width, photo.height)
+        self.alpha = photo.alpha if carries_alpha else None
+        self.bands = pixels.bands + carries_alpha
+        self.dtype = DTYPES[32 if self.depth == 32 else 16 if self.depth > 8 else 8]
 
     def to_file(self, beside: Beside) -> None:
         """Write the temporary file of `beside`.
@@ -98,12 +109,13 @@ class Encoder:
         """
         try:
             if self.format.name == "tiff":
-                self.image.tiffsave(str(beside.temporary), **self._options())
+                with self._fed() as image:
+                    image.tiffsave(str(beside.temporary), **self._options())
                 with beside.temporary.open("r+b") as file:
-                    self._into_tiff(file)
+                    self._tag_tiff(file)
             else:
                 with beside.temporary.open("wb") as file:
-                    self._into(file)
+                    self._write(file)
         except pyvips.Error as error:
             raise beside.refusal(reason(error)) from None
         except OSError as error:
@@ -112,76 +124,83 @@ class Encoder:
     def to_bytes(self) -> bytes:
         """The finished file as bytes."""
         if self.format.name == "tiff":
-            file = io.BytesIO(self.image.tiffsave_buffer(**self._options()))
-            self._into_tiff(file)
+            with self._fed() as image:
+                file = io.BytesIO(image.tiffsave_buffer(**self._options()))
+            self._tag_tiff(file)
         else:
             file = io.BytesIO()
-            self._into(file)
+            self._write(file)
         return file.getvalue()
 
-    def _into(self, file: BinaryIO) -> None:
+    def _write(self, file: BinaryIO) -> None:
+        """Write a JPEG, PNG, WebP or AVIF file."""
         photo, options = self.photo, self._options()
-        if self.format.name == "jpeg":
-            segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc)
-            sink = _Splice(file, containers.jpeg_room, segments)
-            sink.run(lambda target: self.image.jpegsave_target(target, **options))
-        elif self.format.name == "png":
-            cicp = bytes((*photo.coding.cicp, 0, 1)) if photo.coding.cicp else None
-            sink = _Splice(file, containers.png_room, containers.png_chunks(photo.exif, photo.xmp, cicp))
-            sink.run(lambda target: self.image.pngsave_target(target, **options))
-        elif self.format.name == "webp":
-            data = self.image.webpsave_buffer(**options)
-            alpha = self.image.bands in (2, 4)
-            file.write(containers.webp(data, photo.exif, photo.xmp, self.size, alpha))
-        else:
-            data = self.image.heifsave_buffer(**options)
-            alpha = self._exact_alpha(options) if self.image.bands in (2, 4) and not options["lossless"] else None
-            file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp, alpha))
+        with self._fed() as image:
+            if self.format.name == "jpeg":
+                segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc)
+                _Splice(file, containers.jpeg_room, segments).run(partial(image.jpegsave_target, **options))
+            elif self.format.name == "png":
+                cicp = bytes((*photo.coding.cicp, 0, 1)) if photo.coding.cicp else None
+                chunks = containers.png_chunks(photo.exif, photo.xmp, cicp)
+                _Splice(file, containers.png_room, chunks).run(partial(image.pngsave_target, **options))
+            elif self.format.name == "webp":
+                data = image.webpsave_buffer(**options)
+                file.write(containers.webp(data, photo.exif, photo.xmp, self.size, self.alpha is not None))
+            else:
+                data = image.heifsave_buffer(**options)
+                alpha = self._exact_alpha(options) if self.alpha is not None and not options["lossless"] else None
+                file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp, alpha))
 
     def _exact_alpha(self, options: dict[str, Any]) -> bytes:
         """An AVIF file with the photo's transparency, stored without loss, over black."""
-        alpha = self.image.extract_band(self.image.bands - 1)
-        black = (alpha * 0).cast(alpha.format)
-        image = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[alpha.format][1])
-        return image.heifsave_buffer(**options | {"lossless": True})
+        with self._fed() as image:
+            alpha = image.extract_band(image.bands - 1)
+            black = (alpha * 0).cast(alpha.format)
+            over_black = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[alpha.format][1])
+            return over_black.heifsave_buffer(**options | {"lossless": True})
 
-    def _into_tiff(self, file: BinaryIO) -> None:
+    def _tag_tiff(self, file: BinaryIO) -> None:
+        """Put the EXIF tags into a finished TIFF; a block that is damaged cannot be taken apart and stays out."""
         if self.photo.exif:
-            try:
+            with suppress(ValueError):
                 exif.append(file, self.photo.exif)
-            except ValueError:
-                return  # an EXIF block that is damaged cannot be taken apart into tags
 
-    def _assembled(self, pixels: Canvas) -> pyvips.Image:
+    @contextmanager
+    def _fed(self) -> Iterator[pyvips.Image]:
+        """The finished picture, to be written once, with what libvips itself puts into the file."""
         photo = self.photo
-        image = self._rounded(pixels.image())
+        self._feed = feed = Feed(*self.size, self.bands, self.dtype, self._rows)
+        image = feed.image()
         icc = photo.icc
-        if icc and photo.bands == 1 and _is_grey(icc) and not self.format.grey:
-            image = image.copy(interpretation=SPACES[image.format][0])
-            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
-            image = image.icc_transform("srgb", embedded=True, depth=8 if image.format == "uchar" else 16)
-            icc = image.get("icc-profile-data")
-        coloured = image.bands == 3
-        if photo.alpha is not None and self.format.alpha and self.size == (photo.width, photo.height):
-            image = image.bandjoin(self._rounded(photo.alpha))
+        if _is_grey(icc) and photo.bands == 1 and not self.format.grey:
+            image, icc = _coloured(image, icc)
         if self.format.name == "avif" and self.depth > 8:
             steps = 2**self.depth - 1
             image = ((image * (steps / 65535)).rint() * 2 ** (16 - self.depth)).cast("ushort")
         dots = photo.coding.dots_per_mm
         xres, yres = (NO_DOTS, NO_DOTS) if dots == (1.0, 1.0) else dots
-        image = image.copy(interpretation=SPACES[image.format][coloured], xres=xres, yres=yres)
+        image = image.copy(interpretation=SPACES[image.format][image.bands >= 3], xres=xres, yres=yres)
         image.set_type(pyvips.GValue.gstr_type, "resolution-unit", photo.coding.dots_unit)
         for name, data in (("icc-profile-data", icc), ("xmp-data", photo.xmp)):
             if data:
                 image.set_type(pyvips.GValue.blob_type, name, data)
-        return image
+        try:
+            yield image
+        except pyvips.Error:
+            if feed.error:
+                raise feed.error from None
+            raise
 
-    def _rounded(self, image: pyvips.Image) -> pyvips.Image:
-        """Samples in the integer range that the format is written from."""
-        peak, name = (255, "uchar") if self.depth == 8 else (65535, "ushort")
-        if self.depth == 32 or image.format == name:
-            return image
-        return (image * (peak / self.photo.peak)).rint().cast(name)
+    def _rows(self, y: int, count: int) -> np.ndarray:
+        """Finished rows, (count, width, bands), with transparency as the last band."""
+        box = Box(0, y, self.size[0], count)
+        rows = self.pixels.read(box)
+        if self.alpha is not None:
+            rows = np.concatenate([rows, fetch(self.alpha, box)], axis=2)
+        if rows.dtype == self.dtype:
+            return rows
+        peak = PEAKS[8 * self.dtype.itemsize] / self.photo.peak
+        return np.rint(np.clip(rows * np.float32(peak), 0, PEAKS[8 * self.dtype.itemsize])).astype(self.dtype)
 
     def _options(self) -> dict[str, Any]:
         coding, same = self.photo.coding, self.photo.format == self.format.name
@@ -189,7 +208,8 @@ class Encoder:
         lossless = same and coding.lossless and self.quality is None
         chroma = "on" if same and coding.subsampled and not lossless else "off"
         if self.format.name == "jpeg":
-            return {"Q": quality, "subsample_mode": chroma, "optimize_coding": True, "keep": "icc"}
+            small = self.size[0] * self.size[1] <= SMALL_JPEG_PIXELS
+            return {"Q": quality, "subsample_mode": chroma, "optimize_coding": small, "keep": "icc"}
         if self.format.name == "png":
             return {"compression": 4, "filter": "sub", "keep": "icc"}
         if self.format.name == "webp":
@@ -207,7 +227,7 @@ class Encoder:
             options["predictor"] = "float" if self.depth == 32 else "horizontal"
         if tile:
             options |= {"tile": True, "tile_width": tile[0], "tile_height": tile[1]}
-        size = self.size[0] * self.size[1] * self.image.bands * self.depth // 8
+        size = self.size[0] * self.size[1] * self.bands * self.dtype.itemsize
         return options | {"bigtiff": size > SMALL_TIFF_BYTES}
 
 
@@ -256,8 +276,17 @@ def _depth(photo: Photo, format: Format) -> int:
     return min(photo.depth, format.depth)
 
 
-def _is_grey(icc: bytes | None) -> bool:
-    return bool(icc) and icc is not None and icc[16:20] == b"GRAY"
+def _coloured(image: pyvips.Image, icc: bytes) -> tuple[pyvips.Image, bytes]:
+    """A grey picture (or grey + alpha) with a grey profile as sRGB, and the sRGB profile."""
+    grey = image.extract_band(0).copy(interpretation=SPACES[image.format][0])
+    grey.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    coloured = grey.icc_transform("srgb", embedded=True, depth=8 if image.format == "uchar" else 16)
+    joined = coloured.bandjoin(image.extract_band(1)) if image.bands == 2 else coloured
+    return joined, coloured.get("icc-profile-data")
+
+
+def _is_grey(icc: bytes | None) -> TypeGuard[bytes]:
+    return icc is not None and icc[16:20] == b"GRAY"
 
 
 def _is_ordinary(cicp: tuple[int, int] | None) -> bool:

@@ -111,7 +111,7 @@ def blob(tags: Tags) -> bytes | None:
     if not set(entries) - WRITTEN_BY_VIPS:
         return None
     mark = b"II" if tags.order == "<" else b"MM"
-    return mark + struct.pack(tags.order + "HI", 42, 8) + _packed(entries, 8, tags.order, big=False)
+    return mark + struct.pack(tags.order + "HI", 42, 8) + packed(entries, 8, tags.order, big=False)
 
 
 def append(file: BinaryIO, exif: bytes) -> None:
@@ -139,7 +139,7 @@ def append(file: BinaryIO, exif: bytes) -> None:
         entries = _turned(entries)
     end = file.seek(0, io.SEEK_END)
     start = end + -end % 8
-    file.write(bytes(start - end) + _packed(entries, start, order, big=big, kept=kept))
+    file.write(bytes(start - end) + packed(entries, start, order, big=big, kept=kept))
     file.seek(8 if big else 4)
     file.write(struct.pack(order + slot, start))
 
@@ -193,7 +193,7 @@ def _directory(file: BinaryIO, order: str, big: bool, start: int, pointers: tupl
     return entries
 
 
-def _packed(entries: Directory, start: int, order: str, *, big: bool, kept: dict[int, bytes] | None = None) -> bytes:
+def packed(entries: Directory, start: int, order: str, *, big: bool, kept: dict[int, bytes] | None = None) -> bytes:
     """A directory as bytes that begin at `start` of the file, with the values and directories it points to after it.
 
     `kept` are whole records (tag to bytes) to be repeated as they are.
@@ -211,7 +211,7 @@ def _packed(entries: Directory, start: int, order: str, *, big: bool, kept: dict
             kind, count, value = entry.kind, entry.count, entry.value
         else:
             kind, count, value = (18 if big else 4), 1, struct.pack(order + slot, place)
-            tail += _packed(entry, place, order, big=big)
+            tail += packed(entry, place, order, big=big)
         if len(value) > room:
             tail += value
             value = struct.pack(order + slot, place)
