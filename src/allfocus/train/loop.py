@@ -90,7 +90,7 @@ def training_step(state: TrainState, cache: SampleCache) -> dict[str, float]:
     state.optimiser.step()
     state.optimiser.zero_grad(set_to_none=True)
     state.advance()
-    return {**{name: float(term) for name, term in terms.items()}, "total": float(total)}
+    return {name: term.item() for name, term in {**terms, "total": total}.items()}
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

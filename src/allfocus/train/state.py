@@ -11,7 +11,7 @@ import torch
 from allfocus.errors import DataError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import architecture
-from allfocus.train.config import TrainConfig
+from allfocus.train.config import LossWeights, TrainConfig
 
 CHECKPOINT = "last.pt"
 
@@ -84,3 +84,19 @@ class TrainState:
         with torch.no_grad():
             averaged, current = list(self.averaged.parameters()), list(self.net.parameters())
             torch._foreach_lerp_(averaged, current, 1 - decay)
+
+
+def load_averaged(folder: Path) -> tuple[TrainConfig, IFAN, int]:
+    """Configuration, averaged weights (float32, evaluation mode) and step of a run's last checkpoint.
+
+    Raises:
+        DataError: if there is none.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise DataError(f"no {CHECKPOINT} in {folder}", "the folder of a run", "allfocus train -o DIR first")
+    saved = torch.load(path, weights_only=True)
+    config = TrainConfig(**{**saved["config"], "loss": LossWeights(**saved["config"]["loss"])})
+    net = architecture(config.architecture).build()
+    net.load_state_dict(saved["averaged"])
+    return config, net.eval(), saved["step"]

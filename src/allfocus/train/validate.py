@@ -36,7 +36,7 @@ class RealPairs:
                 "source/ and target/ with the same number of photos",
                 "check the folder",
             )
-        self.pairs = [(_read(a), _read(b)) for a, b in zip(sources, targets, strict=True)]
+        self.pairs = list(zip(read_photos(folder / "source"), read_photos(folder / "target"), strict=True))
         self.bfloat16 = bfloat16
         try:
             self.lpips = LPIPS(lpips) if lpips is not None else None
@@ -71,6 +71,7 @@ def restore_whole(net: IFAN, photo: np.ndarray, *, bfloat16: bool) -> np.ndarray
     return restored[0].permute(1, 2, 0).numpy()
 
 
-def _read(path: Path) -> np.ndarray:
-    image = pyvips.Image.new_from_file(str(path)).colourspace("srgb")
-    return image[:3].numpy().astype(np.float32) / 255
+def read_photos(folder: Path) -> list[np.ndarray]:
+    """Every photo of a folder by name: (H, W, 3) float32 in [0, 1]."""
+    images = [pyvips.Image.new_from_file(str(path)) for path in sorted(folder.glob("*.*"))]
+    return [image.colourspace("srgb")[:3].numpy().astype(np.float32) / 255 for image in images]

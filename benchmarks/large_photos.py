@@ -1,0 +1,171 @@
+"""What coarse to fine gains on 24-megapixel photos with blur radii of 20 to 60 px, and what it costs in focus.
+
+    python benchmarks/large_photos.py --photos DIR --only recipes/held_out.txt --scratch DIR -o results/large_photos.json
+
+Three scenes are rendered by the simulator from photos that no weights were trained on: a wall that recedes out of focus,
+a sharp object before a blurred wall, and three planes. Each goes through the `allfocus deblur` command with --scale auto
+and --scale 1; scored are PSNR against the sharp scene, and in focus (blur under half a pixel, no edge of another depth
+within reach) PSNR against the input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyvips
+import torch
+
+from allfocus.engine.processor import Processor
+from allfocus.metrics.psnr import psnr
+from allfocus.simulate.lens import Lens
+from allfocus.simulate.render import Surface, compose, render
+from allfocus.simulate.sensor import display_from_linear, linear_from_display
+
+WIDTH, HEIGHT = 6000, 4000
+BLOCK, MARGIN = 896, 64
+TILE = 512
+NOISE = 0.004
+LENS = Lens(edge_px=0.35)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A surface over the whole photo: display-referred uint8 (H, W, 3), alpha (H, W) or None, signed radius (H, W) px."""
+
+    picture: np.ndarray
+    alpha: np.ndarray | None
+    coc_px: np.ndarray
+
+
+def mosaic(photos: list[Path], seed: int) -> np.ndarray:
+    """Photos side by side in random order, each mirrored at random: (H, W, 3) uint8 at native sharpness."""
+    rng = np.random.default_rng(seed)
+    tiles = [pyvips.Image.new_from_file(str(path)).colourspace("srgb")[:3].numpy() for path in photos]
+    picture = np.empty((-(-HEIGHT // TILE) * TILE, -(-WIDTH // TILE) * TILE, 3), np.uint8)
+    for y in range(0, picture.shape[0], TILE):
+        for x in range(0, picture.shape[1], TILE):
+            tile = tiles[rng.integers(len(tiles))][:TILE, :TILE]
+            picture[y : y + TILE, x : x + TILE] = tile[:, ::-1] if rng.random() < 0.5 else tile
+    return picture[:HEIGHT, :WIDTH]
+
+
+def scenes(photos: list[Path]) -> dict[str, list[Layer]]:
+    """Name -> layers, back to front."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    ramp = np.clip((x / WIDTH - 0.3) / 0.7, 0, 1) * 60
+    disc = np.clip(1100.5 - np.hypot(x - 0.35 * WIDTH, y - 0.55 * HEIGHT), 0, 1)
+    near = np.clip(y - 0.62 * HEIGHT, 0, 1)
+    middle = np.clip(0.42 * WIDTH - x + 300 * np.sin(y / 400), 0, 1)
+    flat = np.ones_like(x)
+    return {
+        "receding-wall": [Layer(mosaic(photos, 1), None, ramp)],
+        "object-before-wall": [Layer(mosaic(photos, 2), None, 40 * flat), Layer(mosaic(photos, 3), disc, 0 * flat)],
+        "three-planes": [
+            Layer(mosaic(photos, 4), None, 58 * flat),
+            Layer(mosaic(photos, 5), middle, 24 * flat),
+            Layer(mosaic(photos, 6), near, 0 * flat),
+        ],
+    }
+
+
+def render_scene(layers: list[Layer]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Block by block: photo and sharp scene (H, W, 3) uint8, and the mask (H, W) of what is in focus."""
+    photo, sharp = (np.empty((HEIGHT, WIDTH, 3), np.uint8) for _ in range(2))
+    focus = np.zeros((HEIGHT, WIDTH), bool)
+    noise = np.random.default_rng(0)
+    for y in range(0, HEIGHT, BLOCK):
+        for x in range(0, WIDTH, BLOCK):
+            rows = np.clip(np.arange(y - MARGIN, y + BLOCK + MARGIN), 0, HEIGHT - 1)
+            columns = np.clip(np.arange(x - MARGIN, x + BLOCK + MARGIN), 0, WIDTH - 1)
+            surfaces = tuple(_surface(layer, rows, columns) for layer in layers)
+            centre = render(surfaces, LENS, levels=8, object_levels=8).mean(dim=0)
+            inside = slice(MARGIN, MARGIN + BLOCK)
+            height, width = min(BLOCK, HEIGHT - y), min(BLOCK, WIDTH - x)
+            for linear, target in ((centre, photo), (compose(surfaces), sharp)):
+                display = display_from_linear(linear.clamp(0, 1))[:, inside, inside].permute(1, 2, 0).numpy()
+                if target is photo:
+                    display = display + noise.normal(0, NOISE, display.shape)
+                levels = np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8)
+                target[y : y + height, x : x + width] = levels[:height, :width]
+            focus[y : y + height, x : x + width] = _in_focus(surfaces)[inside, inside][:height, :width]
+    return photo, sharp, focus
+
+
+def _surface(layer: Layer, rows: np.ndarray, columns: np.ndarray) -> Surface:
+    cut = np.ix_(rows, columns)
+    display = torch.from_numpy(layer.picture[cut].astype(np.float32) / 255).permute(2, 0, 1)
+    alpha = None if layer.alpha is None else torch.from_numpy(layer.alpha[cut].astype(np.float32))
+    return Surface(linear_from_display(display), alpha, torch.from_numpy(layer.coc_px[cut].astype(np.float32)))
+
+
+def _in_focus(surfaces: tuple[Surface, ...]) -> np.ndarray:
+    """Where the nearest surface is in focus and nothing blurred reaches."""
+    visible = surfaces[0].coc_px
+    for surface in surfaces[1:]:
+        assert surface.alpha is not None
+        visible = torch.where(surface.alpha > 0.5, surface.coc_px, visible)
+    blurred = (visible.abs() > 0.5).float()[None, None]
+    return (torch.nn.functional.max_pool2d(blurred, 9, 1, 4) == 0)[0, 0].numpy()
+
+
+def deblurred(photo: Path, scale: str, folder: Path, options: list[str]) -> tuple[np.ndarray, dict[str, object]]:
+    """The command's result on a photo and what it reported."""
+    target = folder / f"{photo.stem}.{scale}.png"
+    line = [sys.executable, "-m", "allfocus", "deblur", str(photo), "-o", str(target), "--scale", scale, "--json"]
+    done = subprocess.run([*line, "--overwrite", *options], check=True, capture_output=True, text=True)
+    return pyvips.Image.new_from_file(str(target)).numpy(), json.loads(done.stdout)
+
+
+def main() -> None:
+    """Render what is missing, restore, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--only", type=Path, help="names of the photos to use")
+    parser.add_argument("--scratch", type=Path, required=True, help="rendered scenes are kept here")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/large_photos.json"))
+    parser.add_argument("options", nargs="*", help="passed on to allfocus deblur, after --")
+    arguments = parser.parse_args()
+    names = arguments.only.read_text().split() if arguments.only else sorted(p.name for p in arguments.photos.iterdir())
+    photos = [arguments.photos / name for name in names if (arguments.photos / name).is_file()]
+    arguments.scratch.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, layers in scenes(photos).items():
+        files = {kind: arguments.scratch / f"{name}.{kind}.png" for kind in ("photo", "sharp", "focus")}
+        if not all(path.exists() for path in files.values()):
+            for path, pixels in zip(files.values(), render_scene(layers), strict=True):
+                levels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint8) * 255
+                pyvips.Image.new_from_array(levels).pngsave(str(path), compression=1)
+        photo, sharp, focus = (pyvips.Image.new_from_file(str(path)).numpy() for path in files.values())
+        row: dict[str, object] = {"scene": name, "input_psnr": psnr(photo / 255.0, sharp / 255.0)}
+        with tempfile.TemporaryDirectory() as folder:
+            for scale in ("auto", "1"):
+                restored, told = deblurred(files["photo"], scale, Path(folder), arguments.options)
+                change = (restored[focus > 0].astype(float) - photo[focus > 0]) / 255
+                row[f"scale_{scale}"] = {
+                    "psnr": psnr(restored / 255.0, sharp / 255.0),
+                    "in_focus_psnr_against_input": float(-10 * np.log10(max(np.mean(change**2), 1e-12))),
+                    "scales": told["scales"],
+                    "blur_px": told["blur_px"],
+                    "seconds": told["seconds"],
+                    "engine": told["engine"],
+                }
+        row["gain_auto_db"] = row["scale_auto"]["psnr"] - row["input_psnr"]  # type: ignore[index,operator]
+        row["gain_1_db"] = row["scale_1"]["psnr"] - row["input_psnr"]  # type: ignore[index,operator]
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in ("gain_auto_db", "gain_1_db")}  # type: ignore[misc]
+    record = {"photo": f"{WIDTH}x{HEIGHT}, 8 bit, noise {NOISE}", "machine": Processor.here().name, "mean": mean, "rows": rows}
+    beside = arguments.output.with_name(f"{arguments.output.name}.part")
+    beside.write_text(json.dumps(record, indent=2) + "\n")
+    beside.replace(arguments.output)
+
+
+if __name__ == "__main__":
+    main()

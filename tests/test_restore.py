@@ -1,0 +1,110 @@
+"""The pipeline around the network: tiles, scales, strength, depths, and what must not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engines import LocalEngine, card
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allfocus.errors import EngineMemoryError, OptionError
+from allfocus.photo.codecs import decode
+from allfocus.photo.tiling import Box
+from allfocus.restore import Progress, Restored, Settings, restore
+
+
+def run(photo: np.ndarray, engine: LocalEngine, **chosen: object) -> tuple[np.ndarray, Restored, list[Progress]]:
+    steps = restore(decode(photo), engine, card(), Settings(**{"scale": 1, **chosen}))  # type: ignore[arg-type]
+    seen = []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            canvas = end.value.canvas
+            return canvas.read(Box(0, 0, canvas.width, canvas.height)), end.value, seen
+
+
+def noise(height: int, width: int, dtype: type = np.uint8, bands: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    if dtype is np.float32:
+        return rng.uniform(0, 1, (height, width, bands)).astype(np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, (height, width, bands), dtype=dtype, endpoint=True)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([np.uint8, np.uint16, np.float32]))
+@settings(max_examples=10, deadline=None)
+def test_a_residual_of_zero_changes_no_bit(height: int, width: int, dtype: type) -> None:
+    photo = noise(height, width, dtype)
+    for scale in (1, 4):
+        np.testing.assert_array_equal(run(photo, LocalEngine(gain=0), scale=scale)[0], photo)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (257, 256), (256, 273), (500, 301), (7, 13), (1, 1), (1, 600)])
+def test_tiled_equals_whole(size: tuple[int, int]) -> None:
+    photo = noise(*size, np.uint16)
+    tiled = run(photo, LocalEngine(), tile=256)[0].astype(int)
+    whole = run(photo, LocalEngine(), tile=4096)[0].astype(int)
+    assert np.abs(tiled - whole).max() <= 5  # of 65535: four parts rounded to fixed point, each by half of 2 levels
+
+
+def test_each_scale_is_told_with_its_tiles() -> None:
+    _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2)
+    assert restored.scales == (2, 1)
+    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 6) for i in range(1, 7))]
+
+
+def test_strength_scales_the_change() -> None:
+    photo = np.full((64, 64, 3), 100, np.uint8)
+    photo[20:40, 20:40] = 140
+    full, half, none = (run(photo, LocalEngine(), strength=s)[0].astype(float) for s in (1, 0.5, 0))
+    np.testing.assert_array_equal(none, photo)
+    np.testing.assert_allclose(half - photo, (full - photo) / 2, atol=0.51)
+
+
+def test_grey_stays_grey() -> None:
+    photo = noise(40, 50, np.uint8, bands=1)[..., 0]
+    assert run(photo, LocalEngine())[0].shape == (40, 50, 1)
+
+
+def test_out_of_memory_makes_a_plan_of_smaller_tiles() -> None:
+    photo = noise(700, 700)
+    engine = LocalEngine(memory_px=300)
+    sharp, restored, _ = run(photo, engine, tile=1024)
+    assert restored.tile == 256
+    assert max(engine.sides[1:]) <= 512
+    expected = run(photo, LocalEngine(), tile=1024)[0]
+    assert np.abs(sharp.astype(int) - expected).max() <= 1
+
+
+def test_out_of_memory_on_the_smallest_tile_is_said() -> None:
+    with pytest.raises(EngineMemoryError):
+        run(noise(700, 700), LocalEngine(memory_px=10), tile=1024)
+
+
+def test_a_coarse_stage_sharpens_what_the_fine_one_cannot_see() -> None:
+    """Blocks of 32 px: the local engine sees only their edges at full size, and more of them at a quarter."""
+    photo = np.kron(np.random.default_rng(0).integers(60, 200, (8, 8)), np.ones((32, 32))).astype(np.uint8)
+    photo = photo[..., None].repeat(3, 2)
+    fine, coarse = (run(photo, LocalEngine(), scale=scale)[0].astype(float) for scale in (1, 4))
+    assert np.abs(coarse - photo).mean() > 2 * np.abs(fine - photo).mean()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"strength": 1.5}, "strength 1.5; expected a number from 0 to 1"),
+        ({"tile": -1}, "tile -1; expected a side in px, or 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(chosen: dict[str, float], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        Settings(**chosen)  # type: ignore[arg-type]
+
+
+def test_closing_the_generator_stops_the_work() -> None:
+    engine = LocalEngine()
+    steps = restore(decode(noise(600, 600)), engine, card(), Settings(scale=1))
+    next(steps)
+    steps.close()
+    assert len(engine.sides) == 1

@@ -1,0 +1,53 @@
+"""The blur that is measured, and the working scales that follow from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from allfocus.errors import OptionError
+from allfocus.photo.codecs import decode
+from allfocus.scale import Blur, choose_scales, measure_blur
+
+
+def blurred_texture(radius_px: float, side: int = 512) -> np.ndarray:
+    """Random blocks under a disc blur, by FFT: (side, side, 3) uint8."""
+    rng = np.random.default_rng(1)
+    sharp = np.kron(rng.uniform(0.1, 0.9, (side // 16, side // 16)), np.ones((16, 16)))
+    y, x = np.mgrid[:side, :side] - side // 2
+    disc = np.clip(radius_px + 0.5 - np.hypot(y, x), 0, 1)
+    spectrum = np.fft.fft2(np.fft.ifftshift(disc / disc.sum()))
+    soft = np.fft.ifft2(np.fft.fft2(sharp) * spectrum).real
+    return np.rint(np.clip(soft, 0, 1)[..., None].repeat(3, 2) * 255).astype(np.uint8)
+
+
+def test_measured_blur_grows_with_the_disc() -> None:
+    measured = [measure_blur(decode(blurred_texture(radius))).typical_px for radius in (0.6, 2, 4, 8)]
+    assert measured == sorted(measured)
+    assert measured[2] == pytest.approx(4, rel=0.35)
+
+
+def test_a_flat_photo_has_no_blur_to_measure() -> None:
+    assert measure_blur(decode(np.full((300, 300, 3), 90, np.uint8))) == Blur(0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (7, 13)])
+def test_tiny_photos_are_measured_without_complaint(size: tuple[int, int]) -> None:
+    assert measure_blur(decode(np.zeros((*size, 3), np.uint8))).places == 0
+
+
+@pytest.mark.parametrize(
+    ("requested", "large_px", "scales"),
+    [("auto", 40, (4, 2, 1)), ("auto", 1, (1,)), ("2", 0, (2, 1)), (1, 40, (1,)), (4, 0, (4, 2, 1))],
+)
+def test_scales(requested: str | int, large_px: float, scales: tuple[int, ...]) -> None:
+    assert choose_scales(requested, 6000, 4000, Blur(1.0, large_px, 64)) == scales
+
+
+def test_small_photos_are_not_reduced_to_nothing() -> None:
+    assert choose_scales("4", 100, 70, Blur(9, 9, 1)) == (2, 1)
+
+
+def test_another_scale_is_refused() -> None:
+    with pytest.raises(OptionError, match="scale '3'; expected auto, 1, 2 or 4"):
+        choose_scales("3", 100, 100, Blur(1, 1, 1))
