@@ -11,7 +11,7 @@ from allfocus.data.pairs import Pair, PairSet
 from allfocus.errors import AllfocusError, DataError, MissingExtraError
 from allfocus.evaluate.measure import Meter
 from allfocus.evaluate.methods import Method, Outcome, Scene
-from allfocus.evaluate.protocol import ROUNDED
+from allfocus.evaluate.protocol import FLOAT, ROUNDED
 from allfocus.evaluate.rows import Row
 from allfocus.metrics import channel_means, mae, psnr, psnr_fit, reblur_consistency, ringing, ssim
 from allfocus.metrics.lpips import LPIPS
@@ -45,14 +45,7 @@ def score_pair(
     try:
         source = _cropped(pairs.read(pair.source), crop_multiple)
         target = None if pair.target is None else _cropped(pairs.read(pair.target), crop_multiple)
-        views = [
-            None if path is None else _cropped(pairs.read(path), crop_multiple) for path in (pair.left, pair.right)
-        ]
-        turns = pair.quarter_turns if method.upright else 0
-        scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)))  # type: ignore[arg-type]
-        with Meter() as meter:
-            outcome = method.restore(scene)
-        outcome = _turned_back(outcome, turns)
+        outcome, meter = _restore(method, pairs, pair, source, crop_multiple)
         picture = finished(outcome.sharp, rounding)
         scores = compare(picture, source, target, lpips, outcome.radius_px)
     except MissingExtraError:
@@ -62,6 +55,24 @@ def score_pair(
     height, width = source.shape[:2]
     row = Row(pair.name, pair.groups, width, height, scores, meter.seconds, meter.peak_mib, meter.peak_gpu_mib)
     return Scored(row, picture)
+
+
+def restored_whole(method: Method, pairs: PairSet, pair: Pair) -> NDArray[np.float32]:
+    """One scene through a method, float32 (H, W, 3) in [0, 1], neither cropped nor rounded."""
+    outcome, _ = _restore(method, pairs, pair, pairs.read(pair.source), 1)
+    return finished(outcome.sharp, FLOAT)
+
+
+def _restore(
+    method: Method, pairs: PairSet, pair: Pair, source: NDArray[np.float32], crop_multiple: int
+) -> tuple[Outcome, Meter]:
+    """The restoration under the clock; photos that lie on their side are turned for it and back."""
+    views = [None if path is None else _cropped(pairs.read(path), crop_multiple) for path in (pair.left, pair.right)]
+    turns = pair.quarter_turns if method.upright else 0
+    scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)))  # type: ignore[arg-type]
+    with Meter() as meter:
+        outcome = method.restore(scene)
+    return _turned_back(outcome, turns), meter
 
 
 def finished(sharp: NDArray[np.float32], rounding: str) -> NDArray[np.float32]:

@@ -48,11 +48,11 @@ class LPIPS:
     """
 
     def __init__(self, folder: str | Path | None = None, device: str = "cpu") -> None:
+        place = find(folder)
         try:
             import torch
         except ImportError as error:
             raise MissingExtraError("LPIPS", "eval", "torch") from error
-        place = find(folder)
         self.device = torch.device(device)
         self.layers = _read_features(place / FEATURES_NAME, self.device)
         self.heads = _read_heads(place / LINEAR_NAME, self.device)

@@ -1,0 +1,52 @@
+"""`allfocus figure`: methods side by side on chosen scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def figure_command(
+    methods: Annotated[
+        list[str], typer.Argument(metavar="METHOD...", help="Models, baselines, [LABEL=]folder:PATH, left to right.")
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    data: Annotated[str, typer.Option(help="dpdd, realdof, cuhk, pixeldp, lfdof, syndp, pairs or photos.")] = "pairs",
+    scene: Annotated[list[str] | None, typer.Option(help="A scene by name; again for more. [the first]")] = None,
+    limit: Annotated[int, typer.Option(help="How many scenes, when none is named.")] = 3,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(help="X,Y,WIDTH,HEIGHT to enlarge; again for more. [where most detail came back]"),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Written as PNG and as PDF.")] = Path("figure"),
+    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
+) -> None:
+    """Draw input, methods and ground truth side by side, with marked and enlarged crops."""
+    from allfocus.data.registry import load
+    from allfocus.errors import DataError
+    from allfocus.evaluate.figures import Crop, draw, make_row
+    from allfocus.evaluate.methods import Wish
+
+    pairs = load(data, root)
+    by_name = {pair.name: pair for pair in pairs}
+    unknown = [name for name in scene or () if name not in by_name]
+    if unknown:
+        some = ", ".join(list(by_name)[:4])
+        raise DataError(f"no scene {unknown[0]!r} in {pairs.name}", f"names such as {some}", "leave --scene out")
+    chosen = [by_name[name] for name in scene] if scene else list(pairs.first(limit))
+    crops = [Crop.parse(text) for text in crop or ()]
+    built = [Wish(text, engine, precision, scale).build(pairs) for text in methods]
+    rows = []
+    for index, pair in enumerate(chosen, start=1):
+        typer.echo(f"{index}/{len(chosen)} {pair.name}", err=True)
+        rows.append(make_row(pairs, pair, built, crops))
+    ending = output.suffix.lower()
+    stem = output.with_suffix("") if ending in (".png", ".pdf") else output
+    paths = [stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")]
+    draw(rows, paths)
+    for path in paths:
+        print(path)
