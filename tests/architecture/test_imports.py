@@ -27,6 +27,8 @@ ALLOWED = {
     "deblurrer": {"errors", "photo", "engine", "weights", "restore", "scale"},
     "inputs": {"errors", "photo", "deblurrer"},
     "comparison": {"errors", "photo"},
+    "defocus_map": {"photo"},
+    "estimate": {"errors", "photo", "engine", "restore", "weights"},
     "baselines": {"errors", "photo", "nets", "checkpoints"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo", "weights", "engine",
                  "checkpoints", "simulate"},

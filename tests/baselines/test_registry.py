@@ -9,8 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from allfocus.baselines import registry
-from allfocus.baselines.registry import METHODS, Options, blur_map, require, restore, run
+from allfocus.baselines.registry import METHODS, Options, blur_map, require, restore, run, scored
 from allfocus.checkpoints.baseline import save
 from allfocus.errors import InputError, OptionError, WeightsError
 from allfocus.nets.dmenet import DMENet
@@ -51,7 +50,7 @@ def test_the_protocol_of_the_poster_rounds_to_eight_bits(photo: NDArray[np.float
 
 
 def test_what_eval_calls_gives_a_radius(photo: NDArray[np.float32]) -> None:
-    sharp, radius_px = registry.ebdb(photo, None, None)
+    sharp, radius_px = scored("ebdb")(photo, None, None)
     assert sharp.shape == photo.shape
     assert radius_px is not None
     np.testing.assert_allclose(radius_px, 2 * blur_map("ebdb", photo), atol=1e-5)
@@ -62,6 +61,8 @@ def test_without_weights_it_says_so_before_any_work(name: str, folder: Path) -> 
     with pytest.raises(WeightsError, match=f"there are no weights for {name}.*allfocus does not carry it"):
         require(name)
     with pytest.raises(WeightsError):
+        scored(name)
+    with pytest.raises(WeightsError):
         restore(name, np.zeros((8, 8, 3)))
 
 
@@ -71,7 +72,9 @@ def test_learnt_methods_run_with_weights(photo: NDArray[np.float32], folder: Pat
     save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
     save(DMENet(scale=0.03), folder / "dmenet.safetensors")
     assert run("dpdnet-s", photo).sharp.shape == photo.shape
-    assert run("dpdnet-d", photo, options=Options(views=(photo, photo))).sharp.shape == photo.shape
+    dual = run("dpdnet-d", photo, options=Options(views=(photo, photo))).sharp
+    assert dual.shape == photo.shape
+    assert np.array_equal(scored("dpdnet-d")(photo, photo, photo)[0], dual)
     made = run("dmenet", photo)
     assert made.sigma_px is not None
     assert made.sigma_px.shape == photo.shape[:2]

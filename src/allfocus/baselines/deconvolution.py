@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from allfocus.baselines.progress import Progress
+from allfocus.baselines.threads import available
 from allfocus.errors import InputError, OptionError
 
 LAMBDA = {"cuhk": 420.0, "dpdd": 16.8, "realdof": 4.2}
@@ -52,7 +53,7 @@ def deblur(
     sigma_px: NDArray,
     prior: Prior | None = None,
     selection: Literal["hard", "blend"] = "hard",
-    threads: int = 2,
+    threads: int = 0,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Undo a Gaussian blur whose width differs from place to place.
@@ -63,7 +64,7 @@ def deblur(
         prior: lambda and alpha.
         selection: "hard" as in the comparison: each pixel takes the result of the level just below its sigma; "blend"
             mixes the results of the levels on both sides of it.
-        threads: so many channels and levels are worked on at once.
+        threads: so many channels and levels are worked on at once; 0 chooses.
         progress: called with the share done.
 
     Returns:
@@ -89,6 +90,7 @@ def deblur(
         level, channel = task
         return deconvolve(photo[..., channel], gaussian(levels[level]), prior)
 
+    threads = threads or available()
     with ThreadPoolExecutor(threads) as pool:
         # submitted in step with what is taken, so that finished planes do not pile up
         waiting = []

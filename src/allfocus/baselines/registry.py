@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,24 +143,36 @@ def blur_map(
         InputError: not a photo of (H, W, 3) in [0, 1], or too small for the method.
         WeightsError, MissingExtraError: as `require`.
     """
-    if method(name).peak_px is None:
+    found = method(name)
+    if found.peak_px is None:
         maps = ", ".join(known.name for known in METHODS.values() if known.peak_px)
         raise OptionError(f"{name} estimates no defocus map", f"one of {maps}", "'ebdb'")
     path = require(name, weights)
     _check(rgb)
-    report = span(progress, 0.0, 1.0)
-    if name == "ebdb":
+    return _estimate(found, _network(found, path), rgb, span(progress, 0.0, 1.0))
+
+
+def _network(found: Method, weights: Path | None) -> Any:
+    """The network of a learnt method, None for the others."""
+    if weights is None:
+        return None
+    from allfocus.checkpoints.baseline import load_dmenet, load_dpdnet
+
+    return load_dpdnet(weights, found.views) if found.peak_px is None else load_dmenet(weights)
+
+
+def _estimate(found: Method, network: Any, rgb: NDArray, progress: Progress) -> NDArray[np.float32]:
+    if found.name == "ebdb":
         from allfocus.baselines.blurmaps.ebdb import blur_map as estimate
 
-        return estimate(rgb, report)
-    if name == "jnb":
+        return estimate(rgb, progress)
+    if found.name == "jnb":
         from allfocus.baselines.blurmaps.jnb import blur_map as estimate
 
-        return estimate(rgb, report)
+        return estimate(rgb, progress)
     from allfocus.baselines.blurmaps.dmenet import blur_map as estimate_with
 
-    assert path is not None
-    return estimate_with(rgb, path, report)
+    return estimate_with(rgb, network, progress)
 
 
 def restore(
@@ -193,14 +205,17 @@ def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Opti
     options = options or Options()
     found = method(name)
     path = require(name, options.weights)
+    return _run(found, _network(found, path), rgb, progress, options)
+
+
+def _run(found: Method, network: Any, rgb: NDArray, progress: Progress | None, options: Options) -> Restored:
     _check(rgb)
     if found.peak_px is None:
-        assert path is not None
-        return Restored(_restore_dpdnet(found, rgb, options.views, path, progress), None)
+        return Restored(_restore_dpdnet(found, network, rgb, options.views, progress), None)
     from allfocus.baselines.deconvolution import Prior, deblur
 
     photo = _rounded(np.asarray(rgb, dtype=np.float32)) if options.eight_bit else np.asarray(rgb, dtype=np.float32)
-    sigma_px = blur_map(name, photo, span(progress, 0.0, _MAP_SHARE), weights=path)
+    sigma_px = _estimate(found, network, photo, span(progress, 0.0, _MAP_SHARE))
     stored = np.rint(sigma_px / found.peak_px * 255) / 255 * found.peak_px  # maps were kept as 8-bit pictures
     prior, report = Prior(options.data_weight), span(progress, _MAP_SHARE, 1.0)
     sharp = deblur(photo, stored, prior, options.selection, progress=report)
@@ -212,7 +227,7 @@ def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _restore_dpdnet(
-    found: Method, rgb: NDArray, views: tuple[NDArray, NDArray] | None, weights: Path, progress: Progress | None
+    found: Method, network: Any, rgb: NDArray, views: tuple[NDArray, NDArray] | None, progress: Progress | None
 ) -> NDArray[np.float32]:
     seen = [rgb]
     if found.views > 1:
@@ -226,9 +241,8 @@ def _restore_dpdnet(
                 raise InputError(f"a view of shape {view.shape}", f"the photo's {rgb.shape}", "crop them alike")
         seen = list(views)
     from allfocus.baselines.networks import restore_dpdnet
-    from allfocus.checkpoints.baseline import load_dpdnet
 
-    return restore_dpdnet(load_dpdnet(weights, found.views), seen, progress)
+    return restore_dpdnet(network, seen, progress)
 
 
 def _check(rgb: NDArray) -> None:
@@ -239,23 +253,28 @@ def _check(rgb: NDArray) -> None:
         )
 
 
-def scored(name: str) -> Callable[..., tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
+def scored(
+    name: str, weights: str | Path | None = None
+) -> Callable[..., tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
     """What `allfocus eval` calls for a method, in the protocol of the poster (8 bits for the methods with a map).
+
+    A network is loaded here, once.
 
     Returns:
         A function of (photo, left or None, right or None), all (H, W, 3) float32 in [0, 1]. It gives the sharp photo,
         and the blur radius map in px (of the disc as wide as the Gaussian) or None.
+
+    Raises:
+        OptionError, WeightsError, MissingExtraError: as `require`.
     """
+    found = method(name)
+    network = _network(found, require(name, weights))
 
     def score(
         photo: NDArray, left: NDArray | None = None, right: NDArray | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         views = None if left is None or right is None else (left, right)
-        made = run(name, photo, options=Options(views=views, eight_bit=METHODS[name].peak_px is not None))
+        made = _run(found, network, photo, None, Options(views=views, eight_bit=found.peak_px is not None))
         return made.sharp, None if made.sigma_px is None else np.float32(_SIGMA_TO_RADIUS) * made.sigma_px
 
     return score
-
-
-ebdb, jnb, dmenet = scored("ebdb"), scored("jnb"), scored("dmenet")
-dpdnet_single, dpdnet_dual = scored("dpdnet-s"), scored("dpdnet-d")

@@ -21,6 +21,7 @@ from allfocus.baselines.bilateral_grid import joint_bilateral
 from allfocus.baselines.domain_transform import fill, recursive_filter
 from allfocus.baselines.progress import Progress, span
 from allfocus.baselines.sparse_coding import count_atoms
+from allfocus.baselines.threads import available
 from allfocus.errors import InputError, WeightsError
 
 PATCH_PX = 8
@@ -92,7 +93,7 @@ def shipped_calibration() -> Calibration:
 
 
 def blur_map(
-    rgb: NDArray, progress: Progress | None = None, calibration: Calibration | None = None, threads: int = 2
+    rgb: NDArray, progress: Progress | None = None, calibration: Calibration | None = None, threads: int = 0
 ) -> NDArray[np.float32]:
     """Defocus map of a photo.
 
@@ -100,7 +101,7 @@ def blur_map(
         rgb: (H, W, 3) display-referred, in [0, 1].
         progress: called with the share done.
         calibration: another dictionary and curve than the shipped ones.
-        threads: patches are coded on so many threads.
+        threads: patches are coded on so many threads; 0 chooses.
 
     Returns:
         (H, W) float32, standard deviation of the Gaussian blur in px, in [0, 4].
@@ -118,7 +119,7 @@ def blur_map(
 
 
 def sparsity(
-    grey: NDArray, dictionary: NDArray, progress: Progress | None = None, threads: int = 2
+    grey: NDArray, dictionary: NDArray, progress: Progress | None = None, threads: int = 0
 ) -> NDArray[np.int32]:
     """How many atoms the patch around each pixel needs.
 
@@ -146,7 +147,7 @@ def sparsity(
 
     report = span(progress, 0.0, 1.0)
     strips = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or available()) as pool:
         for i, counts in enumerate(pool.map(strip, starts)):
             report(i / len(starts), "sparse coding")
             strips.append(counts)

@@ -1,0 +1,126 @@
+"""`allfocus map`: how blurred each place of a photo is, as numbers and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from allfocus.photo.photo import Photo
+
+NETWORK = "ifan"
+_NETWORK_PEAK_PX = 16.0
+
+
+def map_command(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
+    method: Annotated[str, typer.Option(help="ebdb, jnb, dmenet or ifan.")] = "ebdb",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The TIFF with the numbers. [NAME.map.tiff]")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights file of dmenet, or model of ifan.")] = None,
+    picture: Annotated[bool, typer.Option(help="Also write a coloured PNG with a legend beside it.")] = True,
+    peak: Annotated[float, typer.Option(help="Radius of the brightest colour in px; 0 chooses.")] = 0.0,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
+    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+) -> None:
+    """Measure blur: the radius of the defocus disc at each pixel, in px, as a 16-bit TIFF (steps of 0.01 px)."""
+    import numpy as np
+
+    from allfocus.defocus_map import write_picture, write_tiff
+    from allfocus.errors import OptionError
+    from allfocus.photo.codecs import decode
+
+    if peak < 0:
+        raise OptionError(f"peak {peak:g}", "a radius in px, or 0", "--peak 0")
+    target = output or photo.with_name(f"{photo.stem}.map.tiff")
+    if target.suffix.lower() not in (".tif", ".tiff"):
+        raise OptionError(f"{target.name} for the numbers", "a name ending in .tiff", f"-o {target.stem}.tiff")
+    estimate, peak_px = _estimator(method, weights)
+    decoded = decode(photo)
+    with _bar(photo.name) as progress:
+        radius_px = estimate(decoded, progress)
+    write_tiff(radius_px, target, method, overwrite=overwrite)
+    if picture:
+        write_picture(radius_px, target.with_suffix(".png"), peak or peak_px, overwrite=overwrite)
+    quartiles = [round(float(value), 2) for value in np.percentile(radius_px, (25, 50, 75, 95))]
+    if json:
+        _print_json(photo, target, picture, method, quartiles)
+        return
+    print(
+        f"{target}  {decoded.width}x{decoded.height}, {method}: half of the photo is blurred by {quartiles[1]:g} px or"
+    )
+    print(f"  more (quarter {quartiles[2]:g} px, one in twenty {quartiles[3]:g} px); radius of the disc, 2 sigma")
+    if picture:
+        print(f"  picture: {target.with_suffix('.png')}")
+
+
+Estimator = Callable[["Photo", "Callable[[float, str], None] | None"], "NDArray[np.float32]"]
+
+
+def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
+    """What makes the radius map, and the largest radius that it tells, px; refuses before the photo is read."""
+    from allfocus.errors import OptionError
+
+    if method == NETWORK:
+        return _network(weights), _NETWORK_PEAK_PX
+    from allfocus.baselines.registry import METHODS, require
+
+    maps = [known.name for known in METHODS.values() if known.peak_px]
+    if method not in maps:
+        raise OptionError(f"no method for maps is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
+    peak_px = METHODS[method].peak_px
+    assert peak_px is not None
+    require(method, weights)
+    from allfocus.baselines.photographs import map_photo
+    from allfocus.baselines.registry import Options
+
+    options = Options(weights=weights)
+    return lambda photo, progress: 2 * map_photo(method, photo, progress, options), 2 * peak_px
+
+
+def _network(weights: str | None) -> Estimator:
+    from allfocus.engine.choose import choose
+    from allfocus.estimate import radius_map
+    from allfocus.weights import store
+
+    model = store.find(weights or store.DEFAULT)
+    engine = choose(model)
+    return lambda photo, progress: radius_map(photo, engine, model.card, progress)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[float, str], None] | None]:
+    """A bar where a person watches, None elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(name, total=1.0)
+        yield lambda done, stage: bars.update(task, completed=done, description=f"{name}: {stage}")
+
+
+def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles: list[float]) -> None:
+    import json
+
+    names = ("25", "50", "75", "95")
+    row = {
+        "source": str(photo),
+        "output": str(target),
+        "picture": str(target.with_suffix(".png")) if picture else None,
+        "method": method,
+        "radius_px": dict(zip(names, quartiles, strict=True)),
+    }
+    print(json.dumps(row), flush=True)

@@ -1,0 +1,51 @@
+"""The map's two files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+
+from allfocus.defocus_map import coloured, read_tiff, write_picture, write_tiff
+from allfocus.errors import OutputError
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (120, 300)])
+def test_numbers_come_back_within_half_a_step(tmp_path: Path, size: tuple[int, int]) -> None:
+    radius_px = np.random.default_rng(0).random(size) * 20
+    write_tiff(radius_px, tmp_path / "a.tiff", "ebdb")
+    np.testing.assert_allclose(read_tiff(tmp_path / "a.tiff"), radius_px, atol=0.0051)
+    with tifffile.TiffFile(tmp_path / "a.tiff") as file:
+        said = json.loads(file.pages[0].tags["ImageDescription"].value)  # type: ignore[union-attr]
+    assert said == {"quantity": "blur radius", "unit": "px", "step": 0.01, "method": "ebdb"}
+    assert pyvips.Image.new_from_file(str(tmp_path / "a.tiff")).format == "ushort"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (120, 300)])
+def test_the_picture_has_the_map_above_a_legend(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_picture(np.full(size, 5.0), tmp_path / "a.png", 10.0)
+    picture = pyvips.Image.new_from_file(str(tmp_path / "a.png")).numpy()
+    height, width = size
+    assert picture.shape == (height + 64, max(width, 200), 3)
+    middle = (picture[:height] == coloured(np.array([[0.5]]))).all(axis=2)
+    assert middle.sum() == height * width
+    assert picture[height:].max() > 200  # words
+
+
+def test_colours_only_get_lighter() -> None:
+    lightness = coloured(np.linspace(-0.2, 1.2, 300)[None])[0] @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(lightness) >= -1).all()
+    assert lightness[-1] > lightness[0] + 150
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.tiff").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match="exists already"):
+        write_tiff(np.zeros((2, 2)), tmp_path / "a.tiff", "ebdb")
+    assert (tmp_path / "a.tiff").read_text(encoding="utf-8") == "mine"
+    write_tiff(np.zeros((2, 2)), tmp_path / "a.tiff", "ebdb", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tiff"]
