@@ -9,12 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from allfocus.errors import OptionError
+
+PROFILES = {"disc": 1.12, "gaussian": 1.75}
+"""Shapes of blur, and how far each reaches in blur radii."""
+
 
 @dataclass(frozen=True)
 class LensConfig:
     """How lenses are drawn.
 
     Attributes:
+        profile: "disc", or "gaussian" (deviation half the radius) as many simulators have it; for comparisons.
         blades_chance: chance of a polygonal pupil of 5 to 9 blades; a disc otherwise.
         blades_curvature: range of the rounding of the blades, 0 straight to 1 a full circle.
         cats_eye_chance: chance that the pupil is clipped towards the corners.
@@ -32,6 +38,7 @@ class LensConfig:
         field_curvature_px: deviation of the focus offset at the corner, in px at 1680 px width.
     """
 
+    profile: str = "disc"
     blades_chance: float = 0.25
     blades_curvature: tuple[float, float] = (0.3, 1.0)
     cats_eye_chance: float = 0.3
@@ -50,6 +57,10 @@ class LensConfig:
     lateral_ca_px: float = 0.4
     field_curvature_px: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise OptionError(f"lens profile {self.profile!r}", f"one of {', '.join(PROFILES)}", "'disc'")
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -67,6 +78,7 @@ class Lens:
         longitudinal_ca_px: focus offset of red and blue against green, in px of blur radius.
         lateral_ca_px: displacement of red and blue at the corner, in px.
         field_curvature_px: focus offset at the corner, in px of blur radius.
+        profile: "disc" (everything above), or "gaussian", which knows no blades, cat's eye or ring.
     """
 
     kappa: float = 0.8
@@ -84,6 +96,7 @@ class Lens:
     longitudinal_ca_px: tuple[float, float] = (0.0, 0.0)
     lateral_ca_px: tuple[float, float] = (0.0, 0.0)
     field_curvature_px: float = 0.0
+    profile: str = "disc"
 
     def parameters(self) -> dict[str, object]:
         """Every value, ready for JSON."""
@@ -100,6 +113,8 @@ class Lens:
         Returns:
             float32 >= 0, of the shape of the coordinates.
         """
+        if self.profile == "gaussian":
+            return torch.exp(-2.0 * (across**2 + down**2))
         distance = torch.sqrt(across**2 + down**2)
         rim = self._rim(across, down) if self.blades else torch.ones_like(distance)
         light = ((rim - distance) * sharpness + 0.5).clamp_(0.0, 1.0)
@@ -114,6 +129,8 @@ class Lens:
 
     def split(self, across: Tensor) -> Tensor:
         """What the right view gains and the left view loses over the pupil: odd, about kappa * across."""
+        if self.profile == "gaussian":
+            return self.kappa * across.clamp(-1.0, 1.0)
         if self.tanh_gain == 0.0:
             return self.kappa * across
         # The gain keeps the centroid of a disc where the linear ramp has it.
@@ -171,4 +188,5 @@ def draw_lens(rng: np.random.Generator, config: LensConfig, resolution_scale: fl
         longitudinal_ca_px=(red_px, blue_px) if chance[4] < config.longitudinal_ca_chance else (0.0, 0.0),
         lateral_ca_px=(red_shift_px, blue_shift_px) if chance[5] < config.lateral_ca_chance else (0.0, 0.0),
         field_curvature_px=curvature_px * config.field_curvature_px * resolution_scale,
+        profile=config.profile,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,33 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.errors import DataError
+from allfocus.simulate.depth_maps import DepthMaps
 
 _SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+_OTHER_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".bmp"})
 _CELL_PX = 16
+_HALF_TURNS = 4
+"""Largest EXIF orientation that keeps width and height."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a square texture comes from.
+
+    Attributes:
+        index: the photo's number in its pool.
+        top, left, height, width: the part of the photo that is used, in its own px.
+        scale: px of the texture for one px of the photo.
+        flipped: whether left and right are exchanged.
+    """
+
+    index: int
+    top: int
+    left: int
+    height: int
+    width: int
+    scale: float
+    flipped: bool = False
 
 
 class PhotoPool:
@@ -27,7 +53,10 @@ class PhotoPool:
             uint8 (H, W, 3) or (H, W), display-referred sRGB.
         cache_bytes: how much decoded picture is kept; the oldest goes first.
         longest_px: a photo with a longer side is reduced to this when decoded, which also hides grain and JPEG blocks.
-        least_px: photos with a shorter side are skipped and named in `skipped`.
+        least_px: photos with a shorter side (after that reduction) are skipped and named in `skipped`.
+        verify: decode every photo (and its depth map) once to find damaged ones, which are then skipped too; otherwise
+            only headers are read here and a damaged photo is an error when it is first needed.
+        depth: maps for scenes of a single photo; photos without one are skipped.
 
     Raises:
         DataError: no photo of the source can be used.
@@ -40,8 +69,11 @@ class PhotoPool:
         cache_bytes: int = 1 << 29,
         longest_px: int = 2048,
         least_px: int = 128,
+        verify: bool = False,
+        depth: DepthMaps | None = None,
     ) -> None:
         self.skipped: list[str] = []
+        self.depth = depth
         self._cache_bytes = cache_bytes
         self._longest_px = longest_px
         self._cache: OrderedDict[int, tuple[Tensor, np.ndarray]] = OrderedDict()
@@ -50,20 +82,25 @@ class PhotoPool:
         self.names: list[str] = []
         for number, item in enumerate(_candidates(source)):
             name = f"array {number}" if isinstance(item, np.ndarray) else item.name
-            height, width = item.shape[:2] if isinstance(item, np.ndarray) else _header(item)
-            if height == 0:
-                self.skipped.append(f"{name}: cannot be read")
-            elif min(height, width) < least_px:
-                self.skipped.append(f"{name}: {width} x {height}, needs {least_px} x {least_px}")
+            reason = self._unusable(item, least_px, verify)
+            if reason:
+                self.skipped.append(f"{name}: {reason}")
             else:
                 self._sources.append(item)
                 self.names.append(name)
         if not self._sources:
+            shown = "; ".join(self.skipped[:3]) or "nothing found"
+            more = f"; and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
             raise DataError(
-                f"no usable photo ({len(self.skipped)} skipped: {'; '.join(self.skipped[:3]) or 'nothing found'})",
+                f"no usable photo ({len(self.skipped)} skipped: {shown}{more})",
                 f"sharp photos of at least {least_px} x {least_px} px",
                 "another folder, or larger photos",
             )
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files of the photos in use, in the order of `names` (arrays are left out)."""
+        return [source for source in self._sources if isinstance(source, Path)]
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -76,7 +113,7 @@ class PhotoPool:
         """Mean gradient (levels of 255 per px) over cells of 16 x 16 px: float32 (ceil(H/16), ceil(W/16))."""
         return self._held(index)[1]
 
-    def texture(
+    def draw(
         self,
         rng: np.random.Generator,
         size_px: int,
@@ -84,39 +121,46 @@ class PhotoPool:
         covered_px: int,
         rescale: tuple[float, float],
         detail_chance: float,
-        device: torch.device,
-    ) -> tuple[Tensor, dict[str, object]]:
-        """Cut a square from a random photo, reduced or enlarged with antialiasing.
+    ) -> Place:
+        """Choose a square of a random photo.
 
         Args:
             rng: draws the photo, the scale, the place and the flip.
-            size_px: side of the result; where the photo ends it is mirrored.
+            size_px: side of the square after scaling.
             covered_px: side of the middle part that the photo should cover without mirroring where it can.
             rescale: range of the scale, result px per photo px.
             detail_chance: chance to keep the one with most gradient out of three draws.
-            device: where the result lives.
-
-        Returns:
-            float32 (3, size, size) in [0, 1], display-referred, and what was drawn.
         """
         draws = [self._draw(rng, size_px, covered_px, rescale) for _ in range(3)]
         chosen = max(draws, key=self._draw_detail) if rng.random() < detail_chance else draws[0]
-        index, top, left, height, width, scale = chosen
-        region = self.photo(index)[:, top : top + height, left : left + width].to(device)
-        target = (max(1, round(height * scale)), max(1, round(width * scale)))
-        if target != (height, width):
+        return dataclasses.replace(chosen, flipped=bool(rng.random() < 0.5))
+
+    def texture(self, place: Place, size_px: int, device: torch.device) -> Tensor:
+        """Cut a square out, reduced or enlarged with antialiasing, mirrored where the photo ends.
+
+        Returns:
+            float32 (3, size, size) in [0, 1], display-referred.
+        """
+        rows, columns = _window(place)
+        region = self.photo(place.index)[:, rows, columns].to(device)
+        target = _scaled(place)
+        if target != (place.height, place.width):
             region = functional.interpolate(
                 region[None].float(), size=target, mode="bicubic", antialias=True, align_corners=False
             )[0]
-        flipped = bool(rng.random() < 0.5)
-        rows, columns = (_mirrored(size_px, length, device) for length in target)
-        region = region[:, rows][:, :, columns.flip(0) if flipped else columns]
-        place: dict[str, object] = {"photo": self.names[index], "top": top, "left": left, "scale": scale}
-        return (region.float() / 255.0).clamp_(0.0, 1.0), place | {"flipped": flipped}
+        return (_squared(region, place, size_px).float() / 255.0).clamp_(0.0, 1.0)
 
-    def _draw(
-        self, rng: np.random.Generator, size_px: int, covered_px: int, rescale: tuple[float, float]
-    ) -> tuple[int, int, int, int, int, float]:
+    def nearness(self, place: Place, size_px: int, device: torch.device) -> Tensor | None:
+        """Inverse depth of the same square, 0 far to 1 near over the photo: float32 (size, size); None without maps."""
+        if self.depth is None:
+            return None
+        height, width = self.photo(place.index).shape[1:]
+        rows, columns = _window(place)
+        whole = self.depth.nearness(self.names[place.index], height, width)
+        region = torch.from_numpy(whole)[None, None, rows, columns].to(device)
+        return _squared(functional.interpolate(region, size=_scaled(place), mode="nearest-exact")[0], place, size_px)[0]
+
+    def _draw(self, rng: np.random.Generator, size_px: int, covered_px: int, rescale: tuple[float, float]) -> Place:
         index = int(rng.integers(len(self)))
         photo_height, photo_width = self.photo(index).shape[1:]
         low = min(max(rescale[0], covered_px / min(photo_height, photo_width)), rescale[1])
@@ -125,13 +169,32 @@ class PhotoPool:
         height, width = min(side, photo_height), min(side, photo_width)
         top = int(rng.integers(photo_height - height + 1))
         left = int(rng.integers(photo_width - width + 1))
-        return index, top, left, height, width, scale
+        return Place(index, top, left, height, width, scale)
 
-    def _draw_detail(self, draw: tuple[int, int, int, int, int, float]) -> float:
-        index, top, left, height, width, scale = draw
-        rows = slice(top // _CELL_PX, max(top // _CELL_PX + 1, (top + height) // _CELL_PX))
-        columns = slice(left // _CELL_PX, max(left // _CELL_PX + 1, (left + width) // _CELL_PX))
-        return float(self.detail(index)[rows, columns].mean()) / scale
+    def _draw_detail(self, place: Place) -> float:
+        top, left = place.top, place.left
+        rows = slice(top // _CELL_PX, max(top // _CELL_PX + 1, (top + place.height) // _CELL_PX))
+        columns = slice(left // _CELL_PX, max(left // _CELL_PX + 1, (left + place.width) // _CELL_PX))
+        return float(self.detail(place.index)[rows, columns].mean()) / place.scale
+
+    def _unusable(self, item: Path | np.ndarray, least_px: int, verify: bool) -> str:
+        """Why a photo cannot be used; empty when it can."""
+        if isinstance(item, Path) and item.suffix.lower() in _OTHER_SUFFIXES:
+            return "a format that is not read here; convert it to TIFF, PNG or JPEG"
+        height, width = item.shape[:2] if isinstance(item, np.ndarray) else _header(item)
+        if height == 0:
+            return "cannot be read"
+        shrunk = min(1.0, self._longest_px / max(height, width))
+        if min(height, width) * shrunk < least_px:
+            used = f" (used at {round(width * shrunk)} x {round(height * shrunk)})" if shrunk < 1.0 else ""
+            return f"{width} x {height} px{used}, needs at least {least_px} x {least_px}"
+        if verify and isinstance(item, Path) and not _whole(item):
+            return "damaged"
+        if self.depth is None or not isinstance(item, Path):
+            return ""
+        if not verify:
+            return "" if item.name in self.depth else "no depth map of its name"
+        return self.depth.unusable(item.name, height, width)
 
     def _held(self, index: int) -> tuple[Tensor, np.ndarray]:
         if index in self._cache:
@@ -153,17 +216,29 @@ def _candidates(source: str | Path | Sequence[str | Path] | Sequence[np.ndarray]
         folder = Path(source)
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder", "a folder of sharp photos", "check the path")
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        suffixes = _SUFFIXES | _OTHER_SUFFIXES
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     return [item if isinstance(item, np.ndarray) else Path(item) for item in source]
 
 
 def _header(path: Path) -> tuple[int, int]:
-    """Height and width without decoding; (0, 0) when the file cannot be read."""
+    """Height and width of the upright photo without decoding; (0, 0) when the file cannot be read."""
     try:
         image = pyvips.Image.new_from_file(str(path))
     except pyvips.Error:
         return 0, 0
-    return int(image.height), int(image.width)  # type: ignore[arg-type]
+    height, width = int(image.height), int(image.width)  # type: ignore[arg-type]
+    turned = image.get_typeof("orientation") != 0 and image.get("orientation") > _HALF_TURNS
+    return (width, height) if turned else (height, width)
+
+
+def _whole(path: Path) -> bool:
+    """Whether all of a photo can be decoded (reduced while decoding where its format allows, which is quick)."""
+    try:
+        pyvips.Image.thumbnail(str(path), 64, size="down", fail_on="truncated").avg()  # type: ignore[union-attr]
+    except pyvips.Error:
+        return False
+    return True
 
 
 def _decode(path: Path, longest_px: int) -> np.ndarray:
@@ -193,6 +268,21 @@ def _detail(pixels: np.ndarray) -> np.ndarray:
     height, width = (math.ceil(length / _CELL_PX) for length in grey.shape)
     padded = np.pad(gradient, ((0, height * _CELL_PX - grey.shape[0]), (0, width * _CELL_PX - grey.shape[1])), "edge")
     return padded.reshape(height, _CELL_PX, width, _CELL_PX).mean(axis=(1, 3))
+
+
+def _window(place: Place) -> tuple[slice, slice]:
+    return slice(place.top, place.top + place.height), slice(place.left, place.left + place.width)
+
+
+def _scaled(place: Place) -> tuple[int, int]:
+    """Height and width of the part after scaling."""
+    return max(1, round(place.height * place.scale)), max(1, round(place.width * place.scale))
+
+
+def _squared(region: Tensor, place: Place, size_px: int) -> Tensor:
+    """Bring a scaled part (C, h, w) to the square (C, size, size), flipped if the place says so."""
+    rows, columns = (_mirrored(size_px, length, region.device) for length in region.shape[1:])
+    return region[:, rows][:, :, columns.flip(0) if place.flipped else columns]
 
 
 def _mirrored(size_px: int, length: int, device: torch.device) -> Tensor:

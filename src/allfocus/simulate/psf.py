@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from allfocus.simulate.lens import Lens
+from allfocus.simulate.lens import PROFILES, Lens
 
 _OVERSAMPLING = 4
 _SMALLEST_PX = 0.25
@@ -30,7 +30,7 @@ def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Te
     radius_px = abs(coc_px)
     if radius_px < _SMALLEST_PX:
         return torch.ones(2, 1, 1, device=device)
-    reach = math.ceil(radius_px * 1.12)
+    reach = math.ceil(radius_px * PROFILES[lens.profile])
     side = 2 * reach + 1
     fine = (torch.arange(side * _OVERSAMPLING, device=device) + 0.5) / _OVERSAMPLING - side / 2.0
     across = (fine / coc_px)[None, :].expand(len(fine), -1)

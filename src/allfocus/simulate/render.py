@@ -9,41 +9,17 @@ left and right view apart. The centre view is the mean of both.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.psf import spectra
+from allfocus.simulate.surface import Surface, compose
+
+__all__ = ["Surface", "compose", "level_radii", "render", "tents"]
 
 _BEND_PX = 6.0
-
-
-@dataclass(frozen=True)
-class Surface:
-    """One object, complete behind whatever hides it.
-
-    Attributes:
-        rgb_linear: float32 (3, N, N) >= 0, not multiplied by alpha.
-        alpha: float32 (N, N) in [0, 1]; None where the surface fills the canvas.
-        coc_px: float32 (N, N) signed blur radius, positive behind the focus plane.
-    """
-
-    rgb_linear: Tensor
-    alpha: Tensor | None
-    coc_px: Tensor
-
-
-def compose(surfaces: tuple[Surface, ...]) -> Tensor:
-    """Lay the surfaces (back to front) over one another without blur: float32 (3, N, N), linear light."""
-    picture = surfaces[0].rgb_linear
-    for surface in surfaces[1:]:
-        if surface.alpha is None:
-            picture = surface.rgb_linear
-        else:
-            picture = surface.rgb_linear * surface.alpha + (1.0 - surface.alpha) * picture
-    return picture
 
 
 def render(surfaces: tuple[Surface, ...], lens: Lens, *, levels: int = 6, object_levels: int = 3) -> Tensor:

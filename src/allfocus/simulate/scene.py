@@ -8,15 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from allfocus.errors import OptionError
 from allfocus.simulate.depth import relief
+from allfocus.simulate.layers import extended, fill, labels_by_depth, softened
 from allfocus.simulate.masks import OUTLINES, outline, segment
-from allfocus.simulate.photos import PhotoPool
-from allfocus.simulate.render import Surface
+from allfocus.simulate.photos import PhotoPool, Place
 from allfocus.simulate.sensor import linear_from_display
+from allfocus.simulate.surface import Surface
 
 __all__ = ["PhotoPool", "Scene", "SceneConfig", "draw_scene"]
+
+
+_LEAST_REACH = 0.1
+"""Of the depth range of a measured photo: less depth than that in a crop is not stretched to the full blur."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class SceneConfig:
 
     Attributes:
         composite, single, plane, identity: weights of the modes: cut-outs from other photos before a background; one
-            photo with invented depth; one photo at one depth; everything in focus.
+            photo with its own depth map, or invented depth where there is none; one photo at one depth; everything in
+            focus.
         objects: weights of 0, 1, 2, 3 cut-outs in a composite.
         radius_median_px, radius_spread, radius_px: largest blur radius of a scene, at 1680 px width: log-normal
             (median, deviation of the logarithm), clipped to the range.
@@ -36,6 +42,7 @@ class SceneConfig:
         ramp: range of a background's change of inverse depth over the crop, in units of the scene's range.
         slant_chance: chance that a cut-out is slanted.
         segment_chance: chance that a cut-out follows the edges of its photo.
+        outlines: weights of the other outlines: blob, bars, foliage, card.
         rescale: range of the scale at which photos are used.
         detail_chance: chance to prefer crops with much gradient.
         grey_chance, permute_chance: chance of a grey scene, and of exchanged colour channels.
@@ -59,11 +66,18 @@ class SceneConfig:
     ramp: tuple[float, float] = (0.1, 0.8)
     slant_chance: float = 0.3
     segment_chance: float = 0.4
+    outlines: tuple[float, float, float, float] = (0.4, 0.2, 0.15, 0.25)
     rescale: tuple[float, float] = (0.5, 1.0)
     detail_chance: float = 0.7
     grey_chance: float = 0.15
     permute_chance: float = 0.1
     highlight_gain: float = 4.0
+
+    def __post_init__(self) -> None:
+        modes = (self.composite, self.single, self.plane, self.identity)
+        for name, weights in (("mode", modes), ("objects", self.objects), ("outlines", self.outlines)):
+            if min(weights) < 0.0 or sum(weights) <= 0.0:
+                raise OptionError(f"{name} weights {weights}", "none negative and not all zero", "mend the config")
 
 
 @dataclass(frozen=True)
@@ -97,14 +111,15 @@ class _Studio:
         permuted = rng.permutation(3).tolist()
         self.channels = permuted if rng.random() < config.permute_chance else [0, 1, 2]
         self.highlight_gain = float(rng.uniform(0.0, config.highlight_gain))
-        self.photos: list[dict[str, object]] = []
+        self.places: list[Place] = []
 
     def display(self) -> Tensor:
-        texture, place = self.pool.texture(
+        place = self.pool.draw(
             self.rng, self.canvas_px, covered_px=self.crop_px, rescale=self.config.rescale,
-            detail_chance=self.config.detail_chance, device=self.device,
+            detail_chance=self.config.detail_chance,
         )  # fmt: skip
-        self.photos.append(place)
+        self.places.append(place)
+        texture = self.pool.texture(place, self.canvas_px, self.device)
         if self.grey:
             weights = torch.tensor([0.299, 0.587, 0.114], device=self.device)
             return (texture * weights[:, None, None]).sum(dim=0, keepdim=True).expand(3, -1, -1)
@@ -125,12 +140,36 @@ class _Studio:
         rises = self.relief(self.config.ramp_chance, self.crop_px, change)
         return _Sheet(self.linear(display), None, rises + middle, middle)
 
+    def photos(self) -> list[dict[str, object]]:
+        """Where every texture came from, ready for JSON."""
+        return [
+            {"photo": self.pool.names[one.index], "top": one.top, "left": one.left, "scale": one.scale}
+            | {"flipped": one.flipped}
+            for one in self.places
+        ]
+
+    def measured(self, display: Tensor) -> list[_Sheet] | None:
+        """The last photo as sheets, parted at the gaps of its depth map; None without a map."""
+        nearness = self.pool.nearness(self.places[-1], self.canvas_px, self.device)
+        if nearness is None:
+            return None
+        labels, rgb_linear = labels_by_depth(nearness), self.linear(display)
+        reach_px = (self.canvas_px - self.crop_px) // 2
+        both = torch.cat([rgb_linear, nearness[None]])
+        sheets = []
+        for label in range(int(labels.max()) + 1):
+            own = labels == label
+            filled = torch.where(own, both, fill(both, own.float()))
+            alpha = None if label == 0 else softened(extended(own, labels > label, reach_px))
+            sheets.append(_Sheet(filled[:3], alpha, filled[3], float(nearness[own].mean())))
+        return sheets
+
     def cut_out(self, middle: float) -> _Sheet:
         display = self.display()
         if self.rng.random() < self.config.segment_chance:
             alpha = segment(self.rng, display)
         else:
-            kind = str(self.rng.choice(OUTLINES, p=[0.4, 0.2, 0.15, 0.25]))
+            kind = str(self.rng.choice(OUTLINES, p=np.array(self.config.outlines) / sum(self.config.outlines)))
             alpha, _ = outline(self.rng, kind, self.canvas_px, self.crop_px / 2.0, self.device)
         rises = self.relief(self.config.slant_chance, self.crop_px, float(self.rng.uniform(0.05, 0.4)))
         return _Sheet(self.linear(display), alpha, rises + middle, middle)
@@ -172,7 +211,7 @@ def draw_scene(
     if mode == "identity":
         radius_px = 0.0
     reach = max(float((focus - sheet.nearness[inside, inside]).abs().max()) for sheet in sheets)
-    scale_px = radius_px / max(reach, 1e-6)
+    scale_px = radius_px / max(reach, 1e-6 if pool.depth is None else _LEAST_REACH)
     surfaces = tuple(
         Surface(sheet.rgb_linear, sheet.alpha, ((focus - sheet.nearness) * scale_px).clamp_(-largest_px, largest_px))
         for sheet in sheets
@@ -185,7 +224,7 @@ def draw_scene(
         "grey": studio.grey,
         "channels": studio.channels,
         "highlight_gain": studio.highlight_gain,
-        "photos": studio.photos,
+        "photos": studio.photos(),
     }
     return Scene(surfaces, parameters)
 
@@ -194,6 +233,9 @@ def _sheets(rng: np.random.Generator, mode: str, studio: _Studio, config: SceneC
     display = studio.display()
     if mode in ("plane", "identity"):
         return [_Sheet(studio.linear(display), None, torch.zeros_like(display[0]), 0.0)]
+    measured = studio.measured(display) if mode == "single" else None
+    if measured is not None:
+        return measured
     background = studio.background(display)
     if mode == "single":
         if rng.random() < 0.5:
@@ -201,7 +243,7 @@ def _sheets(rng: np.random.Generator, mode: str, studio: _Studio, config: SceneC
         alpha = segment(rng, display)
         middle = float(rng.uniform(0.2, 1.0))
         rises = studio.relief(config.slant_chance, studio.crop_px, float(rng.uniform(0.05, 0.4)))
-        filled = _fill(background.rgb_linear, 1.0 - alpha)
+        filled = fill(background.rgb_linear, 1.0 - alpha)
         behind = _Sheet(filled, None, background.nearness, background.middle)
         return [behind, _Sheet(background.rgb_linear, alpha, rises + middle, middle)]
     count = int(rng.choice(len(config.objects), p=np.array(config.objects) / sum(config.objects)))
@@ -235,22 +277,3 @@ def _focus(
     if draw < config.focus_nearest + config.focus_other + config.focus_beyond:
         return near + place * extent, "beyond"
     return far + place * (near - far), "between"
-
-
-def _fill(rgb_linear: Tensor, known: Tensor) -> Tensor:
-    """Fill what is not known (float32 (N, N), 1 known) from its surroundings, coarse to fine."""
-    # A pixel that the cut-out touches at all carries its colour, so only untouched ones may spread.
-    weight = (functional.avg_pool2d(known[None, None], 5, stride=1, padding=2, count_include_pad=False) > 0.999).float()
-    levels = [(rgb_linear[None] * weight, weight)]
-    while levels[-1][1].shape[-1] > 4:
-        colour, weight = levels[-1]
-        levels.append(
-            (functional.avg_pool2d(colour, 2, ceil_mode=True), functional.avg_pool2d(weight, 2, ceil_mode=True))
-        )
-    colour, weight = levels[-1]
-    filled = colour.sum(dim=(2, 3), keepdim=True) / weight.sum().clamp_min(1e-6)
-    for colour, weight in reversed(levels):
-        coarse = functional.interpolate(filled, size=weight.shape[-2:], mode="bilinear", align_corners=False)
-        share = weight.clamp_max(1.0)
-        filled = colour / weight.clamp_min(1e-6) * share + coarse * (1.0 - share)
-    return filled[0]

@@ -19,10 +19,22 @@ from allfocus.errors import OptionError
 from allfocus.simulate.depth import field_squared
 from allfocus.simulate.lens import Lens, LensConfig, draw_lens
 from allfocus.simulate.masks import pixel_grid
+from allfocus.simulate.naive import gather
 from allfocus.simulate.photos import PhotoPool
-from allfocus.simulate.render import Surface, compose, render
+from allfocus.simulate.render import render
 from allfocus.simulate.scene import SceneConfig, draw_scene
-from allfocus.simulate.sensor import SensorConfig, develop, draw_sensor, expose, jpeg, quantise
+from allfocus.simulate.sensor import (
+    Sensor,
+    SensorConfig,
+    develop,
+    display_from_linear,
+    draw_sensor,
+    expose,
+    jpeg,
+    linear_from_display,
+    quantise,
+)
+from allfocus.simulate.surface import Surface, compose
 from allfocus.simulate.truth import valid_mask, visible_coc
 
 _REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX = 1680, 1120
@@ -37,6 +49,8 @@ class SimulatorConfig:
         margin_px: real content around the crop that is rendered and cut off; radii stay below it by 2 px.
         resolution_scale: range of the imagined picture's width over 1680 px; blur radii are scaled by it.
         levels, object_levels: most tent levels of a background and of a cut-out.
+        linear_light, occlusion: false blurs display values instead of light, or the finished picture instead of each
+            surface, as simpler simulators do; for comparisons.
         scene, lens, sensor: the distributions of each.
     """
 
@@ -45,6 +59,8 @@ class SimulatorConfig:
     resolution_scale: tuple[float, float] = (0.6, 1.0)
     levels: int = 6
     object_levels: int = 3
+    linear_light: bool = True
+    occlusion: bool = True
     scene: SceneConfig = field(default_factory=SceneConfig)
     lens: LensConfig = field(default_factory=LensConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)
@@ -99,6 +115,26 @@ class Quadruples:
     parameters: list[dict[str, object]]
 
 
+@dataclass(frozen=True)
+class Shot:
+    """Everything that a seed decides before light is blurred; `Simulator.take` makes the pictures.
+
+    Attributes:
+        surfaces: back to front over the canvas, with their blur radii.
+        lens, sensor: as drawn.
+        half_diagonal_px: from the middle of the imagined picture to its corner.
+        noise: draws the noise; used up by taking the shot.
+        parameters: everything drawn, ready for JSON.
+    """
+
+    surfaces: tuple[Surface, ...]
+    lens: Lens
+    sensor: Sensor
+    half_diagonal_px: float
+    noise: np.random.Generator
+    parameters: dict[str, object]
+
+
 class Simulator:
     """Renders quadruples; what a seed becomes depends on the config and the photos alone, never on the batch.
 
@@ -115,12 +151,18 @@ class Simulator:
 
     def sample(self, seeds: Sequence[int]) -> Quadruples:
         """Render one quadruple for each seed (integers >= 0)."""
-        with torch.no_grad():
-            samples = [self._one(int(seed)) for seed in seeds]
-        columns = [torch.stack(column) for column in zip(*(pictures for pictures, _ in samples), strict=True)]
-        return Quadruples(*columns, parameters=[parameters for _, parameters in samples])
+        return self.develop([self.plan(int(seed)) for seed in seeds])
 
-    def _one(self, seed: int) -> tuple[tuple[Tensor, ...], dict[str, object]]:
+    def develop(self, shots: Sequence[Shot]) -> Quadruples:
+        """Render planned shots, each once."""
+        with torch.no_grad():
+            samples = [self._take(shot) for shot in shots]
+        columns = [torch.stack(column) for column in zip(*samples, strict=True)]
+        return Quadruples(*columns, parameters=[shot.parameters for shot in shots])
+
+    @torch.no_grad()
+    def plan(self, seed: int) -> Shot:
+        """Draw scene, lens and sensor of a seed without rendering them."""
         config = self.config
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
         for_picture, for_scene, for_lens, for_sensor = streams
@@ -139,19 +181,7 @@ class Simulator:
         else:
             bend = field_squared(canvas_px, lens.field_x, lens.field_y, half_diagonal_px, self.device)
             surfaces = tuple(_curved(surface, bend * lens.field_curvature_px, largest_px) for surface in surfaces)
-        inside = slice(config.margin_px, config.margin_px + config.crop_px)
-        views = render(surfaces, lens, levels=config.levels, object_levels=config.object_levels)
-        pictures = torch.cat([views, compose(surfaces)[None]])[..., inside, inside]
-        pictures = _shift_colours(pictures, lens, half_diagonal_px)
         sensor = draw_sensor(for_sensor, config.sensor)
-        views = expose(pictures[:2], sensor, for_sensor)
-        linear = torch.cat([views.mean(dim=0, keepdim=True), views, pictures[2:] * sensor.exposure])
-        display = quantise(develop(linear, sensor), sensor.bits)
-        if sensor.jpeg_quality:
-            display[0] = jpeg(display[0], sensor.jpeg_quality)
-        coc = visible_coc(surfaces)
-        valid = valid_mask(coc)[None, inside, inside]
-        coc = coc[None, inside, inside].contiguous()
         parameters: dict[str, object] = {
             "seed": seed,
             "resolution_scale": resolution_scale,
@@ -159,7 +189,38 @@ class Simulator:
             "lens": lens.parameters(),
             "sensor": sensor.parameters(),
         }
-        return (*display.unbind(dim=0), coc, coc * (lens.kappa / 2.0), valid), parameters
+        return Shot(surfaces, lens, sensor, half_diagonal_px, for_sensor, parameters)
+
+    def _take(self, shot: Shot) -> tuple[Tensor, ...]:
+        """The columns of `Quadruples` for one shot, without the batch axis."""
+        config, sensor = self.config, shot.sensor
+        inside = slice(config.margin_px, config.margin_px + config.crop_px)
+        pictures = self._light(shot)[..., inside, inside]
+        pictures = _shift_colours(pictures, shot.lens, shot.half_diagonal_px)
+        views = expose(pictures[:2], sensor, shot.noise)
+        linear = torch.cat([views.mean(dim=0, keepdim=True), views, pictures[2:] * sensor.exposure])
+        display = quantise(develop(linear, sensor), sensor.bits)
+        if sensor.jpeg_quality:
+            display[0] = jpeg(display[0], sensor.jpeg_quality)
+        coc = visible_coc(shot.surfaces)
+        valid = valid_mask(coc)[None, inside, inside]
+        coc = coc[None, inside, inside].contiguous()
+        return (*display.unbind(dim=0), coc, coc * (shot.lens.kappa / 2.0), valid)
+
+    def _light(self, shot: Shot) -> Tensor:
+        """Left, right and sharp picture over the canvas: float32 (3, 3, N, N), linear light."""
+        config, surfaces = self.config, shot.surfaces
+        if not config.linear_light:
+            surfaces = tuple(
+                dataclasses.replace(one, rgb_linear=display_from_linear(one.rgb_linear.clamp_max(1.0)))
+                for one in surfaces
+            )
+        if config.occlusion:
+            views = render(surfaces, shot.lens, levels=config.levels, object_levels=config.object_levels)
+        else:
+            views = gather(surfaces, shot.lens, levels=config.levels)
+        pictures = torch.cat([views, compose(surfaces)[None]])
+        return pictures if config.linear_light else linear_from_display(pictures)
 
 
 def _curved(surface: Surface, offset_px: Tensor, largest_px: float) -> Surface:
@@ -183,16 +244,31 @@ def _shift_colours(pictures: Tensor, lens: Lens, half_diagonal_px: float) -> Ten
     return shifted
 
 
-def _build(cls: type[Any], values: Mapping[str, Any], path: str) -> Any:
-    hints = get_type_hints(cls)
+def _build(cls: type[Any], values: Any, path: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise OptionError(f"simulator setting '{path}' {values!r}", "an object of settings", "mend the value")
+    hints, defaults = get_type_hints(cls), cls()
     built: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints:
             raise OptionError(
                 f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "mend the name"
             )
-        if dataclasses.is_dataclass(hints[name]):
-            built[name] = _build(hints[name], value, f"{path}{name}.")  # type: ignore[arg-type]
-        else:
-            built[name] = tuple(value) if isinstance(value, list) else value
+        default = getattr(defaults, name)
+        if dataclasses.is_dataclass(default):
+            built[name] = _build(hints[name], value, f"{path}{name}.")
+            continue
+        built[name] = tuple(value) if isinstance(value, list) else value
+        if not _like(built[name], default):
+            raise OptionError(f"simulator setting '{path}{name}' {value!r}", f"something like {default!r}", "mend it")
     return cls(**built)
+
+
+def _like(value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default: as many numbers, a number, a switch, a text."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and len(value) == len(default) and all(map(_like, value, default))
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole if isinstance(default, int) else whole or isinstance(value, float)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from allfocus.simulate.render import Surface
+from allfocus.simulate.surface import Surface
 
 
 def visible_coc(surfaces: tuple[Surface, ...]) -> Tensor:

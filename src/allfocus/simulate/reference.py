@@ -1,0 +1,88 @@
+"""Exact thin-lens rendering by sampling the aperture: slow, float64, and the judge of `render`.
+
+A thin lens forms its picture as the mean of pinhole pictures, one for each point of the aperture. Through the point
+(u, v) a surface point with blur radius c appears displaced by c * (u, v); nearer surfaces hide farther ones in every
+pinhole picture. Nothing here is shared with the fast renderer but the definitions of surface and lens.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus.simulate.lens import Lens
+from allfocus.simulate.surface import Surface
+
+_GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+_SHARPNESS = 1e4
+
+
+def render(surfaces: tuple[Surface, ...], lens: Lens, *, samples: int = 500) -> Tensor:
+    """Render both dual-pixel views, as `render.render` does.
+
+    Args:
+        surfaces: back to front; the first must fill the canvas. Beyond the canvas its border is repeated, so a border
+            as wide as the largest radius is to be cut off. Radii may vary over a surface by less than 1 px a px.
+        lens: pupil and split. What is not geometry is refused: ring, softening, Gaussian profile, chromatic terms.
+        samples: points of the aperture (a sunflower over the disc that holds the pupil).
+
+    Returns:
+        float64 (2, 3, N, N): left and right in linear light.
+
+    Raises:
+        ValueError: a lens with one of the refused terms.
+    """
+    if lens.ring or lens.edge_px or lens.edge_share or lens.softness_px or lens.profile != "disc":
+        raise ValueError("the reference renders geometric pupils only: no ring, softening or Gaussian profile")
+    if any(lens.longitudinal_ca_px):
+        raise ValueError("the reference renders no chromatic aberration")
+    across, down = _sunflower(samples, 1.12 if lens.blades else 1.0)  # polygons reach beyond the unit disc
+    light = lens.pupil(across, down, behind=True, sharpness=_SHARPNESS)
+    split = lens.split(across)
+    weights = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min(0.0).double()  # (2, samples)
+    size = surfaces[0].coc_px.shape[-1]
+    views = torch.zeros(2, 3, size, size, dtype=torch.float64)
+    for index in range(samples):
+        if float(light[index]) > 0.0:
+            views += weights[:, index, None, None, None] * _pinhole(surfaces, float(across[index]), float(down[index]))
+    return views / weights.sum(dim=1)[:, None, None, None]
+
+
+def _sunflower(samples: int, reach: float) -> tuple[Tensor, Tensor]:
+    """Points spread evenly over a disc of radius `reach`: float64 (samples,) across and down."""
+    index = torch.arange(samples, dtype=torch.float64)
+    radius = reach * torch.sqrt((index + 0.5) / samples)
+    angle = index * _GOLDEN_ANGLE
+    return radius * torch.cos(angle), radius * torch.sin(angle)
+
+
+def _pinhole(surfaces: tuple[Surface, ...], across: float, down: float) -> Tensor:
+    """The picture through one point of the aperture: float64 (3, N, N)."""
+    picture = torch.zeros(())
+    for surface in surfaces:
+        alpha = torch.ones_like(surface.coc_px) if surface.alpha is None else surface.alpha
+        planes = torch.cat([surface.rgb_linear * alpha, alpha[None]]).double()
+        seen = _displaced(planes, surface.coc_px.double(), across, down)
+        picture = seen[:3] + (1.0 - seen[3:]) * picture
+    return picture
+
+
+def _displaced(planes: Tensor, coc_px: Tensor, across: float, down: float) -> Tensor:
+    """Look the planes (C, N, N) up at the points that appear at each pixel."""
+    size = planes.shape[-1]
+    axis = torch.arange(size, dtype=torch.float64)
+    rows, columns = axis[:, None].expand(size, size), axis[None, :].expand(size, size)
+    radius = coc_px
+    # The point q that appears at p satisfies q + c(q) * (u, v) = p: a fixed point, since c varies slowly.
+    for _ in range(1 if float(coc_px.min()) == float(coc_px.max()) else 12):
+        radius = _bilinear(coc_px[None], rows - radius * down, columns - radius * across)[0]
+    return _bilinear(planes, rows - radius * down, columns - radius * across)
+
+
+def _bilinear(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    size = planes.shape[-1]
+    grid = torch.stack([columns, rows], dim=-1) * (2.0 / (size - 1)) - 1.0
+    return functional.grid_sample(planes[None], grid[None], padding_mode="border", align_corners=True)[0]
