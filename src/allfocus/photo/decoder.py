@@ -28,6 +28,9 @@ TIFF_COLOURS = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32844: "LogL", 32845: "L
 RAW_TAGS = (50706, 33421)
 """DNGVersion and CFARepeatPatternDim: a TIFF with one of these is a camera raw file whatever its name."""
 
+LARGEST_BANDS = 5
+"""CMYK and transparency."""
+
 INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
 
 
@@ -67,7 +70,7 @@ class Decoder:
             if self.format == "heic":
                 return heic.decode(self.data, self.name, self.check_size)
             if self.format == "raw":
-                return raw.decode(self.data, self.name, self.check_size)
+                return replace(raw.decode(self.data, self.name, self.check_size), exif=self._raw_exif())
             header = self._open()
             self.check_size(header.width, header.height)
             image = self._plain(header)
@@ -83,7 +86,7 @@ class Decoder:
         """
         if width * height > self.max_pixels:
             raise InputError(
-                f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.0f} megapixels)",
+                f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",
                 f"at most {self.max_pixels / 1e6:g} megapixels",
                 "a smaller version, or a higher limit if you trust this file",
             )
@@ -113,7 +116,9 @@ class Decoder:
             source = pyvips.Source.new_from_file(str(self.data))
         else:
             source = pyvips.Source.new_from_memory(self.data)
-        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error")
+        # TIFF strips may be as large as the picture, whose size has been checked; libvips would stop at 50 MB
+        limit = {"unlimited": True} if self.format == "tiff" else {}
+        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error", **limit)
 
     def _check_tiff(self) -> None:
         try:
@@ -124,6 +129,9 @@ class Decoder:
         if any(tag in self.tags.entries for tag in RAW_TAGS):
             self.format = "raw"
             return
+        self.check_size(max(self.tags.numbers(256), default=0), max(self.tags.numbers(257), default=0))
+        if (bands := max(self.tags.numbers(277), default=1)) > LARGEST_BANDS:
+            raise self._unfit(f"has {bands} channels", "grey or RGB, with or without transparency")
         bits = max(self.tags.numbers(258), default=1)
         kind = {2: "signed integer", 3: "float", 5: "complex", 6: "complex"}.get(max(self.tags.numbers(339), default=1))
         if (kind == "float" and bits > 32) or (kind is None and bits > 16) or kind in ("signed integer", "complex"):
@@ -135,6 +143,15 @@ class Decoder:
             self.notes.append(f"{bits}-bit float samples were widened to 32 bit")
         if self.tags.numbers(338) == (1,):
             self.notes.append("premultiplied transparency was converted to straight")
+
+    def _raw_exif(self) -> bytes | None:
+        """The EXIF tags of a camera raw file, most of which are TIFF inside; LibRaw has set the picture upright."""
+        try:
+            with self._file() as file:
+                blob = exif.blob(exif.read(file))
+        except (ValueError, OSError):
+            return None
+        return exif.upright(blob)[0] if blob else None
 
     def _plain(self, image: pyvips.Image) -> pyvips.Image:
         """The picture as grey, grey + alpha, RGB or RGB + alpha of 8 bit, 16 bit or float samples."""
@@ -227,8 +244,8 @@ class Decoder:
 
     def _damaged(self, cause: str) -> InputError:
         return InputError(
-            f"{self.name} is damaged, cut short or of a rare kind ({cause})",
-            f"a whole {self.format.upper()} file",
+            f"{self.name} is damaged or cut short ({cause})",
+            f"a whole {formats.FORMATS[self.format].title} file",
             "copy it from the camera again",
         )
 
@@ -240,8 +257,10 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
     pixels = array[..., None] if array.ndim == 2 else array
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
         raise InputError(got, expected, "one photo an array, channels last")
-    if pixels.dtype in (np.float64, np.float16):
+    if pixels.dtype.kind == "f":
         pixels = pixels.astype(np.float32)
+    elif not pixels.dtype.isnative:
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype not in VIPS_FORMATS:
         raise InputError(got, expected, "divide by the value of white and convert to float32")
     height, width, bands = pixels.shape
@@ -285,8 +304,13 @@ def field(image: pyvips.Image, name: str) -> Any:
 
 def reason(error: pyvips.Error) -> str:
     """The one line of a libvips error that says most."""
-    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
-    return re.sub(r"^\w+: ", "", lines[0]) if lines else "no reason given"
+    for line in str(error.detail or error.message).splitlines():
+        text = re.sub(r"^\w+: ", "", line.strip())
+        if text.startswith("bad seek"):
+            return "it ends early"
+        if text and not text.startswith(("unable to call", "unable to fetch")):
+            return text
+    return "its pixels cannot be decoded"
 
 
 def _looks(head: bytes) -> str:

@@ -30,7 +30,8 @@ LARGEST_VALUE = 4 * 2**20
 STRUCTURE = frozenset(
     [
         *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(290, 294), 300, 317, *range(320, 326),
-        330, 332, *range(334, 348), *range(512, 522), *range(529, 533), 559, 700, 32781, 34377, 34675, 37724, 50706,
+        330, 332, *range(334, 348), *range(512, 522), *range(529, 533), 559, 700, 32781, 33421, 33422, 34377, 34675,
+        37724, *range(50706, 51200),
     ]
 )  # fmt: skip
 """Tags of a TIFF that say how its pixels are stored, or that travel apart from EXIF (XMP, ICC)."""

@@ -30,8 +30,12 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         check_size(*file.size)
         pixels = np.ascontiguousarray(np.asarray(file))
     except (ValueError, EOFError, OSError, RuntimeError) as error:
-        raise InputError(f"{name} is damaged ({error})", "a whole HEIC file", "copy it from the phone again") from None
-    height, width, bands = pixels.shape
+        cause = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{name} is damaged or cut short ({cause})", "a whole HEIC file", "copy it from the phone again"
+        ) from None
+    height, width = pixels.shape[:2]
+    bands = pixels.size // (height * width)
     kind = "ushort" if pixels.dtype == np.uint16 else "uchar"
     exif = file.info.get("exif")
     return Photo.from_bands(

@@ -28,7 +28,12 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
             check_size(file.sizes.width, file.sizes.height)
             pixels = file.postprocess(use_camera_wb=True, output_bps=16, output_color=rawpy.ColorSpace.sRGB)
     except rawpy.LibRawError as error:
-        raise InputError(f"{name} cannot be developed ({error})", "a camera raw file LibRaw knows", "a TIFF") from None
+        cause = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise InputError(
+            f"{name} cannot be developed ({cause})",
+            "a camera raw file that LibRaw knows",
+            "develop it to a 16-bit TIFF",
+        ) from None
     height, width, bands = pixels.shape
     return Photo.from_bands(
         pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort"),
