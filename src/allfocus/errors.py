@@ -52,6 +52,10 @@ class DataError(AllfocusError):
     """A data set whose layout, pairing or content is not what was expected."""
 
 
+class TrainingError(AllfocusError):
+    """A training run that cannot go on."""
+
+
 class MissingExtraError(AllfocusError):
     """A feature whose optional dependencies are not installed."""
 

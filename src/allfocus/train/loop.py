@@ -55,7 +55,10 @@ def train(
             seconds = (time.monotonic() - started) / (state.step - first)
             left = seconds * (config.steps - state.step) / 60
             terms = " ".join(f"{name} {value:.5f}" for name, value in losses.items())
-            report(f"step {state.step}/{config.steps}  {terms}  {seconds:.2f} s/step  {left:.0f} min left")
+            report(
+                f"step {state.step}/{config.steps}  {terms}  {seconds:.2f} s/step  {left:.0f} min left"
+                + (f"  {state.skipped} steps skipped" if state.skipped else "")
+            )
         if state.step % config.save_every == 0 or state.step == config.steps:
             state.save(folder)
         if validate is not None and (state.step % config.validate_every == 0 or state.step == config.steps):
@@ -84,12 +87,14 @@ def training_step(state: TrainState, cache: SampleCache) -> dict[str, float]:
     }
     total = torch.stack([getattr(config.loss, name) * term for name, term in terms.items()]).sum()
     total.backward()
-    torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip_norm)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.step)
-    state.optimiser.step()
+    # 34 filter passes in a row can overflow on one odd sample: that batch teaches nothing, the weights stay whole
+    if norm.isfinite():
+        state.optimiser.step()
     state.optimiser.zero_grad(set_to_none=True)
-    state.advance()
+    state.advance(skipped=not norm.isfinite())
     return {name: term.item() for name, term in {**terms, "total": total}.items()}
 
 

@@ -8,23 +8,36 @@ from pathlib import Path
 
 import torch
 
-from allfocus.errors import DataError
+from allfocus.errors import DataError, TrainingError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import architecture
 from allfocus.train.config import LossWeights, TrainConfig
 
 CHECKPOINT = "last.pt"
+MOST_SKIPPED = 20
 
 
 @dataclass
 class TrainState:
-    """The state of a run; `advance` counts a step and moves the averaged weights."""
+    """The state of a run; `advance` counts a step and moves the averaged weights.
+
+    Attributes:
+        config: the run.
+        net: what is trained.
+        averaged: its exponential moving average, what is validated and shipped.
+        optimiser: AdamW.
+        step: steps done.
+        skipped: steps whose gradients were not finite; they left the weights alone.
+        skipped_in_a_row: the latest of them.
+    """
 
     config: TrainConfig
     net: IFAN
     averaged: IFAN
     optimiser: torch.optim.Optimizer
     step: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
 
     @classmethod
     def start(cls, config: TrainConfig) -> TrainState:
@@ -59,7 +72,7 @@ class TrainState:
         state.net.load_state_dict(saved["net"])
         state.averaged.load_state_dict(saved["averaged"])
         state.optimiser.load_state_dict(saved["optimiser"])
-        state.step = saved["step"]
+        state.step, state.skipped = saved["step"], saved["skipped"]
         return state
 
     def save(self, folder: Path) -> None:
@@ -72,14 +85,33 @@ class TrainState:
                 "averaged": self.averaged.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
+                "skipped": self.skipped,
             },
             beside,
         )
         beside.replace(folder / CHECKPOINT)
 
-    def advance(self) -> None:
-        """Count a step and move the averaged weights towards the new ones (faster in the first steps)."""
+    def advance(self, *, skipped: bool = False) -> None:
+        """Count a step and move the averaged weights towards the new ones (faster in the first steps).
+
+        Args:
+            skipped: the step's gradients were not finite, so the weights were left as they were.
+
+        Raises:
+            TrainingError: after 20 such steps in a row; the last checkpoint is still whole.
+        """
         self.step += 1
+        if skipped:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row >= MOST_SKIPPED:
+                raise TrainingError(
+                    f"{self.skipped_in_a_row} steps in a row without finite gradients, up to step {self.step}",
+                    "gradients that are finite",
+                    "a lower learning_rate, from the last checkpoint's folder or a new one",
+                )
+            return
+        self.skipped_in_a_row = 0
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             averaged, current = list(self.averaged.parameters()), list(self.net.parameters())
