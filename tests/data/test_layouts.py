@@ -117,7 +117,7 @@ def test_photos_alone(tmp_path: Path) -> None:
     assert [pair.name for pair in registry.load("photos", tmp_path / "holiday")] == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", sorted(registry.LOADERS))
+@pytest.mark.parametrize("name", sorted(registry.LOADERS.keys() - {"syndp"}))  # SynDP makes itself
 @pytest.mark.parametrize("place", ["", "nowhere"])
 def test_an_empty_or_missing_folder_gets_the_expected_tree(tmp_path: Path, name: str, place: str) -> None:
     with pytest.raises(DataError) as caught:

@@ -19,9 +19,11 @@ def tables_command(
     from allfocus.evaluate.published import NAME, read
     from allfocus.evaluate.render import FORMATS
     from allfocus.evaluate.rows import write_whole
+    from allfocus.evaluate.strata import strata
     from allfocus.evaluate.tables import all_tables, read_results
 
-    tables = all_tables(read_results(results), read(results / NAME))
+    stored = read_results(results)
+    tables = [*all_tables(stored, read(results / NAME)), *strata(stored)]
     folder = output or results
     folder.mkdir(parents=True, exist_ok=True)
     for ending, render in FORMATS.items():

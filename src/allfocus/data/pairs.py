@@ -33,6 +33,7 @@ class Pair:
         left, right: the dual-pixel views, or None.
         quarter_turns: how often the photo is turned 90 degrees counter-clockwise before a network sees it.
         groups: subsets that the scene belongs to ("indoor").
+        coc: an npz file with the true circle of confusion (see `syndp.read_coc`), or None.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Pair:
     right: Path | None = None
     quarter_turns: int = 0
     groups: tuple[str, ...] = ()
+    coc: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,10 @@ class Method(Protocol):
         """The restored photo; returns when it is in memory."""
         ...
 
+    def map_radius(self, scene: Scene) -> NDArray[np.float32] | None:
+        """The blur radius of the photo in px, (H, W), for methods that estimate it apart; else None."""
+        ...
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -140,6 +144,9 @@ class Input:
         """The photo as it is."""
         return Outcome(scene.photo)
 
+    def map_radius(self, scene: Scene) -> None:
+        """None."""
+
 
 class Results:
     """A folder of finished pictures, from whatever made them; they carry the rounding of their files."""
@@ -162,6 +169,9 @@ class Results:
                 f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at their full size"
             )
         return Outcome(sharp[:height, :width])
+
+    def map_radius(self, scene: Scene) -> None:
+        """None."""
 
 
 class Model:
@@ -198,6 +208,13 @@ class Model:
         assert isinstance(output, np.ndarray)  # an array was given
         return Outcome(output.astype(np.float32, copy=False))
 
+    def map_radius(self, scene: Scene) -> NDArray[np.float32]:
+        """From the network's own disparity; OptionError for one that estimates none."""
+        from allfocus.estimate import radius_map
+        from allfocus.photo.codecs import decode
+
+        return radius_map(decode(scene.photo), self.deblurrer.engine, self.deblurrer.model.card)
+
 
 class Baseline:
     """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the poster.
@@ -232,6 +249,9 @@ class Baseline:
     def restore(self, scene: Scene) -> Outcome:
         """The photo through the baseline."""
         return Outcome(*self.function(scene.photo, scene.left, scene.right))
+
+    def map_radius(self, scene: Scene) -> None:
+        """None: what it estimates comes with the restored photo."""
 
 
 def _plain(text: str) -> str:

@@ -9,11 +9,13 @@ import math
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from allfocus.errors import DataError, OutputError
+from allfocus.evaluate.radius import COLUMNS as RADIUS_COLUMNS
+from allfocus.evaluate.radius import Bin, pooled
 
 SCORES = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur", "shift_r", "shift_g", "shift_b")
 SCORE_COLUMNS = ("name", "groups", "width", "height", *SCORES)
@@ -31,6 +33,7 @@ class Row:
         width, height: of what was scored, in px.
         scores: by name (see SCORES); None where there is no target, no LPIPS file or no defocus map.
         seconds, peak_mib, peak_gpu_mib: of the restoration alone.
+        bins: errors by true blur radius, where the set knows it.
     """
 
     name: str
@@ -41,12 +44,15 @@ class Row:
     seconds: float
     peak_mib: float
     peak_gpu_mib: float | None = None
+    bins: tuple[Bin, ...] = ()
 
 
 class Sheet:
     """The files of one method on one set: `METHOD.csv` (scores), `METHOD.timing.csv` and `METHOD.json`.
 
-    Scores and timings are apart, so that a run that was killed and continued leaves the same scores to the byte.
+    Sets that know the true blur radius add `METHOD.radius.csv`. Scores and timings are apart, so that a run that was
+    killed and continued leaves the same scores to the byte. An image is written to the timings last: what stands there
+    is whole in the others.
 
     Args:
         folder: of the set.
@@ -59,6 +65,7 @@ class Sheet:
     def __init__(self, folder: Path, label: str, fingerprint: Mapping[str, Any]) -> None:
         self.scores = folder / f"{label}.csv"
         self.timing = folder / f"{label}.timing.csv"
+        self.radius = folder / f"{label}.radius.csv"
         self.summary = folder / f"{label}.json"
         self.fingerprint = json.loads(json.dumps(fingerprint))
         try:
@@ -70,11 +77,17 @@ class Sheet:
         self._check()
 
     def done(self) -> set[str]:
-        """Names that have both rows; rows torn by a kill are cut off from both files."""
+        """Names that are whole in all files; what a kill left of others is cut off."""
         scored, timed = _whole_rows(self.scores, SCORE_COLUMNS), _whole_rows(self.timing, TIMING_COLUMNS)
         names = {row["name"] for row in scored} & {row["name"] for row in timed}
-        for path, columns, rows in ((self.scores, SCORE_COLUMNS, scored), (self.timing, TIMING_COLUMNS, timed)):
-            write_whole(path, _as_csv(columns, [row for row in rows if row["name"] in names]))
+        for path, columns in (
+            (self.radius, RADIUS_COLUMNS),
+            (self.scores, SCORE_COLUMNS),
+            (self.timing, TIMING_COLUMNS),
+        ):
+            if path != self.radius or path.is_file():
+                rows = _whole_rows(path, columns)
+                write_whole(path, _as_csv(columns, [row for row in rows if row["name"] in names]))
         return names
 
     def append(self, row: Row) -> None:
@@ -87,8 +100,12 @@ class Sheet:
             "peak_mib": f"{row.peak_mib:.1f}",
             "peak_gpu_mib": "" if row.peak_gpu_mib is None else f"{row.peak_gpu_mib:.1f}",
         }
-        _append_line(self.scores, SCORE_COLUMNS, head | scores)
-        _append_line(self.timing, TIMING_COLUMNS, timing)
+        if row.bins:
+            if not self.radius.is_file():
+                write_whole(self.radius, _as_csv(RADIUS_COLUMNS, []))
+            _append_lines(self.radius, RADIUS_COLUMNS, [{"name": row.name, **_texts(asdict(one))} for one in row.bins])
+        _append_lines(self.scores, SCORE_COLUMNS, [head | scores])
+        _append_lines(self.timing, TIMING_COLUMNS, [timing])
 
     def start(self, record: Mapping[str, Any]) -> None:
         """Write the summary of a run that has begun, so that a later one can tell whether it may continue."""
@@ -99,12 +116,14 @@ class Sheet:
         rows = read_scores(self.scores)
         groups = sorted({group for row in rows for group in row["groups"]})
         timings = _whole_rows(self.timing, TIMING_COLUMNS)
-        means = {
+        means: dict[str, Any] = {
             "images": len(rows),
             "scores": mean_scores(rows),
             "groups": {group: _group(rows, group) for group in groups},
             "timing": _timing(timings),
         }
+        if self.radius.is_file():
+            means["by_radius"] = pooled(_whole_rows(self.radius, RADIUS_COLUMNS))
         return self._write({**record, **means}, complete=True)
 
     def _write(self, record: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
@@ -130,15 +149,10 @@ class Sheet:
                 "another folder with -o, or --fresh to start this one again",
             )
 
-    def discard(self) -> None:
-        """Remove the rows and the summary."""
-        for path in (self.scores, self.timing, self.summary):
-            path.unlink(missing_ok=True)
-
 
 def discard(folder: Path, label: str) -> None:
     """Remove what an earlier run of this method left in the folder of a set."""
-    for ending in (".csv", ".timing.csv", ".json"):
+    for ending in (".csv", ".timing.csv", ".radius.csv", ".json"):
         (folder / f"{label}{ending}").unlink(missing_ok=True)
 
 
@@ -209,9 +223,15 @@ def _as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str
     return text.getvalue()
 
 
-def _append_line(path: Path, columns: Sequence[str], row: Mapping[str, object]) -> None:
+def _texts(values: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        name: _text(value) if isinstance(value, float) or value is None else value for name, value in values.items()
+    }
+
+
+def _append_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     line = io.StringIO()
-    csv.DictWriter(line, columns, lineterminator="\n").writerow(row)
+    csv.DictWriter(line, columns, lineterminator="\n").writerows(rows)
     try:
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(line.getvalue())

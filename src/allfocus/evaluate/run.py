@@ -39,6 +39,8 @@ class Options:
         rounding: "float" or "8-bit".
         lpips: folder of the LPIPS files; None looks where `metrics.lpips.find` does.
         save_images: write every output as PNG of the set's bit depth.
+        maps: also take the defocus map of methods that estimate one: re-blur consistency, and its error where the
+            set knows the truth.
         limit: score only the first scenes; None scores all.
         jobs: processes; more than one suits methods that use one core each. Timings then share the machine.
         fresh: forget what an earlier run left.
@@ -50,6 +52,7 @@ class Options:
     rounding: str = FLOAT
     lpips: Path | None = None
     save_images: bool = False
+    maps: bool = False
     limit: int | None = None
     jobs: int = 1
     fresh: bool = False
@@ -124,6 +127,7 @@ def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: s
         "weights_sha256": conditions.weights_sha256,
         "settings": dict(conditions.settings),
         "set": pairs.name,
+        "maps": options.maps,
     }
     record = {
         "format": FORMAT,
@@ -179,7 +183,7 @@ def _scored(
 ) -> Iterator[Scored]:
     if options.jobs == 1 or len(left) < 2:
         for pair in left:
-            yield score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding)
+            yield score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding, options.maps)
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(
@@ -207,7 +211,7 @@ def _start_worker(wish: Wish, pairs: PairSet, options: Options) -> None:
 def _work(pair: Pair) -> Scored:
     assert _worker is not None  # the initializer has run
     method, pairs, lpips, options = _worker
-    scored = score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding)
+    scored = score_pair(method, pairs, pair, lpips, options.crop_multiple, options.rounding, options.maps)
     return scored if options.save_images else Scored(scored.row, None)  # a picture is megabytes to send
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.data.pairs import Pair, PairSet
+from allfocus.data.syndp import read_coc
 from allfocus.errors import AllfocusError, DataError, MissingExtraError
 from allfocus.evaluate.measure import Meter
 from allfocus.evaluate.methods import Method, Outcome, Scene
 from allfocus.evaluate.protocol import FLOAT, ROUNDED
+from allfocus.evaluate.radius import Bin, by_radius
 from allfocus.evaluate.rows import Row
 from allfocus.metrics import channel_means, mae, psnr, psnr_fit, reblur_consistency, ringing, ssim
 from allfocus.metrics.lpips import LPIPS
@@ -28,7 +30,13 @@ class Scored:
 
 
 def score_pair(
-    method: Method, pairs: PairSet, pair: Pair, lpips: LPIPS | None, crop_multiple: int = 1, rounding: str = "float"
+    method: Method,
+    pairs: PairSet,
+    pair: Pair,
+    lpips: LPIPS | None,
+    crop_multiple: int = 1,
+    rounding: str = FLOAT,
+    maps: bool = False,
 ) -> Scored:
     """Read one scene, restore it under the clock, and compare.
 
@@ -39,32 +47,37 @@ def score_pair(
         lpips: the distance, or None to leave it out.
         crop_multiple: photos are cropped at the bottom and right to multiples of this before anything else.
         rounding: see `Protocol`.
+        maps: ask for the method's defocus map as well (not timed).
     Raises:
         AllfocusError: naming the scene, whatever went wrong.
     """
     try:
         source = _cropped(pairs.read(pair.source), crop_multiple)
         target = None if pair.target is None else _cropped(pairs.read(pair.target), crop_multiple)
-        outcome, meter = _restore(method, pairs, pair, source, crop_multiple)
+        outcome, meter = _restore(method, pairs, pair, source, crop_multiple, maps)
         picture = finished(outcome.sharp, rounding)
         scores = compare(picture, source, target, lpips, outcome.radius_px)
+        bins: tuple[Bin, ...] = ()
+        if pair.coc is not None and target is not None:
+            coc_px = read_coc(pair.coc, *pairs.read(pair.source).shape[:2])[: source.shape[0], : source.shape[1]]
+            bins = by_radius(picture, source, target, coc_px, outcome.radius_px)
     except MissingExtraError:
         raise
     except AllfocusError as error:
         raise type(error)(f"{pair.name}: {error.got}", error.expected, error.hint) from error
     height, width = source.shape[:2]
-    row = Row(pair.name, pair.groups, width, height, scores, meter.seconds, meter.peak_mib, meter.peak_gpu_mib)
+    row = Row(pair.name, pair.groups, width, height, scores, meter.seconds, meter.peak_mib, meter.peak_gpu_mib, bins)
     return Scored(row, picture)
 
 
 def restored_whole(method: Method, pairs: PairSet, pair: Pair) -> NDArray[np.float32]:
     """One scene through a method, float32 (H, W, 3) in [0, 1], neither cropped nor rounded."""
-    outcome, _ = _restore(method, pairs, pair, pairs.read(pair.source), 1)
+    outcome, _ = _restore(method, pairs, pair, pairs.read(pair.source), 1, maps=False)
     return finished(outcome.sharp, FLOAT)
 
 
 def _restore(
-    method: Method, pairs: PairSet, pair: Pair, source: NDArray[np.float32], crop_multiple: int
+    method: Method, pairs: PairSet, pair: Pair, source: NDArray[np.float32], crop_multiple: int, maps: bool
 ) -> tuple[Outcome, Meter]:
     """The restoration under the clock; photos that lie on their side are turned for it and back."""
     views = [None if path is None else _cropped(pairs.read(path), crop_multiple) for path in (pair.left, pair.right)]
@@ -72,6 +85,8 @@ def _restore(
     scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)))  # type: ignore[arg-type]
     with Meter() as meter:
         outcome = method.restore(scene)
+    if maps and outcome.radius_px is None:
+        outcome = replace(outcome, radius_px=method.map_radius(scene))
     return _turned_back(outcome, turns), meter
 
 
