@@ -161,7 +161,12 @@ def main() -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
     mean = {key: float(np.mean([row[key] for row in rows])) for key in ("gain_auto_db", "gain_1_db")}  # type: ignore[misc]
-    record = {"photo": f"{WIDTH}x{HEIGHT}, 8 bit, noise {NOISE}", "machine": Processor.here().name, "mean": mean, "rows": rows}
+    record = {
+        "photo": f"{WIDTH}x{HEIGHT}, 8 bit, noise {NOISE}",
+        "machine": Processor.here().name,
+        "mean": mean,
+        "rows": rows,
+    }
     beside = arguments.output.with_name(f"{arguments.output.name}.part")
     beside.write_text(json.dumps(record, indent=2) + "\n")
     beside.replace(arguments.output)

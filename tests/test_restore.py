@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engines import LocalEngine, card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
 from allfocus.restore import Progress, Restored, Settings, restore
+from engines import LocalEngine, card
 
 
 def run(photo: np.ndarray, engine: LocalEngine, **chosen: object) -> tuple[np.ndarray, Restored, list[Progress]]:

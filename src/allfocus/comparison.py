@@ -60,7 +60,5 @@ def _most_changed(before: pyvips.Image, after: pyvips.Image, side: int) -> list[
     corners = []
     for index in np.argsort(cells, axis=None)[::-1][:CROPS]:
         row, column = np.unravel_index(index, cells.shape)
-        corners.append(
-            (min(int(column) * side, before.width - side), min(int(row) * side, before.height - side))
-        )
+        corners.append((min(int(column) * side, before.width - side), min(int(row) * side, before.height - side)))
     return corners

@@ -12,9 +12,11 @@ import numpy as np
 
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
-from allfocus.errors import InputError
+from allfocus.errors import InputError, OutputError
 from allfocus.photo.canvas import Canvas
-from allfocus.photo.codecs import decode, encode
+from allfocus.photo.codecs import decode, encode, losses
+from allfocus.photo.formats import RAW_EXTENSIONS
+from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 from allfocus.restore import Progress, Restored, Settings, restore
@@ -82,7 +84,7 @@ class Deblurrer:
         Args:
             source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
                 uint16 or float32 in [0, 1].
-            output: for a path: where to write; NAME.sharp.EXT beside it when None. For bytes and arrays: None.
+            output: for a path: where to write; NAME.sharp.EXT beside it when None. Bytes and arrays come back without.
             settings: strength, scale and tile.
             overwrite: replace a file that is there.
             progress: called after every tile.
@@ -92,10 +94,15 @@ class Deblurrer:
             OutputError: a place that cannot be written.
         """
         started = time.perf_counter()
+        target = _target(source, output)
         photo = decode(source)
+        notes = photo.notes if isinstance(source, np.ndarray) else photo.notes + losses(photo, target)
+        if target is not None:
+            _make_folder(target.parent)
+            Beside(target, overwrite=overwrite).check()  # before the work, not after it
         finished = self._restore(photo, settings or Settings(), progress)
         with finished.canvas as canvas:
-            result = self._deliver(source, photo, canvas, output, overwrite)
+            result = _deliver(source, photo, canvas, target, overwrite)
         return Deblurred(
             output=result,
             width=photo.width,
@@ -104,13 +111,11 @@ class Deblurrer:
             blur=finished.blur,
             tile=finished.tile,
             seconds=time.perf_counter() - started,
-            notes=photo.notes,
+            notes=notes,
             engine=self.engine.info,
         )
 
-    def _restore(
-        self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None
-    ) -> Restored:
+    def _restore(self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None) -> Restored:
         steps = restore(photo, self.engine, self.model.card, settings)
         while True:
             try:
@@ -120,23 +125,43 @@ class Deblurrer:
             if progress is not None:
                 progress(step)
 
-    def _deliver(
-        self, source: Source, photo: Photo, canvas: Canvas, output: str | Path | None, overwrite: bool
-    ) -> Path | bytes | np.ndarray:
-        if isinstance(source, np.ndarray):
-            return _as_array(source, photo, canvas)
-        if isinstance(source, bytes) and output is None:
-            encoded = encode(photo, canvas, None)
-            assert encoded is not None  # no target was given
-            return encoded
-        target = Path(output) if output is not None else beside(Path(str(source)))
-        encode(photo, canvas, target, overwrite=overwrite)
+
+def _deliver(
+    source: Source, photo: Photo, canvas: Canvas, target: Path | None, overwrite: bool
+) -> Path | bytes | np.ndarray:
+    if isinstance(source, np.ndarray):
+        return _as_array(source, photo, canvas)
+    encoded = encode(photo, canvas, target, overwrite=overwrite)
+    if target is not None:
         return target
+    assert encoded is not None  # no target was given
+    return encoded
+
+
+def _target(source: Source, output: str | Path | None) -> Path | None:
+    if isinstance(source, np.ndarray) or (isinstance(source, bytes) and output is None):
+        return None
+    return Path(output) if output is not None else beside(Path(str(source)))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be made ({error.strerror})", "a place that may be written to", "another -o"
+        ) from error
 
 
 def beside(source: Path) -> Path:
-    """NAME.sharp.EXT beside NAME.EXT."""
-    return source.with_name(f"{source.stem}.sharp{source.suffix}")
+    """NAME.sharp.EXT beside NAME.EXT; .tif for camera raw files and .jpg for HEIC, which are only read."""
+    return source.with_name(f"{source.stem}.sharp{written_suffix(source)}")
+
+
+def written_suffix(source: Path) -> str:
+    """The ending of a result: the source's own where its format is written, else .tif (raw) or .jpg (HEIC)."""
+    ending = source.suffix.lower()
+    return ".tif" if ending in RAW_EXTENSIONS else ".jpg" if ending in (".heic", ".heif") else source.suffix
 
 
 def deblur(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from allfocus.deblurrer import beside
+from allfocus.deblurrer import beside, written_suffix
 from allfocus.errors import InputError, OptionError
 from allfocus.photo.formats import FORMATS, RAW_EXTENSIONS
 
@@ -56,7 +57,7 @@ def collect(inputs: Sequence[str], output: Path | None) -> list[Job]:
                 found.setdefault(file, Path(file.name))
     jobs = [Job(source, _target(source, place, output, len(found))) for source, place in found.items()]
     targets = [job.target for job in jobs]
-    twice = next((target for target in targets if targets.count(target) > 1), None) if len(jobs) < 10_000 else None
+    twice = next((target for target, count in Counter(targets).items() if count > 1), None)
     if twice is not None:
         raise OptionError(f"two photos for {twice}", "one target a photo", "restore the folders one by one")
     return jobs
@@ -67,7 +68,7 @@ def _target(source: Path, place: Path, output: Path | None, count: int) -> Path:
         return beside(source)
     looks_like_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
     if not looks_like_file:
-        return output / place
+        return output / place.with_suffix(written_suffix(source))
     if count > 1:
         raise OptionError(f"{count} photos for the one file {output}", "a folder", f"-o {output.with_suffix('')}")
     return output

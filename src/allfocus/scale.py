@@ -45,9 +45,7 @@ def measure_blur(photo: Photo) -> Blur:
     radii = [radius for box in _places(reader) if (radius := _radius_px(reader.read(box))) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
-    return Blur(
-        float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii)
-    )
+    return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))
 
 
 def shrink_to_measure(width: int, height: int) -> int:

@@ -13,7 +13,9 @@ from allfocus.photo.tiling import TilePlan, plan
 sizes = st.integers(1, 700)
 
 
-def make(width: int, height: int, *, side: int = 256, halo: int = 48, overlap: int = 16, multiple: int = 16) -> TilePlan:
+def make(
+    width: int, height: int, *, side: int = 256, halo: int = 48, overlap: int = 16, multiple: int = 16
+) -> TilePlan:
     return plan(width, height, side=side, halo=halo, overlap=overlap, multiple=multiple)
 
 

@@ -10,6 +10,9 @@ COMMANDS = {
     "models": ("allfocus.cli.models", "models_command"),
     "doctor": ("allfocus.cli.doctor", "doctor_command"),
     "bench": ("allfocus.cli.bench", "bench_command"),
+    "map": ("allfocus.cli.map", "map_command"),
+    "import": ("allfocus.cli.import_", "import_command"),
+    "simulate": ("allfocus.cli.simulate", "simulate_command"),
     "prepare": ("allfocus.cli.prepare", "prepare_command"),
     "train": ("allfocus.cli.train", "train_command"),
     "release": ("allfocus.cli.release", "release_command"),
@@ -44,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(INTERRUPTED) from None
 
 
-def _application(arguments: list[str]):  # noqa: ANN202
+def _application(arguments: list[str]):
     import typer
 
     application = typer.Typer(

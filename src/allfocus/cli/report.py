@@ -15,7 +15,6 @@ from allfocus.inputs import Job
 from allfocus.restore import Progress
 
 
-
 class Report:
     """Progress on standard error, results on standard output.
 

@@ -27,7 +27,11 @@ def draw_batch(
         slack = (cache.centre.shape[1] - patch_px) // CELL_PX
         y, x = generator.integers(0, slack + 1, 2)
         turns, flip = int(generator.integers(4)), bool(generator.integers(2))
-        for source, scale, parts in ((cache.centre, CELL_PX, centres), (cache.sharp, CELL_PX, sharps), (cache.coc, 1, cocs)):
+        for source, scale, parts in (
+            (cache.centre, CELL_PX, centres),
+            (cache.sharp, CELL_PX, sharps),
+            (cache.coc, 1, cocs),
+        ):
             side = patch_px // CELL_PX * scale
             crop = source[index, y * scale : y * scale + side, x * scale : x * scale + side]
             crop = np.rot90(crop[:, ::-1] if flip else crop, turns)

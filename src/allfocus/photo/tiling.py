@@ -107,7 +107,9 @@ def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multipl
         )
     columns = _spans(width, side, halo, overlap, multiple)
     return TilePlan(
-        side, halo, tuple(Tile(row, column) for row in _spans(height, side, halo, overlap, multiple) for column in columns)
+        side,
+        halo,
+        tuple(Tile(row, column) for row in _spans(height, side, halo, overlap, multiple) for column in columns),
     )
 
 
