@@ -1,0 +1,53 @@
+"""`allfocus import`: a released IFAN checkpoint becomes a model that every command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MEASURED_PHOTOS = 4
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(help="A released checkpoint, for instance IFAN.pytorch.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model. [that of the file, and -released]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for its three files. [where --model looks]")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of photos to measure its reach on; without, tiles overlap by 192 px.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "LicenseRef-unknown",
+    overwrite: Annotated[bool, typer.Option(help="Replace a model of that name in that folder.")] = False,
+) -> None:
+    """Turn a released checkpoint into weights, graph and card. Nothing that is pickled in it is executed."""
+    from allfocus.errors import MissingExtraError
+
+    try:
+        from allfocus.checkpoints import official
+        from allfocus.checkpoints.adopt import adopt, default_name
+    except ImportError as error:
+        raise MissingExtraError("allfocus import", "train", "torch") from error
+    from allfocus.train.reach import LARGEST_PX, measure_reach
+    from allfocus.weights.store import user_folder
+
+    found = official.read(file)
+    typer.echo(f"{file}: {found.describe()}")
+    context_px = LARGEST_PX
+    if photos is not None and found.architecture.views == 1:
+        from allfocus.train.validate import read_photos
+
+        context_px = measure_reach(found.build().eval(), read_photos(photos)[:MEASURED_PHOTOS])
+    model = adopt(
+        found,
+        name or default_name(file),
+        output or user_folder(),
+        origin=file.name,
+        context_px=context_px,
+        licence=licence,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{model.weights}: {model.card.parameters:,} parameters, reach {context_px} px")
+    typer.echo(f"allfocus deblur PHOTO --model {model.card.name if output is None else model.weights}")
