@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from allfocus.data.folder import match_results
 from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, WeightsError
-from allfocus.evaluate.cost import Cost, of_architecture, of_baseline
+from allfocus.evaluate.cost import Cost, of_baseline
 
 FOLDER_PREFIX = "folder:"
 PLAIN = re.compile(r"[^A-Za-z0-9._+@-]+")
@@ -128,7 +128,13 @@ class Wish:
             return Results(self.label, Path(source.removeprefix(FOLDER_PREFIX)), pairs)
         if source in REGISTRY:
             return REGISTRY[source](self, pairs)
-        return Model(self)
+        from allfocus.evaluate.models import build_model
+
+        try:
+            return build_model(self, pairs)
+        except WeightsError as error:
+            hint = f"{error.hint}; methods that are not models: {', '.join(sorted(REGISTRY))}, folder:PATH"
+            raise WeightsError(error.got, error.expected, hint) from error
 
 
 class Input:
@@ -172,48 +178,6 @@ class Results:
 
     def map_radius(self, scene: Scene) -> None:
         """None."""
-
-
-class Model:
-    """One of our models through the same pipeline as `allfocus deblur`: engine, tiles, working scales."""
-
-    upright = True
-
-    def __init__(self, wish: Wish) -> None:
-        try:
-            from allfocus.deblurrer import Deblurrer
-            from allfocus.restore import Settings
-
-            self.deblurrer = Deblurrer(wish.text, wish.engine, wish.precision)
-        except WeightsError as error:
-            known = ", ".join(sorted(REGISTRY))
-            hint = f"{error.hint}; methods that are not models: {known}, folder:PATH"
-            raise WeightsError(error.got, error.expected, hint) from error
-        self.label = wish.label
-        scale = wish.scale if wish.scale == "auto" else int(wish.scale)
-        self.settings = Settings(scale=scale, tile=wish.tile)
-        card, info = self.deblurrer.model.card, self.deblurrer.engine.info
-        self.conditions = Conditions(
-            "model",
-            tiling=f"tiles of {wish.tile or card.tile_px} px",
-            precision=info.precision,
-            weights_sha256=card.sha256,
-            settings={"model": card.name, "engine": info.name, "device": info.device, "scale": wish.scale},
-            cost=replace(of_architecture(card.architecture), parameters=card.parameters),
-        )
-
-    def restore(self, scene: Scene) -> Outcome:
-        """The photo through the pipeline, not rounded."""
-        output = self.deblurrer.run(scene.photo, settings=self.settings).output
-        assert isinstance(output, np.ndarray)  # an array was given
-        return Outcome(output.astype(np.float32, copy=False))
-
-    def map_radius(self, scene: Scene) -> NDArray[np.float32]:
-        """From the network's own disparity; OptionError for one that estimates none."""
-        from allfocus.estimate import radius_map
-        from allfocus.photo.codecs import decode
-
-        return radius_map(decode(scene.photo), self.deblurrer.engine, self.deblurrer.model.card)
 
 
 class Baseline:
