@@ -6,6 +6,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+LIBHEIF_MATRIX = 6
+"""The matrix coefficients (ITU-T H.273) that libheif codes RGB with, in full range, unless it states others."""
+
 
 @dataclass(frozen=True)
 class Coding:
@@ -55,18 +58,18 @@ def embed(
     boxes, meta = _opened(data)
     kinds = [kind for kind, _ in meta]
     inside = dict(meta)
+    primary = int.from_bytes(inside[b"pitm"][4:], "big")
     items: list[tuple[bytes, bytes]] = []
     if exif:
         items.append((b"Exif\0", struct.pack(">I", 0) + exif))
     if xmp:
         items.append((b"mime\0application/rdf+xml\0", xmp))
     if cicp:
-        inside[b"iprp"] = _described(inside[b"iprp"], cicp)
+        inside[b"iprp"] = _described(inside[b"iprp"], primary, cicp)
     locations = _Locations(inside[b"iloc"])
     fresh = locations.fresh()
     payloads = {fresh + index: payload for index, (_, payload) in enumerate(items)}
     if items:
-        primary = int.from_bytes(inside[b"pitm"][4:], "big")
         inside[b"iinf"] = _with_infos(inside[b"iinf"], [(fresh + index, kind) for index, (kind, _) in enumerate(items)])
         inside[b"iref"] = _with_references(inside.get(b"iref", bytes(4)), primary, range(fresh, fresh + len(items)))
         kinds += [] if b"iref" in kinds else [b"iref"]
@@ -185,8 +188,27 @@ def _with_references(payload: bytes, primary: int, items: range) -> bytes:
     return payload + b"".join(_box(b"cdsc", struct.pack(f">{letter}H{letter}", item, 1, primary)) for item in items)
 
 
-def _described(payload: bytes, cicp: tuple[int, int]) -> bytes:
+def _described(payload: bytes, item: int, cicp: tuple[int, int]) -> bytes:
+    """An iprp box whose colour description says these primaries and transfer; a new one is added for `item`."""
     at = payload.find(b"colrnclx")
-    if at < 0:
-        return payload
-    return payload[: at + 8] + struct.pack(">HH", *cicp) + payload[at + 12 :]
+    if at >= 0:
+        return payload[: at + 8] + struct.pack(">HH", *cicp) + payload[at + 12 :]
+    parts = dict(_boxes(payload, 0, len(payload)))
+    number = sum(1 for _ in _boxes(parts[b"ipco"], 0, len(parts[b"ipco"]))) + 1
+    description = b"nclx" + struct.pack(">HHHB", *cicp, LIBHEIF_MATRIX, 0x80)
+    container = parts[b"ipco"] + _box(b"colr", description)
+    return _box(b"ipco", container) + _box(b"ipma", _associated(parts[b"ipma"], item, number))
+
+
+def _associated(payload: bytes, item: int, number: int) -> bytes:
+    """An ipma box in which `item` has property `number` as well."""
+    wide, long = (4 if payload[0] else 2), payload[3] & 1
+    out, at = payload[:8], 8
+    for _ in range(int.from_bytes(payload[4:8], "big")):
+        owner, count = payload[at : at + wide], payload[at + wide]
+        end = at + wide + 1 + count * (1 + long)
+        mine = int.from_bytes(owner, "big") == item
+        added = number.to_bytes(1 + long, "big") if mine else b""
+        out += owner + bytes([count + mine]) + payload[at + wide + 1 : end] + added
+        at = end
+    return out

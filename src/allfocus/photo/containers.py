@@ -19,9 +19,16 @@ SEGMENT = 65_533
 EXIF_ROOM, XMP_ROOM = SEGMENT - len(PREFIX), SEGMENT - len(XMP_NAME)
 
 
-def jpeg_segments(exif: bytes | None, xmp: bytes | None, iptc: bytes | None = None) -> bytes:
-    """The APP1 and APP13 segments that belong behind a JPEG's JFIF segment; what is over 64 kB is left out."""
+def jpeg_segments(
+    exif: bytes | None, xmp: bytes | None, iptc: bytes | None = None, dots: tuple[int, float, float] = (0, 1, 1)
+) -> bytes:
+    """The JFIF, EXIF, XMP and Photoshop segments that a JPEG begins with; what is over 64 kB is left out.
+
+    `dots` are the JFIF unit (0 none, 1 inch, 2 cm) and the resolution across and down in it.
+    """
+    density = [min(65_535, max(1, round(value))) for value in dots[1:]]
     payloads = (
+        (0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", dots[0], *density, 0, 0)),
         (0xE1, exif and PREFIX + exif),
         (0xE1, xmp and XMP_NAME + xmp),
         (0xED, iptc),
@@ -33,11 +40,8 @@ def jpeg_segments(exif: bytes | None, xmp: bytes | None, iptc: bytes | None = No
     )
 
 
-def jpeg_room(head: bytes) -> int | None:
-    """Where in a JPEG its APP1 segments go, or None while `head` is too short to tell."""
-    if len(head) < 6:
-        return None
-    return 4 + struct.unpack_from(">H", head, 4)[0] if head[2:4] == b"\xff\xe0" else 2
+JPEG_ROOM = 2
+"""Where in a JPEG these segments go: behind the start marker (libvips writes no JFIF segment)."""
 
 
 def png_chunks(exif: bytes | None, xmp: bytes | None, cicp: bytes | None = None) -> bytes:
@@ -54,9 +58,8 @@ def png_chunks(exif: bytes | None, xmp: bytes | None, cicp: bytes | None = None)
     )
 
 
-def png_room(head: bytes) -> int:
-    """Where in a PNG these chunks go: behind the signature and IHDR."""
-    return 33
+PNG_ROOM = 33
+"""Where in a PNG these chunks go: behind the signature and IHDR."""
 
 
 def png_cicp(file: BinaryIO) -> bytes | None:

@@ -27,7 +27,9 @@ AVIF_EFFORT = 2  # 0.6 s a megapixel on 2 cores where the default of 4 takes 7 s
 SMALL_TIFF_BYTES = 3_900_000_000
 SMALL_JPEG_PIXELS = 16_000_000
 """Above, the best code tables (a few percent of the size) are not worth the 15 bytes a pixel of memory they take."""
-NO_DOTS = 72 / 25.4
+UNKNOWN_DOTS = (1.0, 1.0)
+USUAL_DOTS = (72 / 25.4, 72 / 25.4)
+"""Dots per mm: what libvips says of files without a resolution, and what PNG and TIFF are given then."""
 SPACES = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "scrgb")}
 
 
@@ -137,12 +139,12 @@ class Encoder:
         photo, options = self.photo, self._options()
         with self._fed() as image:
             if self.format.name == "jpeg":
-                segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc)
-                _Splice(file, containers.jpeg_room, segments).run(partial(image.jpegsave_target, **options))
+                segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc, self._dots())
+                _Splice(file, containers.JPEG_ROOM, segments).run(partial(image.jpegsave_target, **options))
             elif self.format.name == "png":
                 cicp = bytes((*photo.coding.cicp, 0, 1)) if photo.coding.cicp else None
                 chunks = containers.png_chunks(photo.exif, photo.xmp, cicp)
-                _Splice(file, containers.png_room, chunks).run(partial(image.pngsave_target, **options))
+                _Splice(file, containers.PNG_ROOM, chunks).run(partial(image.pngsave_target, **options))
             elif self.format.name == "webp":
                 data = image.webpsave_buffer(**options)
                 file.write(containers.webp(data, photo.exif, photo.xmp, self.size, self.alpha is not None))
@@ -150,6 +152,14 @@ class Encoder:
                 data = image.heifsave_buffer(**options)
                 alpha = self._exact_alpha(options) if self.alpha is not None and not options["lossless"] else None
                 file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp, alpha))
+
+    def _dots(self) -> tuple[int, float, float]:
+        """The resolution as a JFIF segment states it."""
+        across, down = self.photo.coding.dots_per_mm
+        if (across, down) == UNKNOWN_DOTS:
+            return 0, 1, 1
+        unit, per = (2, 10) if self.photo.coding.dots_unit == "cm" else (1, 25.4)
+        return unit, across * per, down * per
 
     def _exact_alpha(self, options: dict[str, Any]) -> bytes:
         """An AVIF file with the photo's transparency, stored without loss, over black."""
@@ -178,9 +188,8 @@ class Encoder:
             steps = 2**self.depth - 1
             image = ((image * (steps / 65535)).rint() * 2 ** (16 - self.depth)).cast("ushort")
         dots = photo.coding.dots_per_mm
-        xres, yres = (NO_DOTS, NO_DOTS) if dots == (1.0, 1.0) else dots
+        xres, yres = USUAL_DOTS if dots == UNKNOWN_DOTS else dots
         image = image.copy(interpretation=SPACES[image.format][image.bands >= 3], xres=xres, yres=yres)
-        image.set_type(pyvips.GValue.gstr_type, "resolution-unit", photo.coding.dots_unit)
         for name, data in (("icc-profile-data", icc), ("xmp-data", photo.xmp)):
             if data:
                 image.set_type(pyvips.GValue.blob_type, name, data)
@@ -232,9 +241,9 @@ class Encoder:
 
 
 class _Splice:
-    """A file that libvips writes into, with `extra` put in where `room` (of the first bytes) says."""
+    """A file that libvips writes into, with `extra` put in after the first `room` bytes."""
 
-    def __init__(self, file: BinaryIO, room: Callable[[bytes], int | None], extra: bytes):
+    def __init__(self, file: BinaryIO, room: int, extra: bytes):
         self.file = file
         self.room = room
         self.extra = extra
@@ -260,9 +269,8 @@ class _Splice:
                 self.file.write(piece)
                 return len(piece)
             self.head += piece
-            at = self.room(self.head)
-            if at is not None and at <= len(self.head):
-                self.file.write(self.head[:at] + self.extra + self.head[at:])
+            if len(self.head) >= self.room:
+                self.file.write(self.head[: self.room] + self.extra + self.head[self.room :])
                 self.head = None
         except OSError as error:
             self.error = error

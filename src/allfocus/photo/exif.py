@@ -146,22 +146,26 @@ def append(file: BinaryIO, exif: bytes) -> None:
 
 
 def _header(file: BinaryIO) -> tuple[str, bool, int]:
+    end = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 8:
         raise ValueError("no TIFF header")
     (version,) = struct.unpack_from(order + "H", head, 2)
-    if version == 43 and len(head) == 16:
-        return order, True, struct.unpack_from(order + "Q", head, 8)[0]
-    if version != 42:
+    big = version == 43 and len(head) == 16
+    if not big and version != 42:
         raise ValueError("no TIFF header")
-    return order, False, struct.unpack_from(order + "I", head, 4)[0]
+    (first,) = struct.unpack_from(order + "Q", head, 8) if big else struct.unpack_from(order + "I", head, 4)
+    if first >= end:
+        raise ValueError("a directory beyond the end of the file")
+    return order, big, first
 
 
 def _directory(file: BinaryIO, order: str, big: bool, start: int, pointers: tuple[int, ...]) -> Directory:
     count_letter, record, slot = ("Q", 20, "Q") if big else ("H", 12, "I")
-    file.seek(start)
+    end = file.seek(0, io.SEEK_END)
+    file.seek(min(start, end))
     try:
         (count,) = struct.unpack(order + count_letter, file.read(struct.calcsize(count_letter)))
     except struct.error:
@@ -186,9 +190,11 @@ def _directory(file: BinaryIO, order: str, big: bool, start: int, pointers: tupl
             continue
         if size <= len(inline):
             value = inline[:size]
-        else:
+        elif place + size <= end:
             file.seek(place)
             value = file.read(size)
+        else:
+            continue
         if len(value) == size:
             entries[tag] = Entry(kind, values, value)
     return entries

@@ -11,7 +11,7 @@ import pyvips
 
 from allfocus.errors import InputError, MissingExtraError
 from allfocus.photo.exif import PREFIX, upright
-from allfocus.photo.photo import Photo
+from allfocus.photo.photo import Coding, Photo
 
 
 def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]) -> Photo:
@@ -36,12 +36,16 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         ) from None
     height, width = pixels.shape[:2]
     bands = pixels.size // (height * width)
-    kind = "ushort" if pixels.dtype == np.uint16 else "uchar"
-    exif = file.info.get("exif")
+    kind = "uchar"
+    if pixels.dtype == np.uint16:
+        kind = "ushort"
+        pixels = pixels | pixels >> file.info["bit_depth"]  # its low bits are zero, so white would not be white
+    exif, nclx = file.info.get("exif"), file.info.get("nclx_profile")
     return Photo.from_bands(
         pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind),
         "heic",
         icc=file.info.get("icc_profile"),
         exif=upright(exif.removeprefix(PREFIX))[0] if exif else None,
         xmp=file.info.get("xmp"),
+        coding=Coding(cicp=(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None),
     )

@@ -26,7 +26,7 @@ class Beside:
         self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part")
 
     def __enter__(self) -> Beside:
-        self._check()
+        self.check()
         try:
             os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
@@ -38,7 +38,7 @@ class Beside:
     ) -> None:
         try:
             if error is None:
-                self._check()
+                self.check()
                 if self._place.exists():
                     shutil.copymode(self._place, self.temporary)
                 self.temporary.replace(self._place)
@@ -57,11 +57,18 @@ class Beside:
             "another place with -o, or free some space",
         )
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse a target that cannot become a file, as far as can be told before there is anything to write.
+
+        Raises:
+            OutputError: see the class.
+        """
         folder = self._place.parent
         if self.target.is_dir():
             raise OutputError(f"{self.target} is a folder", "the name of a file", f"{self.target}/NAME")
         if not folder.is_dir():
             raise OutputError(f"the folder {folder} does not exist", "a folder that exists", f"mkdir -p {folder}")
+        if not os.access(folder, os.W_OK):
+            raise self.refusal("no permission to write in its folder")
         if self.target.exists() and not self.overwrite:
             raise OutputError(f"{self.target} exists already", "a new name", "another name, or allow overwriting")
