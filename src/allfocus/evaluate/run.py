@@ -127,7 +127,7 @@ def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: s
         "weights_sha256": conditions.weights_sha256,
         "settings": dict(conditions.settings),
         "set": pairs.name,
-        "maps": options.maps,
+        "maps": options.maps and conditions.kind == "model",
     }
     record = {
         "format": FORMAT,

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.data.pairs import Pair, PairSet
-from allfocus.data.syndp import read_coc
 from allfocus.errors import AllfocusError, DataError, MissingExtraError
 from allfocus.evaluate.measure import Meter
 from allfocus.evaluate.methods import Method, Outcome, Scene
@@ -59,6 +58,8 @@ def score_pair(
         scores = compare(picture, source, target, lpips, outcome.radius_px)
         bins: tuple[Bin, ...] = ()
         if pair.coc is not None and target is not None:
+            from allfocus.data.syndp import read_coc
+
             coc_px = read_coc(pair.coc, *pairs.read(pair.source).shape[:2])[: source.shape[0], : source.shape[1]]
             bins = by_radius(picture, source, target, coc_px, outcome.radius_px)
     except MissingExtraError:
