@@ -15,6 +15,7 @@ CROP_PX = 220
 CROPS = 3
 GAP_PX = 8
 QUALITY = 90
+WHITE = [255.0]
 
 
 def write_comparison(before: Path, after: Path, target: Path) -> None:
@@ -31,7 +32,7 @@ def write_comparison(before: Path, after: Path, target: Path) -> None:
     enlarge = (whole.width - GAP_PX) / 2 / side
     for x, y in _most_changed(pictures[0], pictures[1], side):
         rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
-    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=255)
+    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         sheet.jpegsave(str(temporary), Q=QUALITY)
@@ -44,12 +45,12 @@ def write_comparison(before: Path, after: Path, target: Path) -> None:
 def _open(path: Path) -> pyvips.Image:
     image = pyvips.Image.new_from_file(str(path)).autorot()
     if image.hasalpha():
-        image = image.flatten(background=255)
+        image = image.flatten(background=WHITE)
     return image.colourspace("srgb").cast("uchar").copy_memory()
 
 
 def _row(pictures: list[pyvips.Image]) -> pyvips.Image:
-    return pyvips.Image.arrayjoin(pictures, across=2, shim=GAP_PX, background=255)
+    return pyvips.Image.arrayjoin(pictures, across=2, shim=GAP_PX, background=WHITE)
 
 
 def _most_changed(before: pyvips.Image, after: pyvips.Image, side: int) -> list[tuple[int, int]]:

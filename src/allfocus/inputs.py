@@ -50,7 +50,8 @@ def collect(inputs: Sequence[str], output: Path | None) -> list[Job]:
         elif path.exists():
             found.setdefault(path, Path(path.name))
         else:
-            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if Path(match).is_file()]
+            places = glob.glob(text, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
+            matches = [Path(place) for place in sorted(places) if Path(place).is_file()]
             if not matches:
                 raise InputError(f"{text} does not exist", "a photo, a folder or a glob", "check the spelling")
             for file in matches:

@@ -113,6 +113,6 @@ def _smooth(grey: np.ndarray, sigma_px: float) -> np.ndarray:
     kernel /= kernel.sum()
     for axis in (0, 1):
         padded = np.pad(grey, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        length = grey.shape[axis]
-        grey = sum(weight * np.take(padded, np.arange(i, i + length), axis) for i, weight in enumerate(kernel))
-    return np.asarray(grey, np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, len(kernel), axis)
+        grey = (windows @ kernel).astype(np.float32)
+    return grey

@@ -150,7 +150,8 @@ def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
         parts["coc"].append(torch.where(valid > 0.5, cells, torch.nan).half().numpy())
     beside = target.with_suffix(".part")
     with beside.open("wb") as file:
-        np.savez(file, **{name: np.concatenate(arrays) for name, arrays in parts.items()})
+        joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        np.savez(file, allow_pickle=False, **joined)
     beside.replace(target)
 
 

@@ -114,8 +114,8 @@ class TrainState:
         self.skipped_in_a_row = 0
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            averaged, current = list(self.averaged.parameters()), list(self.net.parameters())
-            torch._foreach_lerp_(averaged, current, 1 - decay)
+            for averaged, current in zip(self.averaged.parameters(), self.net.parameters(), strict=True):
+                averaged.lerp_(current, 1 - decay)
 
 
 def load_averaged(folder: Path) -> tuple[TrainConfig, IFAN, int]:

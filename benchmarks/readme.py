@@ -1,0 +1,96 @@
+"""Writes the numbers in README.md from the files that commands of the project wrote: `python benchmarks/readme.py`.
+
+With --check it changes nothing and fails if README.md says something else than those files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
+NAMES = {"psnr_fit": "PSNR-fit (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE", "lpips": "LPIPS"}
+DIGITS = {"psnr_fit": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
+
+
+def stored(path: str) -> Any:
+    """A result file, or None where nobody has made it yet."""
+    file = ROOT / path
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def real_photos() -> list[str]:
+    """The table of real pairs."""
+    rows = {"input": stored("results/real-val/input.json"), "ours": stored("results/real-val/ifan-fast@command.json")}
+    if None in rows.values():
+        return []
+    lines = [
+        f"**{rows['ours']['images']} real defocused photos** (DPDD test scenes at 61 % scale; no weights saw them), "
+        "through `allfocus deblur`:",
+        "",
+        "| | " + " | ".join(NAMES.values()) + " |",
+        "|---|" + "---|" * len(NAMES),
+    ]
+    for label, record in rows.items():
+        cells = [f"{record['scores'][name]:.{DIGITS[name]}f}" for name in NAMES]
+        lines.append(f"| {'input' if label == 'input' else '`ifan-fast`'} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def facts() -> list[str]:
+    """One line a measurement."""
+    lines = []
+    if sharp := stored("results/sharp_photos.json"):
+        lines.append(
+            f"* Sharp photos are left alone: output against input {sharp['mean']:.1f} dB on average "
+            f"({len(sharp['rows'])} photos kept out of training)."
+        )
+    if large := stored("results/large_photos.json"):
+        lines.append(
+            f"* Simulated 24-megapixel photos with blur radii up to 60 px: {large['mean']['gain_auto_db']:+.2f} dB with "
+            f"`--scale auto`, {large['mean']['gain_1_db']:+.2f} dB with `--scale 1`."
+        )
+    if tiles := stored("benchmarks/tiles.json"):
+        worst = max(row["largest_levels"] for row in tiles["seams"])
+        memory = tiles["memory"]
+        lines.append(
+            f"* Tiles against whole on 3 megapixels: at most {worst} grey level{'s' * (worst != 1)} of difference. "
+            f"A {memory['megapixels']:.0f}-megapixel TIFF from file to file takes {memory['peak_resident_mb']} MB at most."
+        )
+    if bench := stored("benchmarks/engine.json"):
+        lines += [line for network in bench["networks"] if (line := speed(network, bench["conditions"]))]
+    return lines
+
+
+def speed(network: dict[str, Any], conditions: dict[str, Any]) -> str:
+    """The fastest engine against plain torch, in one run."""
+    best = max(network["engines"], key=lambda row: row["speed_up_over_torch"] or 0)
+    if best["engine"] == "torch" or not best["speed_up_over_torch"]:
+        return ""
+    return (
+        f"* `{network['name']}` at {conditions['width']}x{conditions['height']}: {best['engine']} in {best['precision']} "
+        f"is {best['speed_up_over_torch']:.1f} times as fast as plain torch float32 in the same run "
+        f"({conditions['processor']['name']}, {conditions['processor']['threads']} threads)."
+    )
+
+
+def main() -> None:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    text = f"{before}{BEGIN}\n" + "\n".join([*real_photos(), *facts()]) + f"\n{END}{after}"
+    if arguments.check:
+        sys.exit(0 if text == readme.read_text() else "README.md is out of date: python benchmarks/readme.py")
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
