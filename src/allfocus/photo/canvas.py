@@ -160,10 +160,11 @@ class Canvas:
     def _read_all(self, data: memoryview, offset: int) -> None:
         assert self._file is not None
         while data:
-            done = os.preadv(self._file, [data], offset)
-            if done == 0:
+            piece = os.pread(self._file, len(data), offset)
+            if not piece:
                 raise ValueError("the scratch file ended early")
-            data, offset = data[done:], offset + done
+            data[: len(piece)] = piece
+            data, offset = data[len(piece) :], offset + len(piece)
 
     def _refusal(self, error: OSError) -> OutputError:
         size = self.width * self.height * self._pixel

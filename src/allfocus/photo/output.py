@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from allfocus.errors import OutputError
+
+FULL_BYTES = 2**20
 
 
 class Beside:
@@ -51,6 +54,9 @@ class Beside:
 
     def refusal(self, reason: str) -> OutputError:
         """The error to raise when writing failed for `reason`."""
+        if reason.startswith(str(self.temporary)) and shutil.disk_usage(self._place.parent).free < FULL_BYTES:
+            reason = os.strerror(errno.ENOSPC)  # libtiff does not say what went wrong
+        reason = reason.replace(f"{self.temporary}: ", "")
         return OutputError(
             f"{self.target} could not be written ({reason})",
             "a folder with free space that may be written to",
