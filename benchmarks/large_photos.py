@@ -1,11 +1,11 @@
 """What coarse to fine gains on 24-megapixel photos with blur radii of 20 to 60 px, and what it costs in focus.
 
-    python benchmarks/large_photos.py --photos DIR --only recipes/held_out.txt --scratch DIR -o results/large_photos.json
+    python benchmarks/large_photos.py --photos DIR --only recipes/held_out.txt --scratch DIR
 
-Three scenes are rendered by the simulator from photos that no weights were trained on: a wall that recedes out of focus,
-a sharp object before a blurred wall, and three planes. Each goes through the `allfocus deblur` command with --scale auto
-and --scale 1; scored are PSNR against the sharp scene, and in focus (blur under half a pixel, no edge of another depth
-within reach) PSNR against the input.
+Three scenes are rendered by the simulator from photos that no weights were trained on: a wall that recedes out of
+focus, a sharp object before a blurred wall, and three planes. Each goes through the `allfocus deblur` command with
+--scale auto and --scale 1; scored are PSNR against the sharp scene, and in focus (blur under half a pixel, no edge of
+another depth within reach) PSNR against the input. Written to results/large_photos.json.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LENS = Lens(edge_px=0.35)
 
 @dataclass(frozen=True)
 class Layer:
-    """A surface over the whole photo: display-referred uint8 (H, W, 3), alpha (H, W) or None, signed radius (H, W) px."""
+    """A surface over the whole photo: display-referred uint8 (H, W, 3), alpha (H, W) or None, radius (H, W) px."""
 
     picture: np.ndarray
     alpha: np.ndarray | None

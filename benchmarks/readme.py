@@ -51,15 +51,17 @@ def facts() -> list[str]:
         )
     if large := stored("results/large_photos.json"):
         lines.append(
-            f"* Simulated 24-megapixel photos with blur radii up to 60 px: {large['mean']['gain_auto_db']:+.2f} dB with "
-            f"`--scale auto`, {large['mean']['gain_1_db']:+.2f} dB with `--scale 1`."
+            "* Simulated 24-megapixel photos with blur radii up to 60 px: "
+            f"{large['mean']['gain_auto_db']:+.2f} dB with `--scale auto`, "
+            f"{large['mean']['gain_1_db']:+.2f} dB with `--scale 1`."
         )
     if tiles := stored("benchmarks/tiles.json"):
         worst = max(row["largest_levels"] for row in tiles["seams"])
         memory = tiles["memory"]
         lines.append(
             f"* Tiles against whole on 3 megapixels: at most {worst} grey level{'s' * (worst != 1)} of difference. "
-            f"A {memory['megapixels']:.0f}-megapixel TIFF from file to file takes {memory['peak_resident_mb']} MB at most."
+            f"A {memory['megapixels']:.0f}-megapixel TIFF from file to file takes at most "
+            f"{memory['peak_resident_mb']} MB."
         )
     if bench := stored("benchmarks/engine.json"):
         lines += [line for network in bench["networks"] if (line := speed(network, bench["conditions"]))]
@@ -71,10 +73,11 @@ def speed(network: dict[str, Any], conditions: dict[str, Any]) -> str:
     best = max(network["engines"], key=lambda row: row["speed_up_over_torch"] or 0)
     if best["engine"] == "torch" or not best["speed_up_over_torch"]:
         return ""
+    processor = conditions["processor"]
     return (
-        f"* `{network['name']}` at {conditions['width']}x{conditions['height']}: {best['engine']} in {best['precision']} "
-        f"is {best['speed_up_over_torch']:.1f} times as fast as plain torch float32 in the same run "
-        f"({conditions['processor']['name']}, {conditions['processor']['threads']} threads)."
+        f"* `{network['name']}` at {conditions['width']}x{conditions['height']}: "
+        f"{best['engine']} in {best['precision']} is {best['speed_up_over_torch']:.1f} times as fast as plain torch "
+        f"float32 in the same run ({processor['name']}, {processor['threads']} threads)."
     )
 
 

@@ -3,8 +3,8 @@
     python benchmarks/real_photos.py --pairs DIR --lpips DIR --sharp DIR --only recipes/held_out.txt -o results
 
 Every photo of DIR/source goes through the command and is scored against DIR/target by `allfocus eval` (its rows and
-summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared with
-the input: results/sharp_photos.json.
+summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared
+with the input: results/sharp_photos.json.
 """
 
 from __future__ import annotations

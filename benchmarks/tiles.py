@@ -2,9 +2,9 @@
 
     python benchmarks/tiles.py --photos DIR -o benchmarks/tiles.json
 
-Seams: a real photo of 3 megapixels (photos of DIR side by side, cut to size) restored in tiles against restored whole, the
-largest difference in 8-bit grey levels. Memory: a TIFF of 100 megapixels through the command, from file to file, peak
-resident set of the process.
+Seams: a real photo of 3 megapixels (photos of DIR side by side, cut to size) restored in tiles against restored whole,
+the largest difference in 8-bit grey levels. Memory: a TIFF of 100 megapixels through the command, from file to file,
+peak resident set of the process.
 """
 
 from __future__ import annotations

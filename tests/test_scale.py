@@ -7,7 +7,7 @@ import pytest
 
 from allfocus.errors import OptionError
 from allfocus.photo.codecs import decode
-from allfocus.scale import Blur, choose_scales, measure_blur
+from allfocus.scale import CONTEXT_PX, Blur, choose_scales, measure_blur, needs_scale
 
 
 def blurred_texture(radius_px: float, side: int = 512) -> np.ndarray:
@@ -51,3 +51,22 @@ def test_small_photos_are_not_reduced_to_nothing() -> None:
 def test_another_scale_is_refused() -> None:
     with pytest.raises(OptionError, match="scale '3'; expected auto, 1, 2 or 4"):
         choose_scales("3", 100, 100, Blur(1, 1, 1))
+
+
+def test_a_scale_has_nothing_to_do_where_the_photo_is_sharp_there() -> None:
+    sharp, soft = (blurred_texture(radius, 256) / np.float32(255) for radius in (0.5, 5))
+    assert needs_scale(sharp).mean() < 0.3  # flat windows count as blurred
+    assert needs_scale(soft).mean() > 0.95
+    both = np.concatenate([sharp[:, :128], soft[:, 128:]], axis=1)
+    need = needs_scale(both)
+    assert need.shape == (256, 256, 1)
+    assert need[:, :80].mean() < 0.3
+    assert need[:, 176:].mean() > 0.95
+
+
+def test_need_is_local() -> None:
+    picture = blurred_texture(2, 256) / np.float32(255)
+    whole = needs_scale(picture)
+    part = needs_scale(picture[32:224, 64:224])
+    inside = slice(CONTEXT_PX, -CONTEXT_PX)
+    np.testing.assert_allclose(part[inside, inside], whole[32:224, 64:224][inside, inside], atol=1e-5)

@@ -68,7 +68,7 @@ def write_picture(radius_px: NDArray, path: Path, peak_px: float, *, overwrite: 
     """
     colours = pyvips.Image.new_from_array(coloured(np.asarray(radius_px) / peak_px))
     width = max(colours.width, _SMALLEST_PX)
-    background = [_BACKGROUND] * 3
+    background = [float(_BACKGROUND)] * 3
     if width > colours.width:
         colours = colours.gravity("centre", width, colours.height, extend="background", background=background)
     with Beside(path, overwrite=overwrite) as output:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allfocus import light
 from allfocus.engine.base import Engine
 from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box, Tile, plan
 from allfocus.residual import Residual
-from allfocus.scale import Blur, choose_scales, measure_blur
+from allfocus.scale import Blur, choose_scales, measure_blur, needs_scale
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
@@ -105,7 +106,7 @@ def _stage(
             return (yield from _run_plan(photo, scale, coarser, factor, engine, card, side)), side
         except EngineMemoryError:
             smaller = side // 2
-            if smaller < 2 * card.context_px + 2 * OVERLAP_PX + card.multiple:
+            if smaller < 2 * _halo(card) + 2 * OVERLAP_PX + card.multiple:
                 raise
             side = smaller
 
@@ -115,17 +116,23 @@ def _run_plan(
 ) -> Generator[Progress, None, Residual]:
     reader = photo.unit(scale)
     tiles = plan(
-        reader.width, reader.height, side=side, halo=card.context_px, overlap=OVERLAP_PX, multiple=card.multiple
+        reader.width, reader.height, side=side, halo=_halo(card), overlap=OVERLAP_PX, multiple=card.multiple
     ).tiles
     total = Residual(reader.width, reader.height)
     for number, tile in enumerate(tiles, start=1):
         seen = reader.read(tile.source)  # (h, w, 3) in [0, 1]
         start = seen if coarser is None else np.clip(seen + coarser.enlarged(tile.source, factor), 0, 1)
         batch = np.ascontiguousarray(start.transpose(2, 0, 1)[None])
-        sharp = start + engine.run(batch).residual[0].transpose(1, 2, 0)
+        change = engine.run(batch).residual[0].transpose(1, 2, 0)
+        sharp = light.conserve_light(start, start + (change * needs_scale(seen) if scale > 1 else change))
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
         yield Progress(scale, number, len(tiles))
     return total
+
+
+def _halo(card: Card) -> int:
+    """What a tile has to see around its target: for the network and for what is done to its residual after it."""
+    return card.context_px + light.CONTEXT_PX
 
 
 def _inside(values: np.ndarray, tile: Tile) -> np.ndarray:

@@ -13,7 +13,12 @@ from allfocus.photo.tiling import Box
 SCALES = (4, 2, 1)
 SAMPLE_PX = 128
 SAMPLES_ACROSS = 8
+PRESMOOTH_SIGMA_PX = 0.7  # noise out, before gradients are compared
 REBLUR_SIGMA_PX = 1.0
+WINDOW_PX = 25
+NOTHING_PX, EVERYTHING_PX = 0.75, 1.5
+FLAT = 2e-6  # squared gradient of what counts as flat
+CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
 
@@ -75,8 +80,29 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
     return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
 
 
-START_RADIUS_PX = {4: 16.0, 2: 9.0}
+START_RADIUS_PX = {4: 28.0, 2: 14.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.csv."""
+
+
+def needs_scale(pixels: np.ndarray) -> np.ndarray:
+    """Where a picture is blurred at its own scale: 0 where it is sharp there, so that this scale has nothing to do.
+
+    The same measure as `measure_blur`, over windows of 25 px. Flat places count as blurred; nothing happens there.
+
+    Args:
+        pixels: (h, w, 3) float32 in [0, 1], the photo reduced to a working scale.
+
+    Returns:
+        (h, w, 1) float32, rising from 0 to 1 between blur radii of 0.75 and 1.5 px of this picture.
+    """
+    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
+    before = _window_mean(_gradient(grey)) + FLAT
+    after = _window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
+    peak_ratio = (
+        before / after
+    ) ** 2  # across a whole edge the energy falls with its width, at its peak with the square
+    share = np.clip((_radius_of(peak_ratio) - NOTHING_PX) / (EVERYTHING_PX - NOTHING_PX), 0, 1)
+    return _window_mean(share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 
 def _places(reader: Reader) -> list[Box]:
@@ -89,7 +115,7 @@ def _places(reader: Reader) -> list[Box]:
 
 
 def _radius_px(pixels: np.ndarray) -> float | None:
-    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), 0.7)  # noise out, before gradients of it are compared
+    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
     if min(grey.shape) < 16:
         return None
     before = _gradient(grey)
@@ -97,9 +123,24 @@ def _radius_px(pixels: np.ndarray) -> float | None:
     edges = before >= max(float(np.quantile(before, 0.9)), TEXTURE**2)
     if edges.sum() < 32:
         return None
-    ratio = float(before[edges].sum() / max(float(after[edges].sum()), 1e-12))  # of squared gradients
-    sigma_px = np.sqrt(max(REBLUR_SIGMA_PX**2 / max(ratio - 1, 1e-6) - 0.7**2, 0.0))
-    return min(2 * float(sigma_px), LARGEST_RADIUS_PX)
+    ratio = before[edges].sum() / max(float(after[edges].sum()), 1e-12)
+    return min(float(_radius_of(ratio)), LARGEST_RADIUS_PX)
+
+
+def _radius_of(ratio: np.ndarray) -> np.ndarray:
+    """Blur radius in px from the ratio of squared gradients before and after the known blur."""
+    return 2 * np.sqrt(np.maximum(REBLUR_SIGMA_PX**2 / np.maximum(ratio - 1, 1e-6) - PRESMOOTH_SIGMA_PX**2, 0))
+
+
+def _window_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over a square window, edges repeated; same shape."""
+    for axis in (0, 1):
+        padded = np.pad(values, [(WINDOW_PX // 2 + 1, WINDOW_PX // 2) if a == axis else (0, 0) for a in (0, 1)], "edge")
+        sums = np.cumsum(padded, axis=axis, dtype=np.float64)
+        length = values.shape[axis]
+        upper = np.take(sums, np.arange(WINDOW_PX, WINDOW_PX + length), axis)
+        values = (upper - np.take(sums, np.arange(length), axis)) / WINDOW_PX
+    return values
 
 
 def _gradient(grey: np.ndarray) -> np.ndarray:
