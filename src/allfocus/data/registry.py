@@ -11,12 +11,20 @@ from allfocus.errors import OptionError
 
 Loader = Callable[[Path, str, int | None], PairSet]
 
+
+def _syndp(root: Path, split: str, bits: int | None) -> PairSet:
+    from allfocus.data.syndp import load  # the only set that is made here: what makes it is loaded when it is asked for
+
+    return load(root, split, bits)
+
+
 LOADERS: dict[str, Loader] = {
     "dpdd": dpdd.load,
     "realdof": realdof.load,
     "cuhk": cuhk.load,
     "pixeldp": pixeldp.load,
     "lfdof": lfdof.load,
+    "syndp": _syndp,
     "pairs": folder.load,
     "photos": folder.load_photos,
 }
