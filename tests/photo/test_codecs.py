@@ -439,6 +439,18 @@ def test_a_picture_too_long_for_the_format_is_refused() -> None:
         encode(photo, canvas_of(photo), None, format="webp")
 
 
+def test_an_encoder_that_gives_up_is_not_blamed_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gives_up(self: object, **_: object) -> bytes:
+        raise pyvips.Error("unable to call webpsave_buffer", "webpsave: unable to encode")
+
+    photo = decode(RGB)
+    monkeypatch.setattr(pyvips.Image, "webpsave_buffer", gives_up, raising=False)
+    for target in (tmp_path / "out.webp", None):
+        with pytest.raises(OutputError, match=r"WebP cannot hold this picture of 90x60 \(unable to encode\)"):
+            encode(photo, canvas_of(photo), target, format="webp")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_lower_quality_is_smaller() -> None:
     photo = decode(RGB)
     for format in ("jpeg", "webp", "avif"):

@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 import PIL.Image
 import pytest
+import pyvips
 
 from allfocus.photo import containers
 from allfocus.photo.canvas import Canvas
@@ -69,6 +70,16 @@ def test_an_hdr_colour_description_stays(format: str) -> None:
     back = decode(unchanged(hdr, format))
     assert back.coding.cicp == (9, 16)
     assert losses(back, format="jpeg")[-1] == "the wide or HDR colour description (CICP) was left out: JPEG holds none"
+
+
+def test_a_profile_stands_above_a_colour_description() -> None:
+    """As a cICP chunk would stand above the profile in a PNG, none is written."""
+    photo = decode(np.full((9, 8, 3), 30_000, np.uint16))
+    icc = pyvips.Image.profile_load("p3")
+    both = Photo.from_bands(photo.image, "avif", icc=icc, coding=type(photo.coding)(bits=12, cicp=(9, 16)))
+    assert decode(unchanged(both, "png")).coding.cicp is None
+    assert decode(unchanged(both, "png")).icc == icc
+    assert losses(both, format="tiff") == ()
 
 
 def test_resolution_and_subsampling_stay() -> None:

@@ -70,7 +70,7 @@ def losses(photo: Photo, format: Format) -> tuple[str, ...]:
             lost.append(f"{name} of {len(data)} bytes was left out: JPEG holds {room}")
     if photo.iptc and format.name != "jpeg":
         lost.append(f"the IPTC block was left out: only JPEG files carry it here, not {title}")
-    if not _is_ordinary(photo.coding.cicp) and format.name not in ("png", "avif"):
+    if _described(photo) and format.name not in ("png", "avif"):
         lost.append(f"the wide or HDR colour description (CICP) was left out: {title} holds none")
     return tuple(lost)
 
@@ -102,6 +102,7 @@ class Encoder:
         self.alpha = photo.alpha if carries_alpha else None
         self.bands = pixels.bands + carries_alpha
         self.dtype = DTYPES[32 if self.depth == 32 else 16 if self.depth > 8 else 8]
+        self._feeds: list[Feed] = []  # must outlive the pictures that libvips reads from them
 
     def to_file(self, beside: Beside) -> None:
         """Write the temporary file of `beside`.
@@ -142,16 +143,17 @@ class Encoder:
                 segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc, self._dots())
                 _Splice(file, containers.JPEG_ROOM, segments).run(partial(image.jpegsave_target, **options))
             elif self.format.name == "png":
-                cicp = bytes((*photo.coding.cicp, 0, 1)) if photo.coding.cicp else None
+                described = _described(photo)
+                cicp = bytes((*described, 0, 1)) if described else None
                 chunks = containers.png_chunks(photo.exif, photo.xmp, cicp)
                 _Splice(file, containers.PNG_ROOM, chunks).run(partial(image.pngsave_target, **options))
             elif self.format.name == "webp":
-                data = image.webpsave_buffer(**options)
+                data = self._encoded(image.webpsave_buffer, options)
                 file.write(containers.webp(data, photo.exif, photo.xmp, self.size, self.alpha is not None))
             else:
-                data = image.heifsave_buffer(**options)
+                data = self._encoded(image.heifsave_buffer, options)
                 alpha = self._exact_alpha(options) if self.alpha is not None and not options["lossless"] else None
-                file.write(avif.embed(data, photo.exif, photo.xmp, photo.coding.cicp, alpha))
+                file.write(avif.embed(data, photo.exif, photo.xmp, _described(photo), alpha))
 
     def _dots(self) -> tuple[int, float, float]:
         """The resolution as a JFIF segment states it."""
@@ -167,7 +169,20 @@ class Encoder:
             alpha = image.extract_band(image.bands - 1)
             black = (alpha * 0).cast(alpha.format)
             over_black = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[alpha.format][1])
-            return over_black.heifsave_buffer(**options | {"lossless": True})
+            return self._encoded(over_black.heifsave_buffer, options | {"lossless": True})
+
+    def _encoded(self, save: Callable[..., bytes], options: dict[str, Any]) -> bytes:
+        """What an encoder that works in memory makes of the picture; it may find it too much."""
+        try:
+            return save(**options)
+        except pyvips.Error as error:
+            if self._feeds[-1].error:
+                raise
+            raise OutputError(
+                f"{self.format.title} cannot hold this picture of {self.size[0]}x{self.size[1]} ({reason(error)})",
+                "a smaller picture, or another format",
+                "TIFF or PNG",
+            ) from None
 
     def _tag_tiff(self, file: BinaryIO) -> None:
         """Put the EXIF tags into a finished TIFF; a block that is damaged cannot be taken apart and stays out."""
@@ -179,7 +194,8 @@ class Encoder:
     def _fed(self) -> Iterator[pyvips.Image]:
         """The finished picture, to be written once, with what libvips itself puts into the file."""
         photo = self.photo
-        self._feed = feed = Feed(*self.size, self.bands, self.dtype, self._rows)
+        feed = Feed(*self.size, self.bands, self.dtype, self._rows)
+        self._feeds.append(feed)
         image = feed.image()
         icc = photo.icc
         if _is_grey(icc) and photo.bands == 1 and not self.format.grey:
@@ -297,6 +313,8 @@ def _is_grey(icc: bytes | None) -> TypeGuard[bytes]:
     return icc is not None and icc[16:20] == b"GRAY"
 
 
-def _is_ordinary(cicp: tuple[int, int] | None) -> bool:
-    """Whether these ITU-T H.273 numbers say no more than what a file without them is taken for."""
-    return cicp is None or (cicp[0] in (1, 2) and cicp[1] in (1, 2, 6, 13, 14, 15))
+def _described(photo: Photo) -> tuple[int, int] | None:
+    """The ITU-T H.273 numbers to be written: none where a profile says more, or they say what is taken for granted."""
+    cicp = photo.coding.cicp
+    ordinary = cicp is None or (cicp[0] in (1, 2) and cicp[1] in (1, 2, 6, 13, 14, 15))
+    return None if ordinary or photo.icc else cicp
