@@ -1,4 +1,4 @@
-"""Drawn test pictures: text, slanted edges and gratings, the same on every machine."""
+"""Drawn test pictures: text, slanted edges, gratings and noise, the same on every machine."""
 
 from __future__ import annotations
 
@@ -65,6 +65,16 @@ def grating_chart(rng: np.random.Generator, size_px: int) -> np.ndarray:
                 tone[place] = (((across * np.cos(angle) + down * np.sin(angle)) / period_px) % 1.0) < 0.5
     dark, bright = rng.uniform(0.02, 0.15, 3), rng.uniform(0.75, 0.98, 3)
     return _codes(_reduced(dark + tone[..., None] * (bright - dark)))
+
+
+def natural_noise(rng: np.random.Generator, size_px: int) -> np.ndarray:
+    """Noise with the 1/f spectrum of photos: float32 (size, size, 3) in [0, 1]; its borders fit together."""
+    frequency = np.hypot(np.fft.fftfreq(size_px)[:, None], np.fft.rfftfreq(size_px)[None])
+    frequency[0, 0] = 1.0
+    spectrum = np.fft.rfft2(rng.standard_normal((3, size_px, size_px))) / frequency
+    picture = np.fft.irfft2(spectrum, s=(size_px, size_px)).transpose(1, 2, 0)
+    picture = (picture - picture.mean()) / picture.std() * 0.18 + 0.45
+    return np.ascontiguousarray(np.clip(picture, 0.0, 1.0), np.float32)
 
 
 def _write(rng: np.random.Generator, panel: np.ndarray, dark: bool) -> None:

@@ -18,6 +18,7 @@ from allfocus.simulate.surface import Surface
 
 _GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 _SHARPNESS = 1e4
+_ITERATIONS = 8
 
 
 def render(surfaces: tuple[Surface, ...], lens: Lens, *, samples: int = 500) -> Tensor:
@@ -43,11 +44,16 @@ def render(surfaces: tuple[Surface, ...], lens: Lens, *, samples: int = 500) -> 
     light = lens.pupil(across, down, behind=True, sharpness=_SHARPNESS)
     split = lens.split(across)
     weights = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min(0.0).double()  # (2, samples)
+    layers = [_Layer(surface) for surface in surfaces]
     size = surfaces[0].coc_px.shape[-1]
     views = torch.zeros(2, 3, size, size, dtype=torch.float64)
     for index in range(samples):
         if float(light[index]) > 0.0:
-            views += weights[:, index, None, None, None] * _pinhole(surfaces, float(across[index]), float(down[index]))
+            picture = torch.zeros(())
+            for layer in layers:
+                seen = layer.through(float(across[index]), float(down[index]))
+                picture = seen[:3] + (1.0 - seen[3:]) * picture
+            views += weights[:, index, None, None, None] * picture
     return views / weights.sum(dim=1)[:, None, None, None]
 
 
@@ -59,27 +65,24 @@ def _sunflower(samples: int, reach: float) -> tuple[Tensor, Tensor]:
     return radius * torch.cos(angle), radius * torch.sin(angle)
 
 
-def _pinhole(surfaces: tuple[Surface, ...], across: float, down: float) -> Tensor:
-    """The picture through one point of the aperture: float64 (3, N, N)."""
-    picture = torch.zeros(())
-    for surface in surfaces:
+class _Layer:
+    """One surface, ready to be looked at through any point of the aperture."""
+
+    def __init__(self, surface: Surface) -> None:
         alpha = torch.ones_like(surface.coc_px) if surface.alpha is None else surface.alpha
-        planes = torch.cat([surface.rgb_linear * alpha, alpha[None]]).double()
-        seen = _displaced(planes, surface.coc_px.double(), across, down)
-        picture = seen[:3] + (1.0 - seen[3:]) * picture
-    return picture
+        self.planes = torch.cat([surface.rgb_linear * alpha, alpha[None]]).double()  # (4, N, N)
+        self.coc_px = surface.coc_px.double()
+        self.flat = float(self.coc_px.min()) == float(self.coc_px.max())
+        axis = torch.arange(self.coc_px.shape[-1], dtype=torch.float64)
+        self.rows, self.columns = torch.meshgrid(axis, axis, indexing="ij")
 
-
-def _displaced(planes: Tensor, coc_px: Tensor, across: float, down: float) -> Tensor:
-    """Look the planes (C, N, N) up at the points that appear at each pixel."""
-    size = planes.shape[-1]
-    axis = torch.arange(size, dtype=torch.float64)
-    rows, columns = axis[:, None].expand(size, size), axis[None, :].expand(size, size)
-    radius = coc_px
-    # The point q that appears at p satisfies q + c(q) * (u, v) = p: a fixed point, since c varies slowly.
-    for _ in range(1 if float(coc_px.min()) == float(coc_px.max()) else 12):
-        radius = _bilinear(coc_px[None], rows - radius * down, columns - radius * across)[0]
-    return _bilinear(planes, rows - radius * down, columns - radius * across)
+    def through(self, across: float, down: float) -> Tensor:
+        """The surface as it appears through the point (across, down): float64 (4, N, N), premultiplied light, alpha."""
+        radius = self.coc_px
+        # The point q that appears at p satisfies q + c(q) * (u, v) = p: a fixed point, since c varies slowly.
+        for _ in range(0 if self.flat else _ITERATIONS):
+            radius = _bilinear(self.coc_px[None], self.rows - radius * down, self.columns - radius * across)[0]
+        return _bilinear(self.planes, self.rows - radius * down, self.columns - radius * across)
 
 
 def _bilinear(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
