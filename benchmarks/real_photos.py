@@ -4,7 +4,7 @@
 
 Every photo of DIR/source goes through the command and is scored against DIR/target by `allfocus eval` (its rows and
 summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared
-with the input: results/sharp_photos.json.
+with the input: results/sharp_photos.json. With --card the means go into the card of the weights as well.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
 from allfocus.metrics.psnr import psnr
+from allfocus.weights.card import Card
 
 SHARP_PHOTOS = 20
 
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--sharp", type=Path, required=True)
     parser.add_argument("--only", type=Path, required=True, help="names of the sharp photos to use")
     parser.add_argument("--model", default="ifan-fast")
+    parser.add_argument("--card", type=Path, help="card of the weights, to store the scores in")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     lpips = () if arguments.lpips is None else ("--lpips", arguments.lpips)
@@ -85,6 +88,19 @@ def main() -> None:
     target = arguments.output / "sharp_photos.json"
     target.write_text(json.dumps(record, indent=2) + "\n")
     print(f"sharp photos: {record['mean']} dB against the input")
+    if arguments.card is not None:
+        folder = arguments.output / arguments.pairs.resolve().name
+        scores = {
+            label: {name: round(value, 4) for name, value in _means(folder / f"{file}.json").items()}
+            for label, file in ((folder.name, f"{arguments.model}@command"), (f"{folder.name} input", "input"))
+        }
+        scores["sharp photos, output against input"] = {"psnr": float(str(record["mean"]))}
+        replace(Card.read(arguments.card), scores=scores).write(arguments.card)
+
+
+def _means(summary: Path) -> dict[str, float]:
+    scores = json.loads(summary.read_text())["scores"]
+    return {name: scores[name] for name in ("psnr", "psnr_fit", "ssim", "mae", "lpips") if scores[name] is not None}
 
 
 if __name__ == "__main__":

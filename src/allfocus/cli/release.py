@@ -14,6 +14,7 @@ def release_command(
     photos: Annotated[Path, typer.Option(help="Folder of photos on which the network's reach is measured.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for its three files.")],
+    failures: Annotated[Path | None, typer.Option(help="Text file, one known failure a line, for the card.")] = None,
     command: Annotated[str, typer.Option(help="The line that reproduces it, for the card.")] = "",
 ) -> None:
     """Write weights, graph and card of a run's averaged weights; the graph is checked against torch."""
@@ -37,6 +38,7 @@ def release_command(
         simulator=spec.simulator,
         steps=step,
         seed=config.seed,
+        known_failures=() if failures is None else tuple(failures.read_text(encoding="utf-8").splitlines()),
         command=command,
     )
     card.write(model.weights.with_suffix(".json"))

@@ -28,6 +28,8 @@ def train(
     cache: SampleCache,
     folder: Path,
     *,
+    start_from: Path | None = None,
+    stop_at: int | None = None,
     validate: Validate | None = None,
     report: Callable[[str], None] = print,
 ) -> TrainState:
@@ -37,6 +39,8 @@ def train(
         config: the run.
         cache: pre-rendered samples.
         folder: checkpoint (``last.pt``), ``losses.csv`` and ``validation.csv`` go here.
+        start_from: folder of a run whose averaged weights this one starts with, for fine-tuning.
+        stop_at: end at this step, on the schedule of the whole run.
         validate: scores the averaged weights.
         report: receives lines for a person.
 
@@ -46,22 +50,23 @@ def train(
     torch.set_num_threads(config.threads)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    state = TrainState.resume_or_start(config, folder)
+    state = TrainState.resume_or_start(config, folder, start_from)
+    last = config.steps if stop_at is None else min(stop_at, config.steps)
     started, first = time.monotonic(), state.step
-    while state.step < config.steps:
+    while state.step < last:
         losses = training_step(state, cache)
         if state.step % 50 == 0:
             _append(folder / "losses.csv", {"step": state.step, **losses})
             seconds = (time.monotonic() - started) / (state.step - first)
-            left = seconds * (config.steps - state.step) / 60
+            left = seconds * (last - state.step) / 60
             terms = " ".join(f"{name} {value:.5f}" for name, value in losses.items())
             report(
                 f"step {state.step}/{config.steps}  {terms}  {seconds:.2f} s/step  {left:.0f} min left"
                 + (f"  {state.skipped} steps skipped" if state.skipped else "")
             )
-        if state.step % config.save_every == 0 or state.step == config.steps:
+        if state.step % config.save_every == 0 or state.step == last:
             state.save(folder)
-        if validate is not None and (state.step % config.validate_every == 0 or state.step == config.steps):
+        if validate is not None and (state.step % config.validate_every == 0 or state.step == last):
             scores = validate(state.averaged)
             _append(folder / "validation.csv", {"step": state.step, **scores})
             report(f"validation at {state.step}: " + " ".join(f"{name} {value:.4f}" for name, value in scores.items()))

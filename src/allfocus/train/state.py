@@ -40,10 +40,12 @@ class TrainState:
     skipped_in_a_row: int = 0
 
     @classmethod
-    def start(cls, config: TrainConfig) -> TrainState:
-        """Step 0: fresh weights from the seed."""
+    def start(cls, config: TrainConfig, first: Path | None = None) -> TrainState:
+        """Step 0: fresh weights from the seed, or the averaged weights of another run of the same architecture."""
         torch.manual_seed(config.seed)
         net = architecture(config.architecture).build(config.residual_gain)
+        if first is not None:
+            net.load_state_dict(load_averaged(first)[1].state_dict())
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(
             net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -51,13 +53,13 @@ class TrainState:
         return cls(config, net, copy.deepcopy(net).requires_grad_(False), optimiser)
 
     @classmethod
-    def resume_or_start(cls, config: TrainConfig, folder: Path) -> TrainState:
-        """The run's last checkpoint in the folder, or step 0.
+    def resume_or_start(cls, config: TrainConfig, folder: Path, first: Path | None = None) -> TrainState:
+        """The run's last checkpoint in the folder, or step 0 (see `start`).
 
         Raises:
             DataError: if the checkpoint belongs to another configuration.
         """
-        state = cls.start(config)
+        state = cls.start(config, None if (folder / CHECKPOINT).exists() else first)
         path = folder / CHECKPOINT
         if not path.exists():
             return state
