@@ -14,9 +14,10 @@ from allfocus.ops.adaptive_conv.choose import Choice, choose
 class OnCuda:
     """Features that say they are on a CUDA device."""
 
-    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32, elements: int = 1000) -> None:
         self.device = torch.device("cuda", 0)
         self.dtype = dtype
+        self.numel = lambda: elements
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def test_on_cuda_it_is_triton(volta) -> None:
 
 def test_each_reason_on_cuda(volta, monkeypatch) -> None:
     assert "do not compute in torch.complex64" in choose(OnCuda(torch.complex64)).reasons["triton"]  # type: ignore[arg-type]
+    assert "work in smaller tiles" in choose(OnCuda(elements=2**29)).reasons["triton"]  # type: ignore[arg-type]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6, 1))
     assert "compute capability 6.1 is older" in choose(OnCuda()).reasons["triton"]  # type: ignore[arg-type]
     monkeypatch.setattr(module, "find_spec", lambda name: None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
 
 CUDA = torch.cuda.is_available()
-if not CUDA:
+if not CUDA and find_spec("triton"):
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported, so before any test runs
 pytest.importorskip("triton")
 
@@ -87,6 +90,32 @@ def test_scratch_outside_the_tensors_is_neither_read_nor_written() -> None:
     wanted = operator.adaptive_pass(features.contiguous(), filters.contiguous(), backend="eager")
     torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
     assert torch.equal(sea.isnan(), before.isnan())
+
+
+COMPILATION = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from allfocus.ops.adaptive_conv.triton import _backward, _forward
+
+SWITCHES = {"TIED": %s, "CHANNELS_LAST": %s, "DOUBLE": False, "SLOPE": 0.1, "BLOCK": 256, "ACTIVATE": True}
+TENSORS = ("gradient", "features", "filters", "output", "features_gradient", "filters_gradient")
+for kernel in (_forward, _backward):
+    kinds = {name: "*%s" if name in TENSORS else "i32" for name in kernel.arg_names}
+    kinds.update(dict.fromkeys(SWITCHES, "constexpr"))
+    compiled = triton.compile(ASTSource(kernel, kinds, SWITCHES), target=GPUTarget("cuda", 90, 32))
+    print(kernel.__name__, len(compiled.asm["cubin"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switches", [("False", "False", "bf16"), ("True", "True", "fp32")])
+def test_the_kernels_compile_for_a_cuda_device_that_is_not_here(switches) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    script = [sys.executable, "-c", COMPILATION % switches]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["_forward", "_backward"]
 
 
 def test_nothing_to_do_is_done() -> None:

@@ -10,9 +10,11 @@ from importlib.util import find_spec
 import torch
 
 from allfocus.errors import OptionError
+from allfocus.ops.adaptive_conv.contract import PLANES
 
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OLDEST_CUDA_CAPABILITY = (7, 0)
+LARGEST_FILTERS = 2**31 - 1  # the kernels take some offsets in 32 bits
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def _triton_obstacle(features: torch.Tensor, asked_for: bool) -> str | None:
         return "the package triton is not installed"
     if features.dtype not in KERNEL_DTYPES:
         return f"the kernels do not compute in {features.dtype}"
+    if features.numel() * PLANES > LARGEST_FILTERS:
+        return "the filters of one iteration would have more than 2^31 values; work in smaller tiles"
     if features.device.type == "cuda":
         capability = torch.cuda.get_device_capability(features.device)
         if capability < OLDEST_CUDA_CAPABILITY:

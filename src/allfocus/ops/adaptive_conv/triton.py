@@ -34,10 +34,11 @@ def forward_pass(features: torch.Tensor, filters: torch.Tensor, activate: bool) 
     """
     output = torch.empty_like(features)
     if output.numel():
-        _forward[_grid(features)](
-            features, filters, output, *features.stride(), *filters.stride(), *output.stride(),
-            **_sizes(features, filters), ACTIVATE=activate,
-        )  # fmt: skip
+        with torch.cuda.device_of(features):
+            _forward[_grid(features)](
+                features, filters, output, *features.stride(), *filters.stride(), *output.stride(),
+                **_sizes(features, filters), ACTIVATE=activate,
+            )  # fmt: skip
     return output
 
 
@@ -56,11 +57,12 @@ def backward_pass(
     """
     features_gradient, filters_gradient = torch.empty_like(features), torch.empty_like(filters)
     if features.numel():
-        _backward[_grid(features)](
-            gradient, features, filters, output, features_gradient, filters_gradient,
-            *gradient.stride(), *features.stride(), *filters.stride(), *output.stride(),
-            *features_gradient.stride(), *filters_gradient.stride(), **_sizes(features, filters), ACTIVATE=activate,
-        )  # fmt: skip
+        with torch.cuda.device_of(features):
+            _backward[_grid(features)](
+                gradient, features, filters, output, features_gradient, filters_gradient,
+                *gradient.stride(), *features.stride(), *filters.stride(), *output.stride(),
+                *features_gradient.stride(), *filters_gradient.stride(), **_sizes(features, filters), ACTIVATE=activate,
+            )  # fmt: skip
     return features_gradient, filters_gradient
 
 
