@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from allfocus.baselines.compiled import compiled
 from allfocus.baselines.progress import Progress
 from allfocus.baselines.threads import available
 from allfocus.errors import InputError, OptionError
@@ -261,7 +261,7 @@ def shrink(slopes: NDArray, beta: float, alpha: float) -> NDArray[np.float64]:
     return np.sign(slopes) * np.where(better, found, 0.0)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _shrink_three_halves(slope, beta):
     """`shrink` for alpha 1.5: with u = sqrt(w), beta u^2 + 1.5 u - beta |v| = 0."""
     size = abs(slope)
@@ -275,7 +275,7 @@ def _shrink_three_halves(slope, beta):
     return np.copysign(root * root, slope)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@compiled(fastmath=True)
 def _shrunk_divergence_three_halves(plane, beta, out):
     height, width = plane.shape
     across = np.empty(width, dtype=np.float32)

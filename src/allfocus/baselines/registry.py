@@ -223,7 +223,7 @@ def _run(found: Method, network: Any, rgb: NDArray, progress: Progress | None, o
 
 
 def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.rint(rgb * 255) / np.float32(255)
+    return (np.rint(rgb * 255) / 255).astype(np.float32)
 
 
 def _restore_dpdnet(

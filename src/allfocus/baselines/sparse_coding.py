@@ -9,15 +9,16 @@ Letters: P patches, D numbers a patch (64), A atoms (128).
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from allfocus.baselines.compiled import compiled
 
 _DEPENDENT = 1e-5
 """An atom whose part outside the chosen ones has less than this squared length adds nothing."""
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, boundscheck=False)
+@compiled(fastmath=True)
 def _pursue(correlation, energy, gram, target, most, projections, chosen):
     """Greedy choice for one patch; returns how many atoms it took.
 
@@ -54,7 +55,7 @@ def _pursue(correlation, energy, gram, target, most, projections, chosen):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _pursue_all(correlations, energies, gram, target, most, counts, chosen):
     atoms = gram.shape[0]
     projections = np.empty((most, atoms), dtype=np.float32)
