@@ -163,3 +163,14 @@ def test_refusals(options, centre, pair, said) -> None:
 def test_refuses_networks_that_do_not_exist(options) -> None:
     with pytest.raises(OptionError, match="1 or 2 for each"):
         IFAN(**options)
+
+
+def test_scaling_the_residual_in_the_weights_scales_the_residual() -> None:
+    net = IFAN(iterations=2, width=4).eval()
+    photo = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        before = net(photo).residual
+        net.scale_residual(0.8)
+        torch.testing.assert_close(net(photo).residual, 0.8 * before, atol=1e-6, rtol=1e-5)
+    with pytest.raises(OptionError, match="a gain of 0"):
+        net.scale_residual(0)

@@ -14,6 +14,7 @@ def release_command(
     photos: Annotated[Path, typer.Option(help="Folder of photos on which the network's reach is measured.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for its three files.")],
+    gain: Annotated[float, typer.Option(help="Factor on the residual, to calibrate it on real photos.")] = 1.0,
     failures: Annotated[Path | None, typer.Option(help="Text file, one known failure a line, for the card.")] = None,
     command: Annotated[str, typer.Option(help="The line that reproduces it, for the card.")] = "",
 ) -> None:
@@ -30,6 +31,7 @@ def release_command(
 
     config, net, step = load_averaged(run)
     spec = SampleCache(cache).spec
+    net.scale_residual(gain)
     context_px = measure_reach(net, read_photos(photos)[:4])
     model = release(net, architecture(config.architecture), name, output, context_px=context_px)
     card = replace(

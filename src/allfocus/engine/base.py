@@ -22,12 +22,14 @@ class EngineInfo:
         device: the processor, in words.
         precision: "float32" or "bfloat16".
         model: name on the card.
+        threads: CPU threads it computes with.
     """
 
     name: str
     device: str
     precision: str
     model: str
+    threads: int = 1
 
 
 class Estimate(NamedTuple):
@@ -97,7 +99,8 @@ def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list
 
 def is_finite(estimate: Estimate) -> bool:
     """Whether every value of an estimate is finite (one cheap sum an array: infinity and NaN survive it)."""
-    return all(bool(np.isfinite(values.sum(dtype=np.float64))) for values in estimate if values is not None)
+    with np.errstate(invalid="ignore"):
+        return all(bool(np.isfinite(values.sum(dtype=np.float64))) for values in estimate if values is not None)
 
 
 def not_finite(info: EngineInfo) -> EngineError:

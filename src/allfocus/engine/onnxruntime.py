@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.processor import Processor
 from allfocus.errors import EngineError, EngineMemoryError
 from allfocus.weights.store import Model
 
@@ -53,12 +54,14 @@ class ONNXRuntimeEngine:
     def __init__(self, model: Model, precision: str) -> None:
         import onnxruntime
 
+        processor = Processor.here()
         self.redone = 0
         self._model = model
-        self._info = EngineInfo(NAME, "CPU", precision, model.card.name)
+        self._info = EngineInfo(NAME, processor.name, precision, model.card.name, processor.threads)
         self._lock = threading.Lock()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = processor.threads
         try:
             self._session = onnxruntime.InferenceSession(str(model.graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base

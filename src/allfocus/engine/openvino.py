@@ -22,7 +22,7 @@ from allfocus.weights.store import Model
 NAME = "openvino"
 _DEVICE = "CPU"
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "memory")
+_MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "out of memory", "out_of_memory")
 
 
 def unavailable(precision: str = "auto") -> str | None:
@@ -62,9 +62,10 @@ class OpenVINOEngine:
     def __init__(self, model: Model, precision: str) -> None:
         self.redone = 0
         self._model = model
-        self._compiled = _compile(model, precision)
-        self._request = self._compiled.create_infer_request()
-        self._info = EngineInfo(NAME, _device_name(), precision, model.card.name)
+        self._precision = precision
+        self._load()
+        threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._info = EngineInfo(NAME, _device_name(), precision, model.card.name, threads)
         self._lock = threading.Lock()
         self._float32: OpenVINOEngine | None = None
 
@@ -87,15 +88,22 @@ class OpenVINOEngine:
             self.redone += 1
             return self._float32.run(batch, pair)
 
+    def _load(self) -> None:
+        self._compiled = _compile(self._model, self._precision)
+        self._request = self._compiled.create_infer_request()
+
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:
         card = self._model.card
         try:
+            if self._request is None:
+                self._load()
             self._request.infer(
                 dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True)), share_inputs=True
             )
             found = {name: np.array(self._request.get_tensor(name).data) for name in card.outputs}
         except (MemoryError, RuntimeError) as error:
-            self._request = self._compiled.create_infer_request()  # lets go of what the failed one held
+            # a compiled model that failed half-way keeps its memory and mixes up sizes afterwards: load it afresh
+            self._request = self._compiled = None
             if isinstance(error, MemoryError) or any(sign in str(error) for sign in _MEMORY_SIGNS):
                 size = "x".join(map(str, inputs[0].shape))
                 raise EngineMemoryError(
@@ -140,6 +148,10 @@ def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
     try:
         return _core().compile_model(str(model.graph), _DEVICE, settings)
     except RuntimeError as error:
+        if any(sign in str(error) for sign in _MEMORY_SIGNS):
+            raise EngineMemoryError(
+                f"no memory to load {model.card.name}", "some 300 MB", "end other programs"
+            ) from error
         raise EngineError(
             f"OpenVINO cannot load {model.graph} ({_last_line(error)})",
             "the graph that was released with the weights",

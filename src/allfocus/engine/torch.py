@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.processor import Processor
 from allfocus.errors import EngineError, EngineMemoryError
 from allfocus.weights.store import Model
 
@@ -56,12 +57,13 @@ class TorchEngine:
     Args:
         model: found and verified.
         precision: "float32", or "bfloat16" by autocast.
+        device: "cuda" or "cpu"; "auto" takes a GPU that is there.
 
     Raises:
         WeightsError: the weights do not fit the architecture on the card.
     """
 
-    def __init__(self, model: Model, precision: str) -> None:
+    def __init__(self, model: Model, precision: str, device: str = "auto") -> None:
         import torch
 
         from allfocus.checkpoints.native import load_into
@@ -69,12 +71,12 @@ class TorchEngine:
 
         self.redone = 0
         self._model = model
-        self._device = torch.device("cuda" if has_gpu() else "cpu")
+        self._device = torch.device(("cuda" if has_gpu() else "cpu") if device == "auto" else device)
         self._net = Architecture(**model.card.architecture).build().eval().requires_grad_(False)
         load_into(self._net, model.weights)
         self._net.to(self._device)
-        device = torch.cuda.get_device_name() if self._device.type == "cuda" else "CPU"
-        self._info = EngineInfo(NAME, device, precision, model.card.name)
+        described = torch.cuda.get_device_name() if self._device.type == "cuda" else Processor.here().name
+        self._info = EngineInfo(NAME, described, precision, model.card.name, torch.get_num_threads())
         self._lock = threading.Lock()
 
     @property

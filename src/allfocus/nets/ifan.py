@@ -221,6 +221,21 @@ class IFAN(nn.Module):
         with torch.no_grad():
             final.weight.mul_(residual_gain)
 
+    @torch.no_grad()
+    def scale_residual(self, gain: float) -> None:
+        """Multiply the residual by a positive factor, in the weights: the last convolution is scaled.
+
+        That works because LeakyReLU(g x) = g LeakyReLU(x) for g > 0. A factor below 1 calibrates a network that is too
+        sure of itself on photos from elsewhere.
+
+        Raises:
+            OptionError: a factor that is not positive.
+        """
+        if not gain > 0:
+            raise OptionError(f"a gain of {gain}", "a positive number", "1 leaves the network as it is")
+        for parameter in self.decoder.out.parameters():
+            parameter.mul_(gain)
+
     def estimate_disparity(self, guide: torch.Tensor) -> torch.Tensor:
         """Disparity of a guide picture alone: (B, 3*views, H, W) -> (B, 1, H/m, W/m) cells."""
         return self.disparity_estimator(self.filter_encoder(self._fold(guide))[-1])

@@ -1,0 +1,54 @@
+"""A trained network becomes a model: weights, checked graph and card, beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from allfocus.checkpoints.export import export_onnx
+from allfocus.checkpoints.native import save
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.registry import Architecture
+from allfocus.weights.card import Card
+from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, Model
+
+
+def release(
+    net: IFAN, architecture: Architecture, name: str, folder: Path, *, context_px: int, licence: str = "Apache-2.0"
+) -> Model:
+    """Write NAME.safetensors (float16), NAME.onnx and NAME.json; the card last, so that a card means a whole model.
+
+    The card holds what the network itself tells; add what it was trained on and what it scored with
+    `dataclasses.replace(model.card, ...).write(...)`.
+
+    Args:
+        net: the trained network.
+        architecture: what builds it.
+        name: under which `allfocus` finds it.
+        folder: where the three files go; made if it is not there.
+        context_px: measured reach of the network.
+        licence: of the weights (SPDX).
+
+    Raises:
+        WeightsError: weights that are not finite, or a graph that differs from torch by more than 1e-4.
+        OutputError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    card, weights, graph = (folder / f"{name}{suffix}" for suffix in (CARD_SUFFIX, WEIGHTS_SUFFIX, GRAPH_SUFFIX))
+    card.unlink(missing_ok=True)
+    digest = save(net, architecture, weights)
+    exported = export_onnx(net, weights, graph)
+    described = Card(
+        name=name,
+        architecture=asdict(architecture),
+        parameters=sum(parameter.numel() for parameter in net.parameters()),
+        multiple=net.multiple,
+        context_px=context_px,
+        sha256=digest,
+        licence=licence,
+        views=architecture.views,
+        inputs=exported.inputs,
+        outputs=exported.outputs,
+    )
+    described.write(card)
+    return Model(described, weights, graph)

@@ -1,0 +1,211 @@
+"""`allfocus bench`: how fast each engine runs the networks here, against plain torch on the same processor."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from allfocus.engine.base import Engine
+    from allfocus.weights.store import Model
+
+MULTIPLE = 16  # of every network's size
+RESIDUAL_GAIN = 0.1  # of random weights: residuals of the size of trained ones
+FLOAT32_TOLERANCE, BFLOAT16_DB = 1e-4, 48.0
+
+
+def bench_command(
+    models: Annotated[str, typer.Option(help="Comma-separated; random weights where none are installed.")] = (
+        "ifan,ifan-fast"
+    ),
+    width: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 1280,
+    height: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 720,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; every engine runs once in each.")] = 5,
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file.")] = Path("benchmarks/engine.json"),
+) -> None:
+    """Time every engine at one size, interleaved; writes the numbers with the conditions they were taken under."""
+    import json
+
+    from allfocus.errors import OptionError, OutputError
+
+    if width % MULTIPLE or height % MULTIPLE:
+        raise OptionError(f"{width}x{height}", f"multiples of {MULTIPLE}", "--width 1280 --height 720")
+    report: dict[str, Any] = {"question": "seconds per engine and network", "conditions": _conditions(width, height)}
+    report["networks"] = [_network(name.strip(), width, height, repeats) for name in models.split(",")]
+    report["conditions"]["load_average_after"] = _load_average()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        beside = output.with_name(f"{output.name}.part")
+        beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        beside.replace(output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written ({error})", "a folder that can be written", "-o") from error
+    typer.echo(f"written to {output}")
+
+
+def _conditions(width: int, height: int) -> dict[str, Any]:
+    import platform
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+    from importlib.metadata import PackageNotFoundError, version
+
+    from allfocus import __version__
+    from allfocus.engine.processor import Processor
+
+    versions = {}
+    for package in ("openvino", "onnxruntime", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "width": width,
+        "height": height,
+        "batch": 1,
+        "processor": asdict(Processor.here()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "allfocus": __version__,
+        **versions,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_average_before": _load_average(),
+        "method": "one warm-up each, then rounds in which every engine runs once; medians; speed-up is the median over"
+        " rounds of torch's time by the engine's time in that round",
+    }
+
+
+def _load_average() -> list[float] | None:
+    import os
+
+    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def _network(name: str, width: int, height: int, repeats: int) -> dict[str, Any]:
+    """Time one network on every engine, and check that they agree before reporting any speed."""
+    import numpy as np
+
+    with _model(name) as (model, weights):
+        engines = _engines(model)
+        photo = np.random.default_rng(0).random((1, 3, height, width), dtype=np.float32)
+        inputs = (photo,) if model.card.views == 1 else (photo, np.concatenate([photo, photo], axis=1))
+        typer.echo(f"{name} ({weights} weights) at {width}x{height}")
+        results = {key: engine.run(*inputs).residual for key, engine in engines.items()}
+        seconds = _interleaved(engines, inputs, repeats)
+        rows = [_row(key, engines[key], results, seconds) for key in engines]
+    for row in rows:
+        speed_up = row["speed_up_over_torch"]
+        typer.echo(
+            f"  {row['engine']:<12} {row['precision']:<9} {row['median_seconds'] * 1e3:8.0f} ms"
+            + ("" if speed_up is None else f" {speed_up:6.2f}x")
+        )
+    return {"name": name, "weights": weights, "parameters": model.card.parameters, "engines": rows}
+
+
+def _engines(model: Model) -> dict[str, Engine]:
+    """Every engine that can run here, plain torch in float32 on the CPU first."""
+    from allfocus.engine import onnxruntime, openvino, torch
+
+    engines: dict[str, Engine] = {}
+    if torch.unavailable() is None:
+        _use_all_threads()
+        engines["torch float32"] = torch.TorchEngine(model, "float32", "cpu")
+        if torch.has_gpu():
+            precision = torch.best_precision()
+            engines[f"torch {precision} on the GPU"] = torch.TorchEngine(model, precision)
+    for room in (onnxruntime, openvino):
+        for precision in ("float32", "bfloat16"):
+            if room.unavailable(precision) is None:
+                engines[f"{room.NAME} {precision}"] = room.start(model, precision)
+    return engines
+
+
+def _use_all_threads() -> None:
+    import torch
+
+    from allfocus.engine.processor import Processor
+
+    torch.set_num_threads(Processor.here().threads)
+
+
+def _interleaved(engines: dict[str, Engine], inputs: tuple[np.ndarray, ...], repeats: int) -> dict[str, list[float]]:
+    """Seconds of every round: whatever else the machine does then meets all engines alike."""
+    import time
+
+    seconds: dict[str, list[float]] = {key: [] for key in engines}
+    for _ in range(repeats):
+        for key, engine in engines.items():
+            started = time.perf_counter()
+            engine.run(*inputs)
+            seconds[key].append(time.perf_counter() - started)
+    return seconds
+
+
+def _row(key: str, engine: Engine, results: dict[str, np.ndarray], seconds: dict[str, list[float]]) -> dict[str, Any]:
+    from statistics import median
+
+    reference = "torch float32" if "torch float32" in results else "openvino float32"
+    ratios = [slow / fast for slow, fast in zip(seconds.get("torch float32", ()), seconds[key], strict=False)]
+    return {
+        "engine": engine.info.name,
+        "device": engine.info.device,
+        "precision": engine.info.precision,
+        "threads": engine.info.threads,
+        "median_seconds": round(median(seconds[key]), 4),
+        "fastest_seconds": round(min(seconds[key]), 4),
+        "rounds": [round(value, 4) for value in seconds[key]],
+        "speed_up_over_torch": round(median(ratios), 2) if ratios else None,
+        "difference": {"from": reference, **_agreement(key, engine, results[key], results[reference])},
+    }
+
+
+def _agreement(key: str, engine: Engine, found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    """How far a result is from the reference.
+
+    Raises:
+        EngineError: too far: the speed of a wrong result is not reported.
+    """
+    import numpy as np
+
+    from allfocus.errors import EngineError
+
+    largest = float(np.abs(found - wanted).max())
+    error = float(np.mean(np.square(found - wanted, dtype=np.float64)))
+    decibel = float(-10 * np.log10(max(error, 1e-20)))
+    if (engine.info.precision == "float32" and largest > FLOAT32_TOLERANCE) or decibel < BFLOAT16_DB:
+        raise EngineError(
+            f"{key} is {largest:.2g} (PSNR {decibel:.1f} dB) away from plain float32",
+            f"{FLOAT32_TOLERANCE:g} in float32, {BFLOAT16_DB:g} dB in bfloat16",
+            "--precision float32 until this is found",
+        )
+    return {"largest": largest, "psnr_db": round(decibel, 1)}
+
+
+@contextmanager
+def _model(name: str) -> Iterator[tuple[Model, str]]:
+    """The installed model of a name and "installed", or one with random weights in a passing folder and "random"."""
+    from tempfile import TemporaryDirectory
+
+    from allfocus.errors import MissingExtraError
+    from allfocus.weights.store import find, installed
+
+    if name in {model.card.name for model in installed()}:
+        yield find(name), "installed"
+        return
+    try:
+        import torch
+
+        from allfocus.checkpoints.release import release
+        from allfocus.nets.registry import architecture
+    except ImportError as error:
+        raise MissingExtraError(f"timing {name}, which is not installed,", "train", "torch and onnx") from error
+    known = architecture(name)
+    torch.manual_seed(0)
+    with TemporaryDirectory() as folder:
+        yield release(known.build(RESIDUAL_GAIN), known, name, Path(folder), context_px=0), "random"

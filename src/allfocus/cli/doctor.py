@@ -1,0 +1,98 @@
+"""`allfocus doctor`: which engines are here, which one runs, why not the others, and how long a photo takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+TILE_PX = 512
+REPEATS = 3
+
+
+def doctor_command(
+    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+) -> None:
+    """Say what this machine runs on: engines, models, expected seconds per megapixel."""
+    from dataclasses import asdict
+
+    from allfocus import __version__
+    from allfocus.engine.choose import survey
+    from allfocus.engine.openvino import cache_folder
+    from allfocus.engine.processor import Processor
+    from allfocus.errors import AllfocusError
+    from allfocus.weights.store import user_folder
+
+    report: dict[str, Any] = {
+        "allfocus": __version__,
+        "processor": asdict(Processor.here()),
+        "engines": [finding._asdict() for finding in survey(precision)],
+        "cache_folder": str(cache_folder()),
+        "models_folder": str(user_folder()),
+        "speed": None,
+        "problem": None,
+    }
+    try:
+        report["speed"] = _measure(model, precision)
+    except AllfocusError as error:
+        report["problem"] = str(error)
+    if json:
+        import json as json_module
+
+        typer.echo(json_module.dumps(report, indent=2))
+    else:
+        _say(report)
+    if report["problem"]:
+        raise SystemExit(AllfocusError.exit_code)
+
+
+def _measure(name: str, precision: str) -> dict[str, Any]:
+    """Load the model and time one tile, which says what a megapixel takes."""
+    import time
+
+    import numpy as np
+
+    from allfocus.engine.choose import choose
+    from allfocus.weights.store import find
+
+    model = find(name)
+    started = time.perf_counter()
+    engine = choose(model, "auto", precision)
+    loading = time.perf_counter() - started
+    tile = np.random.default_rng(0).random((1, 3, TILE_PX, TILE_PX), dtype=np.float32)
+    pair = np.concatenate([tile, tile], axis=1) if model.card.views == 2 else None
+    engine.run(tile, pair)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        engine.run(tile, pair)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "model": model.card.name,
+        "engine": engine.info.name,
+        "device": engine.info.device,
+        "precision": engine.info.precision,
+        "loading_seconds": round(loading, 3),
+        "seconds_per_megapixel": round(min(seconds) / TILE_PX**2 * 1e6, 3),
+    }
+
+
+def _say(report: dict[str, Any]) -> None:
+    processor = report["processor"]
+    features = f" ({', '.join(processor['features'])})" if processor["features"] else ""
+    typer.echo(f"allfocus {report['allfocus']} on {processor['name']}, {processor['threads']} threads{features}")
+    for finding in report["engines"]:
+        state = "chosen" if finding["chosen"] else "here" if finding["available"] else "not here"
+        precision = f" {finding['precision']}" if finding["precision"] else ""
+        typer.echo(f"  {finding['name']:<12} {state}{precision}: {finding['reason']}")
+    typer.echo(f"compiled models are kept in {report['cache_folder']}, your own models in {report['models_folder']}")
+    speed = report["speed"]
+    if speed is not None:
+        typer.echo(
+            f"{speed['model']} on {speed['engine']} {speed['precision']}: loaded in {speed['loading_seconds']:.1f} s, "
+            f"about {speed['seconds_per_megapixel']:.1f} s per megapixel at one working scale"
+        )
+    if report["problem"]:
+        typer.echo(f"problem: {report['problem']}", err=True)

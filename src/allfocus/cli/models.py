@@ -1,0 +1,85 @@
+"""`allfocus models`: the weights that are here, and the networks that could be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from allfocus.weights.store import Model
+
+
+def models_command(
+    everything: Annotated[bool, typer.Option("--all", help="Also the networks without weights (needs torch).")] = False,
+    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+) -> None:
+    """List the models that are installed: name, size, licence, scores and where they are."""
+    from allfocus.weights.store import DEFAULT, installed, user_folder
+
+    models = installed()
+    networks = _networks() if everything else []
+    if json:
+        import json as json_module
+
+        rows = {"default": DEFAULT, "models": [_row(model) for model in models], "user_folder": str(user_folder())}
+        typer.echo(json_module.dumps({**rows, "networks": networks} if everything else rows, indent=2))
+        return
+    for model in models:
+        _say(model, default=model.card.name == DEFAULT)
+    if not models:
+        typer.echo("no models are installed")
+    typer.echo(f"your own models go into {user_folder()}")
+    for network in networks:
+        typer.echo(
+            f"{network['name']:<16} {network['parameters'] / 1e6:6.2f} M parameters "
+            f"{network['macs'] / 1e9:6.1f} G MACs at 1280x720  {network['summary']}"
+        )
+
+
+def _say(model: Model, *, default: bool) -> None:
+    row = _row(model)
+    typer.echo(f"{row['name']}{' (default)' if default else ''}")
+    typer.echo(f"  {row['parameters'] / 1e6:.2f} M parameters, {row['bytes'] / 1e6:.1f} MB, {row['licence']}")
+    typer.echo(f"  reach {row['context_px']} px, tiles of {row['tile_px']} px, {row['steps']} training steps")
+    for dataset, scores in row["scores"].items():
+        typer.echo(f"  {dataset}: {_scores(scores)}")
+    for failure in model.card.known_failures:
+        typer.echo(f"  known failure: {failure}")
+    typer.echo(f"  {row['path']}{'' if row['complete'] else ' (a file is missing)'}")
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{metric} {value:g}" for metric, value in scores.items())
+
+
+def _row(model: Model) -> dict[str, Any]:
+    card = model.card
+    here = [path for path in (model.weights, model.graph) if path.is_file()]
+    return {
+        "name": card.name,
+        "parameters": card.parameters,
+        "bytes": sum(path.stat().st_size for path in here),
+        "licence": card.licence,
+        "views": card.views,
+        "context_px": card.context_px,
+        "tile_px": card.tile_px,
+        "steps": card.steps,
+        "scores": {dataset: dict(scores) for dataset, scores in card.scores.items()},
+        "known_failures": list(card.known_failures),
+        "path": str(model.weights),
+        "complete": len(here) == 2,
+    }
+
+
+def _networks() -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from allfocus.errors import MissingExtraError
+
+    try:
+        from allfocus.nets.registry import describe_all
+    except ImportError as error:
+        raise MissingExtraError("allfocus models --all", "torch", "torch") from error
+    return [asdict(one) for one in describe_all()]

@@ -1,0 +1,45 @@
+"""The processor that engines run on, in the words that explain their speed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+TELLING = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What this process may use.
+
+    Attributes:
+        name: as the system gives it.
+        threads: hardware threads that the process is allowed.
+        features: instruction sets that decide an engine's speed, of those in `TELLING`; empty where the system does
+            not list them.
+    """
+
+    name: str
+    threads: int
+    features: tuple[str, ...]
+
+    @classmethod
+    def here(cls, cpuinfo: Path = _CPUINFO) -> Processor:
+        """Look at this machine."""
+        fields: dict[str, str] = {}
+        if cpuinfo.is_file():
+            for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+                key, _, value = line.partition(":")
+                fields.setdefault(key.strip().lower(), value.strip())
+        flags = set((fields.get("flags") or fields.get("features") or "").split())
+        name = fields.get("model name") or platform.processor() or platform.machine()
+        return cls(name, _threads(), tuple(feature for feature in TELLING if feature in flags))
+
+
+def _threads() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

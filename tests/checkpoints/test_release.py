@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from allfocus.checkpoints.release import release
+from allfocus.errors import WeightsError
+from allfocus.nets.registry import Architecture
+from allfocus.weights.card import TrainingData
+from allfocus.weights.store import Model, find
+
+SMALL = Architecture(iterations=2, unshuffle=2, width=8)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model, released once."""
+    folder = tmp_path_factory.mktemp("release") / "models"
+    return release(SMALL.build(), SMALL, "mine", folder, context_px=48, licence="CC0-1.0")
+
+
+def test_a_network_becomes_a_model_that_is_found(released: Model) -> None:
+    model = find(released.weights)
+    assert model == released
+    assert Architecture(**model.card.architecture) == SMALL
+    assert model.card.parameters == sum(parameter.numel() for parameter in SMALL.build().parameters())
+    assert (model.card.multiple, model.card.context_px, model.card.licence) == (16, 48, "CC0-1.0")
+    assert sorted(path.name for path in model.weights.parent.iterdir()) == [
+        "mine.json",
+        "mine.onnx",
+        "mine.safetensors",
+    ]
+
+
+def test_the_card_can_be_completed_afterwards(released: Model) -> None:
+    known = replace(released.card, trained_on=(TrainingData("x", "CC0-1.0", 3),), scores={"real-val": {"lpips": 0.3}})
+    known.write(released.weights.with_suffix(".json"))
+    assert find(released.weights).card == known
+    released.card.write(released.weights.with_suffix(".json"))
+
+
+def test_a_release_that_fails_leaves_no_card(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text("the card of the release before")
+    net = SMALL.build()
+    with torch.no_grad():
+        net.decoder.out[0].bias[0] = float("inf")
+    with pytest.raises(WeightsError, match="not finite"):
+        release(net, SMALL, "mine", tmp_path, context_px=48)
+    assert not (tmp_path / "mine.json").exists()

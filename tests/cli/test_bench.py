@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from allfocus.cli import bench
+from allfocus.cli.main import main
+from allfocus.engine.base import EngineInfo, Estimate
+from allfocus.errors import EngineError
+from allfocus.nets import registry
+from allfocus.weights import store
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network in the registry, no installed weights, and a cache of its own."""
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setenv("ALLFOCUS_MODELS", str(tmp_path / "own"))
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path / "cache"))
+    entry = registry.Entry(registry.Architecture(iterations=2, unshuffle=2, width=4), "small")
+    monkeypatch.setitem(registry.ENTRIES, "small", entry)
+
+
+def test_it_times_every_engine_against_torch(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # of the whole test run
+    output = tmp_path / "new" / "speed.json"
+    arguments = ["--models", "small", "--width", "64", "--height", "32", "--repeats", "3", "-o", str(output)]
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *arguments])
+    assert ended.value.code == 0
+    report = json.loads(output.read_text())
+    assert report["conditions"]["width"] == 64
+    assert report["conditions"]["torch"] == torch.__version__
+    (network,) = report["networks"]
+    assert (network["name"], network["weights"]) == ("small", "random")
+    rows = {(row["engine"], row["precision"]): row for row in network["engines"]}
+    assert rows["torch", "float32"]["speed_up_over_torch"] == 1
+    assert rows["openvino", "float32"]["difference"]["largest"] < 1e-4
+    for row in rows.values():
+        assert len(row["rounds"]) == 3
+        assert min(row["rounds"]) <= row["median_seconds"] <= max(row["rounds"])
+    assert "openvino     float32" in capsys.readouterr().out
+    assert [path.name for path in output.parent.iterdir()] == ["speed.json"]
+
+
+@pytest.mark.parametrize(("size", "told"), [("65", "multiples of 16"), ("8", "greater than or equal to 16")])
+def test_a_size_that_no_network_takes_is_refused(size: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--width", size])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+class Wrong:
+    """An engine that is a little off."""
+
+    redone = 0
+
+    def __init__(self, precision: str) -> None:
+        self.info = EngineInfo("openvino", "CPU", precision, "small")
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        return Estimate(np.zeros_like(batch), None)
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 2e-4), ("bfloat16", 5e-3)])
+def test_the_speed_of_a_wrong_result_is_not_reported(precision: str, error: float) -> None:
+    wanted = np.zeros((1, 3, 8, 8), np.float32)
+    bench._agreement("one", Wrong(precision), wanted, wanted)
+    with pytest.raises(EngineError, match="away from plain float32"):
+        bench._agreement("one", Wrong(precision), wanted + np.float32(error), wanted)

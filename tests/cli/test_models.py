@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from allfocus.cli.main import main
+from allfocus.weights import store
+from allfocus.weights.card import Card
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with one model, whose graph is missing, and nothing shipped."""
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.setenv("ALLFOCUS_MODELS", str(folder))
+    card = Card(
+        "mine", {}, 10_484_781, 16, 96, "0" * 64, "CC0-1.0", steps=500, scores={"real-val": {"psnr_fit_gain_db": 0.43}},
+        known_failures=("Small text.",),
+    )  # fmt: skip
+    card.write(folder / "mine.json")
+    (folder / "mine.safetensors").write_bytes(bytes(2_000_000))
+    return folder
+
+
+def test_it_says_what_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["models"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "mine",
+        "  10.48 M parameters, 2.0 MB, CC0-1.0",
+        "  reach 96 px, tiles of 1024 px, 500 training steps",
+        "  real-val: psnr_fit_gain_db 0.43",
+        "  known failure: Small text.",
+        f"  {own / 'mine.safetensors'} (a file is missing)",
+        f"your own models go into {own}",
+    ]
+
+
+def test_machines_get_json(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["models", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["default"] == "ifan-fast"
+    (model,) = told["models"]
+    assert (model["name"], model["parameters"], model["bytes"], model["complete"]) == (
+        "mine",
+        10_484_781,
+        2_000_000,
+        False,
+    )
+
+
+def test_all_adds_the_networks_without_weights(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["models", "--all", "--json"])
+    networks = {network["name"]: network for network in json.loads(capsys.readouterr().out)["networks"]}
+    assert networks["ifan"]["parameters"] == 10_476_996
+
+
+def test_nothing_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "mine.json").unlink()
+    with pytest.raises(SystemExit):
+        main(["models"])
+    assert capsys.readouterr().out.startswith("no models are installed\n")
+
+
+def test_a_card_that_cannot_be_read_is_told_in_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "mine.json").write_text("{")
+    with pytest.raises(SystemExit) as ended:
+        main(["models"])
+    assert ended.value.code == 2
+    assert "mine.json is not JSON" in capsys.readouterr().err
