@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,7 +167,12 @@ def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
 
 
 def make(root: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Render what is missing of the benchmark; errors as `load`."""
+    """Render what is missing of the benchmark; errors as `load`.
+
+    Args:
+        root: where to.
+        progress: called with (finished, all) after each scene; by default a line on standard error now and then.
+    """
     from allfocus.simulate.dataset import finished, make_folders, write_sample
 
     wanted = items()
@@ -179,8 +185,12 @@ def make(root: Path, progress: Callable[[int, int], None] | None = None) -> None
         sample = render(item)
         check(item, sample)
         write_sample(sample, root, SPLIT, item.name)
-        if progress is not None:
-            progress(number, len(wanted))
+        (progress or _tell)(number, len(wanted))
+
+
+def _tell(done: int, total: int) -> None:
+    if done % PER_STRATUM == 0 or done == total:
+        print(f"SynDP: {done} of {total} scenes made", file=sys.stderr, flush=True)
 
 
 def render(item: Item) -> Quadruples:
@@ -266,7 +276,7 @@ def _simulator(kind: str, probe: str) -> Simulator:
         segment_chance=0.0 if probe == "thin" else 0.4,
         outlines=(0.0, 1.0, 0.0, 0.0) if probe == "thin" else (0.4, 0.2, 0.15, 0.25),
         rescale=(0.7, 1.0),
-        detail_chance=0.7,
+        detail_chance=0.0,
         grey_chance=0.0,
         permute_chance=0.0,
         highlight_gain=4.0,
@@ -308,7 +318,7 @@ def _photos() -> Path:
 def _charts() -> list[np.ndarray]:
     from allfocus.simulate.charts import edge_chart, grating_chart, text_chart
 
-    drawers = (text_chart, text_chart, text_chart, edge_chart, edge_chart, grating_chart)
+    drawers = (text_chart, text_chart, edge_chart, grating_chart)
     return [draw(np.random.default_rng([SEED, number]), 640) for number, draw in enumerate(drawers)]
 
 

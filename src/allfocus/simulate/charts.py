@@ -36,12 +36,15 @@ def edge_chart(rng: np.random.Generator, size_px: int) -> np.ndarray:
     side = size_px / cells
     for row in range(cells):
         for column in range(cells):
+            place = tuple(
+                slice(round(at * side * _OVERSAMPLING), round((at + 1) * side * _OVERSAMPLING)) for at in (row, column)
+            )
             angle = np.radians(float(rng.uniform(3.0, 40.0)))
-            across, down = columns - (column + 0.5) * side, rows - (row + 0.5) * side
+            down, across = rows[place[0]] - (row + 0.5) * side, columns[:, place[1]] - (column + 0.5) * side
             turned = np.abs(across * np.cos(angle) + down * np.sin(angle))
             other = np.abs(down * np.cos(angle) - across * np.sin(angle))
             inside = np.maximum(turned, other) < 0.33 * side
-            picture[inside] = rng.uniform(0.02, 0.2, 3) if rng.random() < 0.5 else rng.uniform(0.8, 1.0, 3)
+            picture[place][inside] = rng.uniform(0.02, 0.2, 3) if rng.random() < 0.5 else rng.uniform(0.8, 1.0, 3)
     return _codes(_reduced(picture))
 
 

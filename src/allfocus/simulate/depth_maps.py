@@ -104,6 +104,8 @@ def _read(source: Path | np.ndarray) -> np.ndarray:
     try:
         if source.suffix.lower() == ".npy":
             values = np.load(source, allow_pickle=False)
+        elif source.suffix.lower() == ".pfm":
+            values = _read_pfm(source)
         else:
             values = np.asarray(pyvips.Image.new_from_file(str(source), fail_on="truncated").numpy())
     except (OSError, ValueError, pyvips.Error) as error:
@@ -115,6 +117,16 @@ def _read(source: Path | np.ndarray) -> np.ndarray:
             f"{source.name} has shape {values.shape}", "one channel", "store plain values, no false colours"
         )
     return values.astype(np.float32)
+
+
+def _read_pfm(path: Path) -> np.ndarray:
+    """A portable float map of one channel: "Pf", width and height, scale whose sign is the byte order; rows upwards."""
+    head, size, scale, data = path.read_bytes().split(b"\n", 3)
+    if head.strip() != b"Pf":
+        raise ValueError("not a grey float map")
+    width, height = (int(number) for number in size.split())
+    values = np.frombuffer(data, "<f4" if float(scale) < 0.0 else ">f4", width * height)
+    return values.reshape(height, width)[::-1]
 
 
 def _completed(near: np.ndarray, known: np.ndarray) -> np.ndarray:

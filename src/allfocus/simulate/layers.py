@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,15 +34,16 @@ def labels_by_depth(nearness: Tensor, *, most: int = 4, gap: float = 0.12) -> Te
 
 
 def _step(nearness: Tensor, labels: Tensor, label: int) -> float:
-    """How far depth jumps on average where parts below `label` meet the others; 0 where they do not."""
+    """How far depth jumps on average where part `label` meets the next farther one; infinity where they do not meet."""
     total, count = 0.0, 0
     for axis in (0, 1):
         length = nearness.shape[axis] - 1
-        here, there = (labels.narrow(axis, start, length) < label for start in (0, 1))
+        here, there = (labels.narrow(axis, start, length) for start in (0, 1))
+        border = (torch.minimum(here, there) == label - 1) & (torch.maximum(here, there) == label)
         change = nearness.narrow(axis, 0, length) - nearness.narrow(axis, 1, length)
-        total += float(change.abs()[here != there].sum())
-        count += int((here != there).sum())
-    return total / max(count, 1)
+        total += float(change.abs()[border].sum())
+        count += int(border.sum())
+    return total / count if count else math.inf
 
 
 def extended(own: Tensor, nearer: Tensor, reach_px: int) -> Tensor:

@@ -243,7 +243,7 @@ def _whole(path: Path) -> bool:
 
 def _decode(path: Path, longest_px: int) -> np.ndarray:
     try:
-        image = pyvips.Image.thumbnail(str(path), longest_px, size="down", export_profile="srgb")
+        image = pyvips.Image.thumbnail(str(path), longest_px, size="down", export_profile="srgb", fail_on="truncated")
         image = image.colourspace("srgb")  # type: ignore[union-attr]
         opaque = image.flatten(background=0) if image.hasalpha() else image
         return _rgb(np.asarray(opaque.cast("uchar").numpy()))
