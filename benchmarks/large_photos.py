@@ -24,6 +24,8 @@ import torch
 
 from allfocus.engine.processor import Processor
 from allfocus.metrics.psnr import psnr
+from allfocus.photo.codecs import decode
+from allfocus.scale import measure_blur
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.render import Surface, compose, render
 from allfocus.simulate.sensor import display_from_linear, linear_from_display
@@ -32,6 +34,7 @@ WIDTH, HEIGHT = 6000, 4000
 BLOCK, MARGIN = 896, 64
 TILE = 512
 NOISE = 0.004
+SHARP_PX = 1.6  # photos with places softer than this are out of focus themselves
 LENS = Lens(edge_px=0.35)
 
 
@@ -134,6 +137,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = arguments.only.read_text().split() if arguments.only else sorted(p.name for p in arguments.photos.iterdir())
     photos = [arguments.photos / name for name in names if (arguments.photos / name).is_file()]
+    photos = [path for path in photos if measure_blur(decode(path)).large_px <= SHARP_PX]
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, layers in scenes(photos).items():

@@ -124,7 +124,7 @@ def _run_plan(
         start = seen if coarser is None else np.clip(seen + coarser.enlarged(tile.source, factor), 0, 1)
         batch = np.ascontiguousarray(start.transpose(2, 0, 1)[None])
         change = engine.run(batch).residual[0].transpose(1, 2, 0)
-        sharp = light.conserve_light(start, start + (change * needs_scale(seen) if scale > 1 else change))
+        sharp = light.conserve_light(start, start + change * needs_scale(seen))
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
         yield Progress(scale, number, len(tiles))
     return total

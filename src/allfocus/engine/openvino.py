@@ -89,18 +89,17 @@ class OpenVINOEngine:
             return self._float32.run(batch, pair)
 
     def _load(self) -> None:
-        self._compiled = _compile(self._model, self._precision)
-        self._request = self._compiled.create_infer_request()
+        self._compiled: Any = _compile(self._model, self._precision)
+        self._request: Any = self._compiled.create_infer_request()
 
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:
         card = self._model.card
         try:
             if self._request is None:
                 self._load()
-            self._request.infer(
-                dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True)), share_inputs=True
-            )
-            found = {name: np.array(self._request.get_tensor(name).data) for name in card.outputs}
+            request: Any = self._request
+            request.infer(dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True)), share_inputs=True)
+            found = {name: np.array(request.get_tensor(name).data) for name in card.outputs}
         except (MemoryError, RuntimeError) as error:
             # a compiled model that failed half-way keeps its memory and mixes up sizes afterwards: load it afresh
             self._request = self._compiled = None

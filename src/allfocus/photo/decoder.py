@@ -182,7 +182,7 @@ class Decoder:
         return colours.bandjoin(image.extract_band(4)) if image.bands > 4 else colours
 
     def _decoded(self, image: pyvips.Image) -> Canvas:
-        dtype = DTYPES[DEPTHS[image.format]]
+        dtype = DTYPES[DEPTHS[str(image.format)]]
         canvas = Canvas(image.width, image.height, image.bands, dtype, folder=self.folder)
         region = pyvips.Region.new(image)
         bits = field(image, "bits-per-sample") if self.format == "avif" else None

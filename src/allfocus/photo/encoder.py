@@ -168,7 +168,7 @@ class Encoder:
         with self._fed() as image:
             alpha = image.extract_band(image.bands - 1)
             black = (alpha * 0).cast(alpha.format)
-            over_black = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[alpha.format][1])
+            over_black = black.bandjoin([black, black, alpha]).copy(interpretation=SPACES[str(alpha.format)][1])
             return self._encoded(over_black.heifsave_buffer, options | {"lossless": True})
 
     def _encoded(self, save: Callable[..., bytes], options: dict[str, Any]) -> bytes:
@@ -205,10 +205,10 @@ class Encoder:
             image = ((image * (steps / 65535)).rint() * 2 ** (16 - self.depth)).cast("ushort")
         dots = photo.coding.dots_per_mm
         xres, yres = USUAL_DOTS if dots == UNKNOWN_DOTS else dots
-        image = image.copy(interpretation=SPACES[image.format][image.bands >= 3], xres=xres, yres=yres)
+        image = image.copy(interpretation=SPACES[str(image.format)][image.bands >= 3], xres=xres, yres=yres)
         for name, data in (("icc-profile-data", icc), ("xmp-data", photo.xmp)):
             if data:
-                image.set_type(pyvips.GValue.blob_type, name, data)
+                image.set_type(pyvips.GValue.blob_type, name, data)  # type: ignore[arg-type]
         try:
             yield image
         except pyvips.Error:
@@ -302,11 +302,11 @@ def _depth(photo: Photo, format: Format) -> int:
 
 def _coloured(image: pyvips.Image, icc: bytes) -> tuple[pyvips.Image, bytes]:
     """A grey picture (or grey + alpha) with a grey profile as sRGB, and the sRGB profile."""
-    grey = image.extract_band(0).copy(interpretation=SPACES[image.format][0])
-    grey.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    grey = image.extract_band(0).copy(interpretation=SPACES[str(image.format)][0])
+    grey.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)  # type: ignore[arg-type]
     coloured = grey.icc_transform("srgb", embedded=True, depth=8 if image.format == "uchar" else 16)
     joined = coloured.bandjoin(image.extract_band(1)) if image.bands == 2 else coloured
-    return joined, coloured.get("icc-profile-data")
+    return joined, coloured.get("icc-profile-data")  # type: ignore[return-value]
 
 
 def _is_grey(icc: bytes | None) -> TypeGuard[bytes]:

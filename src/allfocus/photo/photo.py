@@ -74,7 +74,7 @@ class Photo:
         return cls(
             image=image.extract_band(0, n=colours),
             alpha=image.extract_band(colours) if image.bands > colours else None,
-            depth=DEPTHS[image.format],
+            depth=DEPTHS[str(image.format)],
             format=format,
             **carried,
         )
@@ -165,7 +165,7 @@ class Reader:
 def fetch(image: pyvips.Image, box: Box) -> np.ndarray:
     """The pixels of `box` of a pyvips image as a new (height, width, bands) array."""
     data = pyvips.Region.new(image).fetch(box.x, box.y, box.width, box.height)
-    return np.frombuffer(data, DTYPES[DEPTHS[image.format]]).reshape(box.height, box.width, image.bands)
+    return np.frombuffer(data, DTYPES[DEPTHS[str(image.format)]]).reshape(box.height, box.width, image.bands)
 
 
 def _clamped(start: int, length: int, size: int) -> tuple[int, int]:

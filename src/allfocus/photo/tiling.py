@@ -1,4 +1,4 @@
-"""Boxes of pixels, and the plan of overlapping tiles that a photo is cut into: pure integers, made before anything runs."""
+"""Boxes of pixels, and the plan of overlapping tiles that a photo is cut into: pure integers, made beforehand."""
 
 from __future__ import annotations
 

@@ -201,7 +201,8 @@ def maps_path(folder: Path, split: str, name: str) -> Path:
 def _maps(sample: Quadruples) -> bytes:
     maps = {"coc": sample.coc[0, 0], "disparity": sample.disparity[0, 0], "valid": sample.valid[0, 0]}
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: values.cpu().numpy() for name, values in maps.items()})
+    arrays = {name: values.cpu().numpy() for name, values in maps.items()}
+    np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 

@@ -228,7 +228,7 @@ def _header(path: Path) -> tuple[int, int]:
     except pyvips.Error:
         return 0, 0
     height, width = int(image.height), int(image.width)  # type: ignore[arg-type]
-    turned = image.get_typeof("orientation") != 0 and image.get("orientation") > _HALF_TURNS
+    turned = image.get_typeof("orientation") != 0 and int(str(image.get("orientation"))) > _HALF_TURNS
     return (width, height) if turned else (height, width)
 
 
@@ -243,7 +243,7 @@ def _whole(path: Path) -> bool:
 
 def _decode(path: Path, longest_px: int) -> np.ndarray:
     try:
-        image = pyvips.Image.thumbnail(str(path), longest_px, size="down", export_profile="srgb", fail_on="truncated")
+        image = pyvips.Image.thumbnail(str(path), longest_px, size="down", export_profile="srgb", fail_on="truncated")  # type: ignore[call-arg]
         image = image.colourspace("srgb")  # type: ignore[union-attr]
         opaque = image.flatten(background=0) if image.hasalpha() else image
         return _rgb(np.asarray(opaque.cast("uchar").numpy()))

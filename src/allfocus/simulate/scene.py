@@ -143,8 +143,13 @@ class _Studio:
     def photos(self) -> list[dict[str, object]]:
         """Where every texture came from, ready for JSON."""
         return [
-            {"photo": self.pool.names[one.index], "top": one.top, "left": one.left, "scale": one.scale}
-            | {"flipped": one.flipped}
+            {
+                "photo": self.pool.names[one.index],
+                "top": one.top,
+                "left": one.left,
+                "scale": one.scale,
+                "flipped": one.flipped,
+            }
             for one in self.places
         ]
 

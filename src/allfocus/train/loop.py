@@ -88,8 +88,9 @@ def training_step(state: TrainState, cache: SampleCache) -> dict[str, float]:
     terms = {
         "deblur": charbonnier(output.sharp.float(), sharp),
         "fourier": fourier(output.sharp.float(), sharp),
-        "disparity": supervised_disparity(output.disparity.float(), coc_px),
     }
+    if output.disparity is not None:  # some ablation networks estimate none
+        terms["disparity"] = supervised_disparity(output.disparity.float(), coc_px)
     total = torch.stack([getattr(config.loss, name) * term for name, term in terms.items()]).sum()
     total.backward()
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip_norm)
