@@ -1,0 +1,63 @@
+"""Makes the pictures of README.md from the example photos: `python docs/pictures.py` (needs the dev extra).
+
+before-after.jpg: the examples as they came and through allfocus. limits.jpg: a blur that is too strong (12 px), as it
+came, through allfocus, and the truth.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+import allfocus
+
+HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent / "examples"
+ENLARGE = 1.5
+GAP_PX = 8
+WHITE = [255.0]
+
+
+def pixels(path: Path) -> np.ndarray:
+    """An example as (H, W, 3) uint8."""
+    return pyvips.Image.new_from_file(str(path))[:3].numpy()
+
+
+def row(pictures: list[np.ndarray]) -> pyvips.Image:
+    """Side by side, enlarged."""
+    images = [pyvips.Image.new_from_array(picture).resize(ENLARGE, kernel="cubic") for picture in pictures]
+    return pyvips.Image.arrayjoin(images, across=len(images), shim=GAP_PX, background=WHITE)
+
+
+def deblurred(photo: np.ndarray) -> np.ndarray:
+    """Through allfocus at its defaults."""
+    sharp = allfocus.deblur(photo)
+    assert isinstance(sharp, np.ndarray)
+    return sharp
+
+
+def main() -> None:
+    """Write both pictures."""
+    sys.path.insert(0, str(EXAMPLES))
+    from make import Example, Lens, defocus
+
+    crops = {"cat-real.png": (0, 0), "astronaut-simulated.jpg": (130, 0), "rocket-simulated.jpg": (200, 120)}
+    rows = []
+    for name, (left, top) in crops.items():
+        photo = pixels(EXAMPLES / "photos" / name)
+        cut = np.s_[top : top + 240, left : left + 400]
+        rows.append(row([photo[cut], deblurred(photo)[cut]]))
+    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE, halign="centre")
+    sheet.jpegsave(str(HERE / "before-after.jpg"), Q=88)
+
+    truth = pixels(EXAMPLES / "truth" / "astronaut.png")
+    photo = defocus(truth, Example("astronaut", 12.0, 12.0, Lens(edge_px=0.35)))
+    cut = np.s_[0:240, 130:430]
+    row([photo[cut], deblurred(photo)[cut], truth[cut]]).jpegsave(str(HERE / "limits.jpg"), Q=88)
+
+
+if __name__ == "__main__":
+    main()
