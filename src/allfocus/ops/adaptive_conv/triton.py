@@ -1,3 +1,4 @@
+# pyright: reportIndexIssue=false, reportMissingImports=false
 """The fused kernels for CUDA: one pass over memory forward, one backward; nothing shifted is ever written.
 
 One program handles a block of elements of one batch entry, in the order in which the features lie in memory. Each
