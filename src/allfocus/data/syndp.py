@@ -159,7 +159,7 @@ def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
         with np.load(path, allow_pickle=False) as stored:
             coc_px = stored["coc"].astype(np.float32)
             valid = stored["valid"] if "valid" in stored.files else np.ones(coc_px.shape, bool)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} cannot be read ({error})", "an npz file with `coc`", "make the set again") from error
     if coc_px.shape != (height, width) or valid.shape != coc_px.shape:
         raise DataError(f"{path} has shape {coc_px.shape}", f"({height}, {width}) as its photo", "make the set again")

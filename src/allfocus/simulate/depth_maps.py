@@ -108,7 +108,7 @@ def _read(source: Path | np.ndarray) -> np.ndarray:
             values = _read_pfm(source)
         else:
             values = np.asarray(pyvips.Image.new_from_file(str(source), fail_on="truncated").numpy())
-    except (OSError, ValueError, pyvips.Error) as error:
+    except (OSError, ValueError, EOFError, pyvips.Error) as error:
         raise DataError(f"{source.name} cannot be read", "a whole file", "write it again") from error
     if values.ndim == 3 and (values[..., :1] == values[..., :3]).all():
         values = values[..., 0]
