@@ -32,7 +32,8 @@ from allfocus.simulate.sensor import display_from_linear, linear_from_display
 
 WIDTH, HEIGHT = 6000, 4000
 BLOCK, MARGIN = 896, 64
-TILE = 512
+ENLARGE = 2  # things in a photo of 24 megapixels are larger than in one of 512 px
+TILE = 512 * ENLARGE
 NOISE = 0.004
 SHARP_PX = 1.6  # photos with places softer than this are out of focus themselves
 LENS = Lens(edge_px=0.35)
@@ -48,9 +49,10 @@ class Layer:
 
 
 def mosaic(photos: list[Path], seed: int) -> np.ndarray:
-    """Photos side by side in random order, each mirrored at random: (H, W, 3) uint8 at native sharpness."""
+    """Photos side by side in random order, each mirrored at random: (H, W, 3) uint8."""
     rng = np.random.default_rng(seed)
-    tiles = [pyvips.Image.new_from_file(str(path)).colourspace("srgb")[:3].numpy() for path in photos]
+    images = [pyvips.Image.new_from_file(str(path)).colourspace("srgb")[:3] for path in photos]
+    tiles = [image.resize(ENLARGE, kernel="lanczos3").numpy() for image in images]
     picture = np.empty((-(-HEIGHT // TILE) * TILE, -(-WIDTH // TILE) * TILE, 3), np.uint8)
     for y in range(0, picture.shape[0], TILE):
         for x in range(0, picture.shape[1], TILE):
