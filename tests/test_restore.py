@@ -51,7 +51,7 @@ def test_tiled_equals_whole(size: tuple[int, int]) -> None:
 def test_each_scale_is_told_with_its_tiles() -> None:
     _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2)
     assert restored.scales == (2, 1)
-    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 6) for i in range(1, 7))]
+    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 12) for i in range(1, 13))]
 
 
 def test_strength_scales_the_change() -> None:
