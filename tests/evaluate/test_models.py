@@ -56,7 +56,9 @@ def test_one_view_goes_through_the_pipeline(drawn: list[int], tiny: PairSet) -> 
     assert isinstance(method, Model)
     soft = np.repeat(np.linspace(0.3, 0.6, 217, dtype=np.float32)[None, :, None], 150, 0).repeat(3, 2)
     found = method.restore(Scene("a", soft)).sharp
-    np.testing.assert_array_equal(found, Deblurrer("drawn", "auto", "auto").run(soft, settings=Settings(scale="1")).output)
+    np.testing.assert_array_equal(
+        found, Deblurrer("drawn", "auto", "auto").run(soft, settings=Settings(scale="1")).output
+    )
     assert np.abs(found - soft).max() > 0.01
     radius = method.map_radius(Scene("a", photo(0)))
     assert radius is not None and radius.shape == (150, 217)
