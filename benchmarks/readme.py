@@ -29,7 +29,8 @@ def real_photos() -> list[str]:
     if None in rows.values():
         return []
     lines = [
-        f"**{rows['ours']['images']} real defocused photos** (DPDD test scenes at 61 % scale; no weights were trained on them, one factor was chosen on them), "
+        f"**{rows['ours']['images']} real defocused photos** (DPDD test scenes at 61 % scale; "
+        "no weights were trained on them, one factor was chosen on them), "
         "through `allfocus deblur`:",
         "",
         "| | " + " | ".join(NAMES.values()) + " |",

@@ -12,7 +12,7 @@ from allfocus.cli.main import COMMANDS
 
 def test_numbers_in_the_readme_are_those_of_the_result_files(repository: Path) -> None:
     line = [sys.executable, str(repository / "benchmarks" / "readme.py"), "--check"]
-    done = subprocess.run(line, capture_output=True, text=True)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
