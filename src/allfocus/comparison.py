@@ -56,10 +56,10 @@ def _row(pictures: list[pyvips.Image]) -> pyvips.Image:
 def _most_changed(before: pyvips.Image, after: pyvips.Image, side: int) -> list[tuple[int, int]]:
     """Top left corners of up to three separate squares where the two differ most."""
     change = (after.cast("float") - before.cast("float")).abs().bandmean()
-    cells = change.shrink(side, side).numpy() if min(change.width, change.height) >= side else np.zeros((1, 1))
-    cells = cells.reshape(cells.shape[0], cells.shape[1])
+    cells = change.shrink(side, side)
+    changes = cells.numpy().reshape(cells.height, cells.width)  # one pixel alone comes as a number
     corners = []
-    for index in np.argsort(cells, axis=None)[::-1][:CROPS]:
-        row, column = np.unravel_index(index, cells.shape)
+    for index in np.argsort(changes, axis=None)[::-1][:CROPS]:
+        row, column = np.unravel_index(index, changes.shape)
         corners.append((min(int(column) * side, before.width - side), min(int(row) * side, before.height - side)))
     return corners

@@ -30,14 +30,14 @@ class Method:
         summary: one line for people.
         peak_px: largest sigma of its defocus map, px; None when it has no map.
         views: 2 when it needs dual-pixel views, else 1.
-        learnt: it needs a weights file.
+        network: "dmenet" or "dpdnet" when it needs a weights file, else "".
     """
 
     name: str
     summary: str
     peak_px: float | None = None
     views: int = 1
-    learnt: bool = False
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Options:
     """What may be chosen when a photo is restored.
 
     Attributes:
-        views: left and right dual-pixel view, for "dpdnet-d"; each like the photo.
+        views: left and right dual-pixel view, for methods of two views; each like the photo.
         weights: file of a learnt method; looked for in the model folder when None.
         data_weight: lambda of the deconvolution; deconvolution.LAMBDA has those of the comparison.
         selection: levels of the deconvolution: "hard" as in the comparison, or "blend".
@@ -77,9 +77,12 @@ METHODS = {
     for method in (
         Method("ebdb", "edge-based defocus blur (Karaali and Jung 2018), then deconvolution", peak_px=5.0),
         Method("jnb", "just noticeable blur (Shi, Xu and Jia 2015; our calibration), then deconvolution", peak_px=4.0),
-        Method("dmenet", "deep defocus map (Lee et al. 2019), then deconvolution", peak_px=7.0, learnt=True),
-        Method("dpdnet-s", "DPDNet on the photo (Abuolaim and Brown 2020)", learnt=True),
-        Method("dpdnet-d", "DPDNet on the dual-pixel views (Abuolaim and Brown 2020)", views=2, learnt=True),
+        Method("dmenet", "deep defocus map (Lee et al. 2019), then deconvolution", peak_px=7.0, network="dmenet"),
+        Method("dmenet-small", "a narrow DMENet, trained here, then deconvolution", peak_px=7.0, network="dmenet"),
+        Method("dpdnet-s", "DPDNet on the photo (Abuolaim and Brown 2020)", network="dpdnet"),
+        Method("dpdnet-d", "DPDNet on the dual-pixel views (Abuolaim and Brown 2020)", views=2, network="dpdnet"),
+        Method("dpdnet-s-small", "a narrow DPDNet on the photo, trained here", network="dpdnet"),
+        Method("dpdnet-d-small", "a narrow DPDNet on the dual-pixel views, trained here", views=2, network="dpdnet"),
     )
 }
 
@@ -109,19 +112,19 @@ def require(name: str, weights: str | Path | None = None) -> Path | None:
         MissingExtraError: a package that it needs is not installed.
     """
     found = method(name)
-    needed = [*(("scipy", "numba") if found.peak_px else ()), *(("torch", "safetensors") if found.learnt else ())]
+    needed = [*(("scipy", "numba") if found.peak_px else ()), *(("torch", "safetensors") if found.network else ())]
     for package in needed:
         try:
             import_module(package)
         except ImportError as error:
             raise MissingExtraError(name, "eval", package) from error
-    if not found.learnt:
+    if not found.network:
         return None
     if weights is not None:
         return Path(weights)
     from allfocus.checkpoints.baseline import find
 
-    return find(name)
+    return find(name, found.network)
 
 
 def blur_map(
@@ -130,10 +133,10 @@ def blur_map(
     """Defocus map of a photo.
 
     Args:
-        name: "ebdb", "jnb" or "dmenet".
+        name: a method with a map ("ebdb", "jnb", "dmenet", "dmenet-small").
         rgb: (H, W, 3) display-referred, in [0, 1].
         progress: called with (share done, what is being done).
-        weights: of "dmenet": a file; looked for in the model folder when None.
+        weights: of a learnt method: a file; looked for in the model folder when None.
 
     Returns:
         (H, W) float32: standard deviation of the Gaussian blur at each pixel, px. A disc of radius r counts as r / 2.
@@ -158,7 +161,7 @@ def _network(found: Method, weights: Path | None) -> Any:
         return None
     from allfocus.checkpoints.baseline import load_dmenet, load_dpdnet
 
-    return load_dpdnet(weights, found.views) if found.peak_px is None else load_dmenet(weights)
+    return load_dpdnet(weights, found.views) if found.network == "dpdnet" else load_dmenet(weights)
 
 
 def _estimate(found: Method, network: Any, rgb: NDArray, progress: Progress) -> NDArray[np.float32]:
@@ -198,7 +201,7 @@ def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Opti
         options: what may be chosen.
 
     Raises:
-        OptionError: no such method, or no views for "dpdnet-d".
+        OptionError: no such method, or no views for a method of two.
         InputError: not a photo of (H, W, 3) in [0, 1], views of another size, or too small for the method.
         WeightsError, MissingExtraError: as `require`.
     """
@@ -233,7 +236,9 @@ def _restore_dpdnet(
     if found.views > 1:
         if views is None:
             raise OptionError(
-                "a photo without its dual-pixel views", f"left and right view for {found.name}", "use dpdnet-s"
+                "a photo without its dual-pixel views",
+                f"left and right view for {found.name}",
+                "a method of one view; `allfocus eval` reads views from data sets",
             )
         for view in views:
             _check(view)

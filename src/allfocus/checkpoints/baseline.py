@@ -13,29 +13,44 @@ from allfocus.checkpoints.native import load_into
 from allfocus.errors import MissingExtraError, OutputError, WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
-from allfocus.weights.store import SHIPPED, user_folder
+from allfocus.weights.card import Card
+from allfocus.weights.store import CARD_SUFFIX, SHIPPED, sha256, user_folder
 
 NATIVE, KERAS, TENSORLAYER = (".safetensors",), (".hdf5", ".h5"), (".npz",)
 _KEY = "baseline"
 
 
-def find(name: str) -> Path:
-    """The weights file of a baseline ("dmenet", "dpdnet-s", "dpdnet-d") in the user's model folder or in the package.
+def find(name: str, network: str = "dpdnet") -> Path:
+    """The weights file of a baseline in the user's model folder or in the package (its folder weights/baselines).
+
+    Args:
+        name: of the method ("dpdnet-s", "dmenet-small").
+        network: "dmenet" or "dpdnet"; decides which published format is looked for.
 
     Raises:
-        WeightsError: there is none: allfocus ships none, or none yet.
+        WeightsError: there is none: allfocus carries none of that name; or its card tells of another file.
     """
-    suffixes = NATIVE + (TENSORLAYER if name == "dmenet" else KERAS)
-    for folder in (user_folder(), SHIPPED):
+    suffixes = NATIVE + (TENSORLAYER if network == "dmenet" else KERAS)
+    for folder in (user_folder(), SHIPPED / "baselines"):
         for suffix in suffixes:
             path = folder / f"{name}{suffix}"
             if path.is_file():
+                _verify(path)
                 return path
     raise WeightsError(
         f"there are no weights for {name}",
         f"a file {name}{suffixes[1]} (as published) or {name}{suffixes[0]} (trained here)",
         f"name the file, or put it into {user_folder()}; allfocus does not carry it",
     )
+
+
+def _verify(path: Path) -> None:
+    """Compare a file with the card beside it, where there is one."""
+    card = path.with_suffix(CARD_SUFFIX)
+    if card.is_file() and Card.read(card).sha256 != sha256(path):
+        raise WeightsError(
+            f"{path} is damaged or another file", f"the sha256 that {card.name} tells", "copy both files again"
+        )
 
 
 def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16) -> None:

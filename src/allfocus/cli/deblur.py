@@ -14,6 +14,7 @@ def deblur_command(
         Path | None, typer.Option("-o", "--output", help="File for one photo, folder for many. [NAME.sharp.EXT]")
     ] = None,
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     strength: Annotated[float, typer.Option(help="0 keeps the photo, 1 is the whole correction.")] = 1.0,
@@ -32,6 +33,13 @@ def deblur_command(
 
     settings = Settings(strength=strength, scale=scale, tile=tile)
     jobs = collect(inputs, output)
+    if method != "ifan":
+        from allfocus.cli.deblur_baseline import deblur_with
+
+        named = None if model == "ifan-fast" else model
+        pictures = _write_comparison if compare else None
+        deblur_with(method, jobs, weights=named, compare=pictures, overwrite=overwrite, as_json=json)
+        return
     report = Report(len(jobs), as_json=json)
     with report:
         deblurrer = Deblurrer(model, engine, precision)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +33,7 @@ def map_command(
     """Measure blur: the radius of the defocus disc at each pixel, in px, as a 16-bit TIFF (steps of 0.01 px)."""
     import numpy as np
 
+    from allfocus.cli.bar import bar
     from allfocus.defocus_map import write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode
@@ -45,7 +45,7 @@ def map_command(
         raise OptionError(f"{target.name} for the numbers", "a name ending in .tiff", f"-o {target.stem}.tiff")
     estimate, peak_px = _estimator(method, weights)
     decoded = decode(photo)
-    with _bar(photo.name) as progress:
+    with bar(photo.name) as progress:
         radius_px = estimate(decoded, progress)
     write_tiff(radius_px, target, method, overwrite=overwrite)
     if picture:
@@ -94,22 +94,6 @@ def _network(weights: str | None) -> Estimator:
     model = store.find(weights or store.DEFAULT)
     engine = choose(model)
     return lambda photo, progress: radius_map(photo, engine, model.card, progress)
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[Callable[[float, str], None] | None]:
-    """A bar where a person watches, None elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(name, total=1.0)
-        yield lambda done, stage: bars.update(task, completed=done, description=f"{name}: {stage}")
 
 
 def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles: list[float]) -> None:

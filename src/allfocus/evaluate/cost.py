@@ -42,11 +42,11 @@ def of_architecture(architecture: Mapping[str, object]) -> Cost:
     return of_network(network, network.views)
 
 
-def of_baseline(name: str, weights: Path, views: int) -> Cost:
-    """The cost of a learnt baseline from its weights file."""
+def of_baseline(kind: str, weights: Path, views: int) -> Cost:
+    """The cost of a learnt baseline ("dmenet" or "dpdnet") from its weights file."""
     from allfocus.checkpoints.baseline import load_dmenet, load_dpdnet
 
-    network = load_dmenet(weights) if name == "dmenet" else load_dpdnet(weights, views)
+    network = load_dmenet(weights) if kind == "dmenet" else load_dpdnet(weights, views)
     return of_network(network.to("meta"), views)
 
 

@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.baselines import registry
+from allfocus.baselines.registry import METHODS
 from allfocus.data.folder import match_results
 from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, WeightsError
@@ -191,8 +193,6 @@ class Baseline:
     upright = True
 
     def __init__(self, wish: Wish, pairs: PairSet) -> None:
-        from allfocus.baselines import registry
-
         known = registry.method(wish.text)
         weights = registry.require(wish.text)
         if known.views > 1 and any(pair.left is None or pair.right is None for pair in pairs):
@@ -207,7 +207,7 @@ class Baseline:
             "baseline",
             precision="float32",
             weights_sha256="" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
-            cost=Cost() if weights is None else of_baseline(wish.text, weights, known.views),
+            cost=Cost() if weights is None else of_baseline(known.network, weights, known.views),
         )
 
     def restore(self, scene: Scene) -> Outcome:
@@ -224,10 +224,6 @@ def _plain(text: str) -> str:
 
 REGISTRY: dict[str, Callable[[Wish, PairSet], Method]] = {
     "input": Input,
-    "ebdb": Baseline,
-    "jnb": Baseline,
-    "dmenet": Baseline,
-    "dpdnet-s": Baseline,
-    "dpdnet-d": Baseline,
+    **dict.fromkeys(METHODS, Baseline),
 }
-"""Each name with what builds it from the wish and the set; a new method is one line here."""
+"""Each name with what builds it from the wish and the set."""
