@@ -115,6 +115,12 @@ def test_finished_rows_are_not_computed_again(tiny: PairSet, tmp_path: Path) -> 
     assert read_summary(tmp_path / "out" / "tiny" / "brighten.json")["images"] == 3
 
 
+def test_a_part_may_be_spread_over_the_set(tiny: PairSet, tmp_path: Path) -> None:
+    (summary,) = run(tiny, tmp_path / "out", "input", every=2)
+    assert (summary["images"], summary["of"]) == (2, 3)
+    assert [row["name"] for row in read_scores(tmp_path / "out" / "tiny" / "input.csv")] == ["scene0", "scene2"]
+
+
 @pytest.mark.parametrize(("change", "named"), [({"rounding": "8-bit"}, "protocol"), ({"crop_multiple": 8}, "protocol")])
 def test_another_protocol_does_not_continue_a_file(
     tiny: PairSet, tmp_path: Path, change: dict[str, Any], named: str
@@ -195,6 +201,24 @@ def test_a_result_of_another_size(tiny: PairSet, tmp_path: Path) -> None:
         run(tiny, tmp_path / "out", f"folder:{tmp_path / 'theirs'}")
 
 
+def test_a_folder_may_hold_the_results_of_a_part(tiny: PairSet, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "out", "brighten", save_images=True, limit=2)
+    folder = tmp_path / "out" / "tiny" / "brighten"
+    with pytest.raises(DataError, match="none for scene2"):
+        run(tiny, tmp_path / "out", f"theirs=folder:{folder}")
+    (summary,) = run(tiny, tmp_path / "out", f"theirs=folder:{folder}", limit=2)
+    assert (summary["images"], summary["of"]) == (2, 3)
+
+
+def test_a_result_that_is_no_photo_is_found_before_anything_runs(tiny: PairSet, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "out", "brighten", save_images=True)
+    folder = tmp_path / "out" / "tiny" / "brighten"
+    (folder / "scene2.png").write_bytes((folder / "scene2.png").read_bytes()[:-30])
+    with pytest.raises(DataError, match="scene2"):
+        run(tiny, tmp_path / "other", "input", f"theirs=folder:{folder}")
+    assert not (tmp_path / "other" / "tiny" / "input.csv").exists()
+
+
 def test_nan_is_not_scored(tiny: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Brighten, "restore", lambda self, scene: Outcome(scene.photo * np.float32(np.nan)))
     with pytest.raises(DataError, match="NaN"):
@@ -208,7 +232,7 @@ def test_unwritable_output(tiny: PairSet, tmp_path: Path) -> None:
         run(tiny, tmp_path / "out", "input")
 
 
-@pytest.mark.parametrize("change", [{"rounding": "up"}, {"jobs": 0}, {"limit": 0}, {"crop_multiple": 0}])
+@pytest.mark.parametrize("change", [{"rounding": "up"}, {"jobs": 0}, {"limit": 0}, {"every": 0}, {"crop_multiple": 0}])
 def test_options_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         Options(**change)

@@ -20,7 +20,15 @@ def numbers(repository: Path) -> list[Published]:
 
 
 def stored(method: str, set_name: str, psnr: float, **more: Any) -> dict[str, Any]:
-    scores = {"psnr": psnr, "psnr_fit": psnr + 1, "ssim": 0.7, "mae": 0.0394, "lpips": None, "ringing": 0.001}
+    scores = {
+        "psnr": psnr,
+        "psnr_fit": psnr + 1,
+        "ssim": 0.7,
+        "mae": 0.0394,
+        "lpips": None,
+        "ringing": 0.001,
+        "shift_g": -0.02,
+    }
     return {
         "complete": True,
         "set": set_name,
@@ -62,12 +70,26 @@ def test_our_other_methods_stand_below(numbers: list[Published]) -> None:
 
 def test_an_ablation_on_another_set_makes_no_differences(numbers: list[Published]) -> None:
     results = {"syndp": {"ablation-f": stored("ablation-f", "syndp", 30.0)}}
-    table = ablation(results, numbers)
+    table = next(one for one in all_tables(results, numbers) if one.name == "ablation-syndp")
     assert cell_text(cell(table, "F", "psnr")) == "30.00 / 25.07"
     assert "look at the order" in table.notes[0]
     on_dpdd = {"dpdd-test": {"ablation-f": stored("ablation-f", "dpdd-test", 25.0)}}
     assert cell_text(cell(ablation(on_dpdd, numbers), "F", "psnr")) == "25.00 / 25.07 (-0.07)"
     assert cell_text(cell(ablation({}, numbers), "F+D+R", "psnr")) == "not run / 25.37"
+    assert [one.name for one in all_tables({}, numbers)].count("ablation") == 1
+
+
+def test_an_ablation_of_several_seeds_is_their_mean_and_stands_alone(numbers: list[Published]) -> None:
+    names = ("input", "ablation-fdr@seed0", "ablation-fdr@seed1", "ablation-fdr-tied@seed0")
+    results = {
+        "real-val": {name: stored(name, "real-val", value) for name, value in zip(names, (25, 26, 27, 28), strict=True)}
+    }
+    tables = {one.name: one for one in all_tables(results, numbers)}
+    table = tables["ablation-real-val"]
+    assert cell_text(cell(table, "F+D+R", "psnr")) == "26.50 / 25.37"
+    assert cell_text(cell(table, "F+D+R, tied filters", "psnr")) == "28.00"
+    assert "Seeds: F+D+R 2, F+D+R, tied filters 1." in table.notes
+    assert [line.name for line in tables["own-real-val"].lines] == ["input"]
 
 
 def test_sources_that_differ_are_both_shown(numbers: list[Published]) -> None:
@@ -90,6 +112,7 @@ def test_finished_runs_are_found_and_other_json_is_not(tmp_path: Path, numbers: 
     assert list(results["real-val"]) == ["input"]
     table = next(one for one in all_tables(results, numbers) if one.name == "own-real-val")
     assert cell_text(cell(table, "input", "psnr_fit")) == "26.90"
+    assert cell_text(cell(table, "input", "shift")) == "-2.00"
 
 
 class Cells(HTMLParser):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from allfocus.evaluate.run import Options, Step
 
 COLUMNS = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur")
+SHIFTS = ("shift_r", "shift_g", "shift_b")
 
 
 def evaluate_command(
@@ -27,6 +28,7 @@ def evaluate_command(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     subset: Annotated[str | None, typer.Option(help="One group of scenes, such as indoor.")] = None,
+    every: Annotated[int, typer.Option(help="Only every Nth scene, from the first.")] = 1,
     limit: Annotated[int | None, typer.Option(help="Only the first N scenes.")] = None,
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep every output as PNG.")] = False,
     maps: Annotated[bool, typer.Option("--maps", help="Also score the method's defocus map.")] = False,
@@ -62,6 +64,7 @@ def evaluate_command(
         lpips=lpips,
         save_images=save_images,
         maps=maps,
+        every=every,
         limit=limit,
         jobs=jobs,
         fresh=fresh,
@@ -144,7 +147,7 @@ def _print_summaries(summaries: list[dict[str, Any]], pairs: PairSet, options: O
     shown = [name for name in COLUMNS if any(one["scores"][name] is not None for one in summaries)]
     table = Table(title=f"{pairs.name}: means over the images", title_justify="left")
     table.add_column("method")
-    for name in ("images", *shown, "s/image", "peak MiB"):
+    for name in ("images", *shown, "colour shift", "s/image", "peak MiB"):
         table.add_column(name, justify="right")
     for one in summaries:
         values = [one["scores"][name] for name in shown]
@@ -153,6 +156,7 @@ def _print_summaries(summaries: list[dict[str, Any]], pairs: PairSet, options: O
             one["method"],
             str(one["images"]),
             *("-" if value is None else f"{value:.4f}" for value in values),
+            f"{max((one['scores'][name] for name in SHIFTS), key=abs):+.4f}",
             f"{timing['seconds_median']:.2f}",
             f"{timing['peak_mib']:.0f}",
         )

@@ -79,6 +79,10 @@ class PairSet:
         """The first `count` scenes."""
         return replace(self, pairs=self.pairs[:count])
 
+    def every(self, step: int) -> PairSet:
+        """Every `step`-th scene, from the first: a part that is spread over the whole set."""
+        return replace(self, pairs=self.pairs[::step])
+
     def only(self, group: str) -> PairSet:
         """The scenes of one group.
 

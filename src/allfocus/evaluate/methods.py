@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from allfocus.baselines import registry
 from allfocus.baselines.registry import METHODS
 from allfocus.data.folder import match_results
-from allfocus.data.pairs import PairSet
+from allfocus.data.pairs import PairSet, header
 from allfocus.errors import DataError, WeightsError
 from allfocus.evaluate.cost import Cost, of_baseline
 
@@ -157,7 +157,11 @@ class Input:
 
 
 class Results:
-    """A folder of finished pictures, from whatever made them; they carry the rounding of their files."""
+    """A folder of finished pictures, from whatever made them; they carry the rounding of their files.
+
+    Raises:
+        DataError: a scene has none, or one cannot be read.
+    """
 
     upright = False
 
@@ -165,6 +169,8 @@ class Results:
         self.label = label
         self.pairs = pairs
         self.files = match_results(folder, pairs)
+        for path in self.files.values():
+            header(path)
         self.conditions = Conditions("folder", settings={"files": folder.name})
 
     def restore(self, scene: Scene) -> Outcome:

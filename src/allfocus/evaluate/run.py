@@ -41,7 +41,8 @@ class Options:
         save_images: write every output as PNG of the set's bit depth.
         maps: also take the defocus map of methods that estimate one: re-blur consistency, and its error where the
             set knows the truth.
-        limit: score only the first scenes; None scores all.
+        every: score only every so many scenes, from the first; 1 scores all.
+        limit: score only the first of them; None scores all.
         jobs: processes; more than one suits methods that use one core each. Timings then share the machine.
         fresh: forget what an earlier run left.
         command: the command line to store, without paths.
@@ -53,6 +54,7 @@ class Options:
     lpips: Path | None = None
     save_images: bool = False
     maps: bool = False
+    every: int = 1
     limit: int | None = None
     jobs: int = 1
     fresh: bool = False
@@ -61,7 +63,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.rounding not in ROUNDINGS:
             raise OptionError(f"rounding {self.rounding!r}", f"one of {', '.join(ROUNDINGS)}", "leave it out")
-        for name, value in (("--crop", self.crop_multiple), ("--jobs", self.jobs), ("--limit", self.limit)):
+        counts = {"--crop": self.crop_multiple, "--jobs": self.jobs, "--limit": self.limit, "--every": self.every}
+        for name, value in counts.items():
             if value is not None and value < 1:
                 raise OptionError(f"{name} {value}", "1 or more", f"leave {name} out")
 
@@ -90,12 +93,14 @@ def evaluate(pairs: PairSet, wishes: list[Wish], options: Options) -> Iterator[S
     if len(set(labels)) < len(labels):
         raise OptionError(f"two methods called {max(labels, key=labels.count)}", "different names", "LABEL=folder:PATH")
     lpips, lpips_state = load_lpips(options.lpips)
+    wanted = pairs.every(options.every)
+    wanted = wanted if options.limit is None else wanted.first(options.limit)
     runs = []
     for wish in wishes:
-        method = wish.build(pairs)
+        method = wish.build(wanted)
         runs.append((wish, method, _open_sheet(method, pairs, options, lpips_state)))
     for wish, method, (sheet, record) in runs:
-        yield from _run(wish, method, pairs, options, lpips, sheet, record)
+        yield from _run(wish, method, wanted, options, lpips, sheet, record)
 
 
 def load_lpips(folder: Path | None) -> tuple[LPIPS | None, str]:
@@ -138,6 +143,7 @@ def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: s
         "conditions": asdict(conditions),
         "command": options.command,
         "photos_sha256": names_digest(pairs),
+        "of": len(pairs),
     }
     return Sheet(folder, method.label, fingerprint), record
 
@@ -159,23 +165,22 @@ def _run(
     sheet.start(record)
     pictures = options.output / pairs.name / method.label if options.save_images else None
     stored = sheet.done()
-    wanted = pairs if options.limit is None else pairs.first(options.limit)
     left = [
         pair
-        for pair in wanted
+        for pair in pairs
         if pair.name not in stored or (pictures is not None and not (pictures / f"{pair.name}.png").is_file())
     ]
-    done = len(wanted) - len(left)
+    done = len(pairs) - len(left)
     if done:
-        yield Step(method.label, done, len(wanted), None)
+        yield Step(method.label, done, len(pairs), None)
     for scored in _scored(wish, method, pairs, left, options, lpips):
         if pictures is not None and scored.picture is not None:
             write_picture(scored.picture, pictures / f"{scored.row.name}.png", pairs.read_bits)
         if scored.row.name not in stored:
             sheet.append(scored.row)
         done += 1
-        yield Step(method.label, done, len(wanted), scored.row)
-    yield sheet.finish({**record, "of": len(pairs), "jobs": options.jobs, "machine": machine()})
+        yield Step(method.label, done, len(pairs), scored.row)
+    yield sheet.finish({**record, "jobs": options.jobs, "machine": machine()})
 
 
 def _scored(

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table
+from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table, variants
 
 IN_FOCUS_NOTE = "The first column is what was in focus: a negative gain there is harm."
 
 
 def by_group(results: Stored, set_name: str) -> Table | None:
     """PSNR of every method in every group of the set; None for a set without groups."""
-    stored = results[set_name]
+    stored = _methods(results, set_name)
     groups = sorted({group for record in stored.values() for group in record.get("groups", {})})
     if not groups:
         return None
@@ -27,7 +27,7 @@ def by_group(results: Stored, set_name: str) -> Table | None:
 
 def by_radius(results: Stored, set_name: str) -> Table | None:
     """Gain in PSNR over the input by true blur radius; None for a set that does not know it."""
-    stored = {name: record for name, record in results[set_name].items() if record.get("by_radius")}
+    stored = {name: record for name, record in _methods(results, set_name).items() if record.get("by_radius")}
     edges = sorted({(float(one["from_px"]), float(one["to_px"])) for r in stored.values() for one in r["by_radius"]})
     if not edges:
         return None
@@ -44,6 +44,11 @@ def strata(results: Stored) -> list[Table]:
     """Both tables of every set that has them."""
     made = [make(results, name) for name in sorted(results) for make in (by_group, by_radius)]
     return [table for table in made if table is not None]
+
+
+def _methods(results: Stored, set_name: str) -> dict[str, Mapping[str, Any]]:
+    stored = results[set_name]
+    return {name: stored[name] for name in stored if name not in variants(stored)}
 
 
 def _input_first(item: tuple[str, Mapping[str, Any]]) -> tuple[bool, str]:
