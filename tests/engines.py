@@ -31,12 +31,13 @@ class LocalEngine:
     Args:
         gain: 0 gives a residual of zero.
         memory_px: sides above this run out of memory.
+        disparity: of a cell, times the mean of its pixels' red.
     """
 
     redone = 0
 
-    def __init__(self, gain: float = 0.5, memory_px: int = 10_000) -> None:
-        self.gain, self.memory_px = gain, memory_px
+    def __init__(self, gain: float = 0.5, memory_px: int = 10_000, disparity: float = 0.0) -> None:
+        self.gain, self.memory_px, self.disparity = gain, memory_px, disparity
         self.sides: list[int] = []
 
     @property
@@ -53,4 +54,6 @@ class LocalEngine:
         padded = np.pad(batch, [(0, 0), (0, 0), (4, 4), (4, 4)], mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9), axis=(2, 3))
         residual = (self.gain * (batch - windows.mean((-2, -1)))).astype(np.float32)
-        return Estimate(residual, np.zeros((len(batch), 1, 1, 1), np.float32))
+        count, _, height, width = batch.shape
+        cells = batch[:, :1].reshape(count, 1, height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE)
+        return Estimate(residual, np.float32(self.disparity) * cells.mean(axis=(3, 5)))

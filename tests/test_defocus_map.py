@@ -10,8 +10,18 @@ import pytest
 import pyvips
 import tifffile
 
-from allfocus.defocus_map import coloured, read_tiff, write_picture, write_tiff
-from allfocus.errors import OutputError
+from allfocus.defocus_map import (
+    STRIP_ROWS,
+    check_files,
+    coloured,
+    peak_of,
+    picture_beside,
+    read_tiff,
+    write_picture,
+    write_tiff,
+)
+from allfocus.errors import OptionError, OutputError
+from allfocus.radius_map import RadiusMap
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (120, 300)])
@@ -49,3 +59,32 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a.tiff").read_text(encoding="utf-8") == "mine"
     write_tiff(np.zeros((2, 2)), tmp_path / "a.tiff", "ebdb", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tiff"]
+
+
+def test_the_map_of_a_restored_photo_is_written_strip_by_strip(tmp_path: Path) -> None:
+    radius = RadiusMap(70, 2 * STRIP_ROWS + 9, 16)
+    radius.signed_px[:] = np.random.default_rng(0).normal(0, 10, radius.signed_px.shape)
+    write_tiff(radius, tmp_path / "a.tiff", "ifan")
+    np.testing.assert_allclose(read_tiff(tmp_path / "a.tiff"), radius.read(), atol=0.0051)
+    write_tiff(radius.read(), tmp_path / "b.tiff", "ifan")
+    assert (tmp_path / "a.tiff").read_bytes() == (tmp_path / "b.tiff").read_bytes()
+    write_picture(radius, picture_beside(tmp_path / "a.tiff"), peak_of(radius))
+    picture = pyvips.Image.new_from_file(str(tmp_path / "a.png")).numpy()
+    np.testing.assert_array_equal(picture[: radius.height, 65:135], coloured(radius.read() / 32.0))
+
+
+@pytest.mark.parametrize(("largest_px", "peak_px"), [(0.0, 16.0), (17.0, 32.0), (500.0, 128.0)])
+def test_the_brightest_colour_is_16_px_or_a_double(largest_px: float, peak_px: float) -> None:
+    radius = RadiusMap(160, 160, 16)
+    radius.signed_px[:] = -largest_px
+    assert peak_of(radius) == peak_px
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"a\.png for the numbers; expected a name ending in \.tiff"):
+        check_files(tmp_path / "a.png")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(OutputError, match=r"a\.png exists already"):
+        check_files(tmp_path / "a.tiff")
+    check_files(tmp_path / "a.tiff", picture=False)
+    check_files(tmp_path / "a.tiff", overwrite=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,12 +12,14 @@ from hypothesis import strategies as st
 from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
+from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.restore import Progress, Restored, Settings, restore
-from engines import LocalEngine, card
+from engines import MULTIPLE, LocalEngine, card
 
 
 def run(photo: np.ndarray, engine: LocalEngine, **chosen: object) -> tuple[np.ndarray, Restored, list[Progress]]:
-    steps = restore(decode(photo), engine, card(), Settings(**{"scale": 1, **chosen}))  # type: ignore[arg-type]
+    settings = Settings(**{"scale": 1, **chosen})  # type: ignore[arg-type]
+    steps = restore(decode(photo), engine, card(), settings)
     seen = []
     while True:
         try:
@@ -108,3 +112,56 @@ def test_closing_the_generator_stops_the_work() -> None:
     next(steps)
     steps.close()
     assert len(engine.sides) == 1
+
+
+def split(dtype: type = np.uint8) -> np.ndarray:
+    """Soft noise, dark on the left and bright on the right: for an engine whose disparity is the brightness."""
+    bright = np.where(np.arange(320) < 160, 0.15, 0.85)[None, :, None]
+    noise = np.random.default_rng(0).normal(0, 1, (106, 330, 3))
+    soft = np.lib.stride_tricks.sliding_window_view(noise, (11, 11), axis=(0, 1)).mean(axis=(-2, -1))
+    values = np.clip(bright + soft, 0, 1)
+    return values.astype(np.float32) if dtype is np.float32 else np.rint(values * np.iinfo(dtype).max).astype(dtype)
+
+
+def blur_px(disparity: float, brightness: float) -> float:
+    return disparity * brightness * MULTIPLE * DISPARITY_TO_RADIUS
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_kept_bokeh_is_left_bit_for_bit_and_the_rest_is_not(dtype: type) -> None:
+    photo = split(dtype)
+    engine = LocalEngine(disparity=0.5)  # 3 px on the left, 17 px on the right
+    kept, restored, _ = run(photo, engine, keep_bokeh=8.0, tile=256)
+    plain = run(photo, engine, tile=256)[0]
+    assert restored.radius is not None
+    radius_px = restored.radius.read()
+    beyond, below = radius_px >= 8.0, radius_px <= 6.0
+    assert beyond[:, 180:].all()
+    assert below[:, :140].all()
+    np.testing.assert_array_equal(kept[beyond], photo[beyond])
+    np.testing.assert_array_equal(kept[below], plain[below])
+    assert (plain[beyond] != photo[beyond]).mean() > 0.2
+    between = ~beyond & ~below
+    assert between.any()
+    changes = [np.abs(pixels[between].astype(float) - photo[between]) for pixels in (kept, plain)]
+    assert (changes[0] <= changes[1]).all()
+
+
+def test_the_radius_is_that_of_the_disparity_at_every_scale() -> None:
+    photo = np.full((150, 270, 3), 0.5, np.float32)
+    for scale in (1, 2, 4):
+        restored = run(photo, LocalEngine(gain=0, disparity=0.25), scale=scale)[1]
+        assert restored.radius is not None
+        np.testing.assert_allclose(restored.radius.read(), scale * blur_px(0.25, 0.5), rtol=1e-5)
+
+
+def test_a_network_that_does_not_tell_cannot_keep_bokeh() -> None:
+    silent = replace(card(), outputs=("residual",))
+    with pytest.raises(OptionError, match="stand-in, which estimates no disparity"):
+        next(restore(decode(noise(40, 40)), LocalEngine(), silent, Settings(keep_bokeh=5.0)))
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, float("nan"), float("inf")])
+def test_bokeh_is_kept_from_a_radius_on(value: float) -> None:
+    with pytest.raises(OptionError, match="a blur radius above 0 px"):
+        Settings(keep_bokeh=value)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allfocus.defocus_map import check_files, peak_of, picture_beside, write_picture, write_tiff
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
 from allfocus.errors import InputError, OutputError
@@ -19,6 +20,7 @@ from allfocus.photo.formats import RAW_EXTENSIONS
 from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
+from allfocus.radius_map import RadiusMap, check_tells_radius
 from allfocus.restore import Progress, Restored, Settings, restore
 from allfocus.scale import Blur
 from allfocus.weights import store
@@ -40,6 +42,7 @@ class Deblurred:
         seconds: from reading to the finished file.
         notes: what was converted or could not be kept, one sentence each.
         engine: what ran the network.
+        radius: how blurred each place was; None from a network that does not tell.
     """
 
     output: Path | bytes | np.ndarray
@@ -51,6 +54,7 @@ class Deblurred:
     seconds: float
     notes: tuple[str, ...]
     engine: EngineInfo
+    radius: RadiusMap | None = None
 
 
 class Deblurrer:
@@ -76,6 +80,7 @@ class Deblurrer:
         output: str | Path | None = None,
         settings: Settings | None = None,
         *,
+        map: str | Path | None = None,
         overwrite: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> Deblurred:
@@ -85,12 +90,14 @@ class Deblurrer:
             source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
                 uint16 or float32 in [0, 1].
             output: for a path: where to write; NAME.sharp.EXT beside it when None. Bytes and arrays come back without.
-            settings: strength, scale and tile.
+            settings: strength, scale, tile and the bokeh to keep.
+            map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
             overwrite: replace a file that is there.
             progress: called after every tile.
 
         Raises:
             InputError: a photo that cannot be read.
+            OptionError: a map or bokeh to be kept is asked of a network that does not tell the radius.
             OutputError: a place that cannot be written.
         """
         started = time.perf_counter()
@@ -100,9 +107,15 @@ class Deblurrer:
         if target is not None:
             _make_folder(target.parent)
             Beside(target, overwrite=overwrite).check()  # before the work, not after it
+        if map is not None:
+            check_tells_radius(self.model.card)
+            _make_folder(Path(map).parent)
+            check_files(Path(map), overwrite=overwrite)
         finished = self._restore(photo, settings or Settings(), progress)
         with finished.canvas as canvas:
             result = _deliver(source, photo, canvas, target, overwrite)
+        if map is not None and finished.radius is not None:
+            _write_map(finished.radius, Path(map), self.model.card.name, overwrite=overwrite)
         return Deblurred(
             output=result,
             width=photo.width,
@@ -113,6 +126,7 @@ class Deblurrer:
             seconds=time.perf_counter() - started,
             notes=notes,
             engine=self.engine.info,
+            radius=finished.radius,
         )
 
     def _restore(self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None) -> Restored:
@@ -136,6 +150,11 @@ def _deliver(
         return target
     assert encoded is not None  # no target was given
     return encoded
+
+
+def _write_map(radius: RadiusMap, target: Path, method: str, *, overwrite: bool) -> None:
+    write_tiff(radius, target, method, overwrite=overwrite)
+    write_picture(radius, picture_beside(target), peak_of(radius), overwrite=overwrite)
 
 
 def _target(source: Source, output: str | Path | None) -> Path | None:
@@ -174,6 +193,8 @@ def deblur(
     strength: float = 1.0,
     scale: str | int = "auto",
     tile: int = 0,
+    keep_bokeh: float | None = None,
+    map: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path | bytes | np.ndarray:
@@ -189,7 +210,9 @@ def deblur(
         strength: 0 returns the photo, 1 adds the whole correction.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
-        overwrite: replace a file that is there.
+        keep_bokeh: blur radius in px from which on places are left as they were, bit for bit (before a lossy format).
+        map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
+        overwrite: replace files that are there.
         progress: called after every tile.
 
     Returns:
@@ -199,9 +222,9 @@ def deblur(
     Raises:
         AllfocusError: with what came, what was expected and what to try.
     """
-    settings = Settings(strength=strength, scale=scale, tile=tile)
+    settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
     ready = _ready(str(model), engine, precision)
-    return ready.run(source, output, settings, overwrite=overwrite, progress=progress).output
+    return ready.run(source, output, settings, map=map, overwrite=overwrite, progress=progress).output
 
 
 @lru_cache(maxsize=2)

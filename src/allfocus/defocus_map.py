@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ import pyvips
 import tifffile
 from numpy.typing import NDArray
 
+from allfocus.errors import OptionError
+from allfocus.photo.canvas import Canvas
 from allfocus.photo.output import Beside
+from allfocus.photo.tiling import Box
+from allfocus.radius_map import RadiusMap
 
 UNIT_PX = 0.01
 """One step of the TIFF in px; the largest radius that it can hold is 655.35 px."""
@@ -19,13 +24,39 @@ _STOPS = np.array([[24, 15, 61], [49, 74, 143], [33, 134, 140], [95, 194, 95], [
 _LEGEND_PX, _BAR_PX, _MARGIN_PX = 64, 18, 12
 _BACKGROUND, _INK = 24, 235
 _SMALLEST_PX = 200
+_PEAKS_PX, _ALMOST_ALL = (16.0, 32.0, 64.0, 128.0), 0.98
+STRIP_ROWS = 256
 
 
-def write_tiff(radius_px: NDArray, path: Path, method: str, *, overwrite: bool = False) -> None:
-    """Write the numbers.
+def picture_beside(numbers: Path) -> Path:
+    """NAME.png, where the picture goes that belongs to NAME.tiff."""
+    return numbers.with_suffix(".png")
+
+
+def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False) -> None:
+    """Refuse, before there is work, what cannot be written after it.
 
     Args:
-        radius_px: (H, W) blur radius in px, 0 or more.
+        numbers: the .tiff file.
+        picture: whether there will be a picture beside it.
+        overwrite: replace files that are there.
+
+    Raises:
+        OptionError: another ending.
+        OutputError: a place that cannot become a file.
+    """
+    if numbers.suffix.lower() not in (".tif", ".tiff"):
+        raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
+    Beside(numbers, overwrite=overwrite).check()
+    if picture:
+        Beside(picture_beside(numbers), overwrite=overwrite).check()
+
+
+def write_tiff(radius_px: NDArray | RadiusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
+    """Write the numbers, strip by strip.
+
+    Args:
+        radius_px: (H, W) blur radius in px, 0 or more; or the map of a restored photo.
         path: the .tiff file; its description says in JSON what a step is: {"quantity", "unit", "step", "method"}.
         method: what estimated the map.
         overwrite: replace a file that is there.
@@ -33,18 +64,13 @@ def write_tiff(radius_px: NDArray, path: Path, method: str, *, overwrite: bool =
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
-    steps = np.clip(np.rint(np.asarray(radius_px, dtype=np.float64) / UNIT_PX), 0, 65535).astype(np.uint16)
     description = json.dumps({"quantity": "blur radius", "unit": "px", "step": UNIT_PX, "method": method})
-    with Beside(path, overwrite=overwrite) as output:
-        tifffile.imwrite(
-            output.temporary,
-            steps,
-            photometric="minisblack",
-            compression="zlib",
-            predictor=True,
-            description=description,
-            metadata=None,
-        )
+    with Canvas(*_size(radius_px), 1, np.uint16) as canvas, Beside(path, overwrite=overwrite) as output:
+        for box, rows in _strips(radius_px):
+            canvas.write(box, _steps(rows)[..., None])
+        image = canvas.image().copy(interpretation="grey16")
+        image.set_type(pyvips.GValue.gstr_type, "image-description", description)
+        _save(image.tiffsave, output, compression="deflate", predictor="horizontal")
 
 
 def read_tiff(path: Path) -> NDArray[np.float32]:
@@ -54,11 +80,11 @@ def read_tiff(path: Path) -> NDArray[np.float32]:
         return file.asarray().astype(np.float32) * np.float32(step)
 
 
-def write_picture(radius_px: NDArray, path: Path, peak_px: float, *, overwrite: bool = False) -> None:
+def write_picture(radius_px: NDArray | RadiusMap, path: Path, peak_px: float, *, overwrite: bool = False) -> None:
     """Write a coloured PNG, dark where sharp, with a bar below that says which colour is how many px.
 
     Args:
-        radius_px: (H, W) blur radius in px.
+        radius_px: (H, W) blur radius in px; or the map of a restored photo.
         path: the .png file.
         peak_px: radius of the brightest colour.
         overwrite: replace a file that is there.
@@ -66,17 +92,22 @@ def write_picture(radius_px: NDArray, path: Path, peak_px: float, *, overwrite: 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
-    colours = pyvips.Image.new_from_array(coloured(np.asarray(radius_px) / peak_px))
-    width = max(colours.width, _SMALLEST_PX)
     background = [float(_BACKGROUND)] * 3
-    if width > colours.width:
-        colours = colours.gravity("centre", width, colours.height, extend="background", background=background)
-    with Beside(path, overwrite=overwrite) as output:
+    with Canvas(*_size(radius_px), 3, np.uint8) as canvas, Beside(path, overwrite=overwrite) as output:
+        for box, rows in _strips(radius_px):
+            canvas.write(box, coloured(rows / peak_px))
+        colours = canvas.image().copy(interpretation="srgb")
+        width = max(colours.width, _SMALLEST_PX)
+        if width > colours.width:
+            colours = colours.gravity("centre", width, colours.height, extend="background", background=background)
         picture = colours.join(_legend(width, peak_px), "vertical", expand=True, background=background)
-        try:
-            picture.pngsave(str(output.temporary))
-        except pyvips.Error as error:
-            raise output.refusal(str(error).strip().splitlines()[0]) from error
+        _save(picture.pngsave, output)
+
+
+def peak_of(radius: RadiusMap) -> float:
+    """A radius in px for the brightest colour: 16 and its doubles, so that maps are alike where they can be."""
+    large_px = float(np.quantile(np.abs(radius.signed_px), _ALMOST_ALL))
+    return next((peak for peak in _PEAKS_PX if large_px <= peak), _PEAKS_PX[-1])
 
 
 def coloured(share: NDArray) -> NDArray[np.uint8]:
@@ -98,3 +129,28 @@ def _legend(width: int, peak_px: float) -> pyvips.Image:
         ink = text.embed(left, _MARGIN_PX + _BAR_PX + 6, width, _LEGEND_PX)
         legend = ink.ifthenelse([_INK] * 3, legend, blend=True)
     return legend.cast("uchar").copy(interpretation="srgb")
+
+
+def _size(radius_px: NDArray | RadiusMap) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(radius_px, RadiusMap):
+        return radius_px.width, radius_px.height
+    return radius_px.shape[1], radius_px.shape[0]
+
+
+def _strips(radius_px: NDArray | RadiusMap) -> Iterator[tuple[Box, NDArray]]:
+    width, height = _size(radius_px)
+    for y in range(0, height, STRIP_ROWS):
+        box = Box(0, y, width, min(STRIP_ROWS, height - y))
+        yield box, radius_px.read(box) if isinstance(radius_px, RadiusMap) else radius_px[y : y + box.height]
+
+
+def _steps(rows: NDArray) -> NDArray[np.uint16]:
+    return np.clip(np.rint(np.asarray(rows, dtype=np.float64) / UNIT_PX), 0, 65535).astype(np.uint16)
+
+
+def _save(write: Callable[..., object], output: Beside, **options: str) -> None:
+    try:
+        write(str(output.temporary), **options)
+    except pyvips.Error as error:
+        raise output.refusal(str(error).strip().splitlines()[0]) from error

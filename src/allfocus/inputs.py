@@ -28,7 +28,7 @@ def collect(inputs: Sequence[str], output: Path | None) -> list[Job]:
     """Turn files, folders and globs into jobs, in a stable order, each photo once.
 
     Folders are walked to the bottom; files that are not photos, and results of earlier runs (NAME.sharp.EXT,
-    NAME.compare.EXT), are passed over there. With an output folder the tree keeps its shape.
+    NAME.compare.EXT, NAME.map.EXT), are passed over there. With an output folder the tree keeps its shape.
 
     Args:
         inputs: as given.
@@ -76,5 +76,5 @@ def _target(source: Path, place: Path, output: Path | None, count: int) -> Path:
 
 
 def _is_photo(path: Path) -> bool:
-    made_here = Path(path.stem).suffix in (".sharp", ".compare")
+    made_here = Path(path.stem).suffix in (".sharp", ".compare", ".map")
     return path.suffix.lower() in SUFFIXES and not made_here and not path.name.startswith(".") and path.is_file()

@@ -13,6 +13,7 @@ from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box, Tile, plan
+from allfocus.radius_map import RadiusMap, check_tells_radius
 from allfocus.residual import Residual
 from allfocus.scale import Blur, choose_scales, measure_blur, needs_scale
 from allfocus.weights.card import Card
@@ -29,17 +30,21 @@ class Settings:
         strength: 0 returns the photo, 1 adds the whole residual.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
+        keep_bokeh: blur radius in px of the photo from which on a place is left as it was; None leaves none.
     """
 
     strength: float = 1.0
     scale: str | int = "auto"
     tile: int = 0
+    keep_bokeh: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise OptionError(f"strength {self.strength}", "a number from 0 to 1", "--strength 1")
         if self.tile < 0:
             raise OptionError(f"tile {self.tile}", "a side in px, or 0", "--tile 0 for the automatic size")
+        if self.keep_bokeh is not None and not 0 < self.keep_bokeh < np.inf:
+            raise OptionError(f"keep_bokeh {self.keep_bokeh:g}", "a blur radius above 0 px", "--keep-bokeh 6")
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,29 @@ class Restored:
         blur: what was measured before.
         scales: the working scales that were used, coarsest first.
         tile: side of the largest tile that was used, in px.
+        radius: how blurred each place was; None from a network that does not tell.
     """
 
     canvas: Canvas
     blur: Blur
     scales: tuple[int, ...]
     tile: int
+    radius: RadiusMap | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one working scale found, for the next one.
+
+    Attributes:
+        scale: how many times smaller than the photo it worked.
+        residual: what it and the coarser ones add to the photo.
+        radius: how blurred each place is, as far as it and the coarser ones know.
+    """
+
+    scale: int
+    residual: Residual
+    radius: RadiusMap | None
 
 
 def restore(photo: Photo, engine: Engine, card: Card, settings: Settings) -> Generator[Progress, None, Restored]:
@@ -81,29 +103,31 @@ def restore(photo: Photo, engine: Engine, card: Card, settings: Settings) -> Gen
         settings: what the user chose.
 
     Raises:
-        OptionError: a tile too small for the network's context.
+        OptionError: a tile too small for the network's context; bokeh to be kept by a network that cannot tell it.
         EngineMemoryError: not even the smallest tile fits.
         OutputError: no room for the scratch files.
     """
+    if settings.keep_bokeh is not None:
+        check_tells_radius(card)
     blur = measure_blur(photo)
     scales = choose_scales(settings.scale, photo.width, photo.height, blur)
-    residual, residual_scale, side = None, 1, settings.tile or card.tile_px
+    stage, side = None, settings.tile or card.tile_px
     for scale in scales:
-        finer, side = yield from _stage(photo, scale, residual, residual_scale // scale, engine, card, side)
-        if residual is not None:
-            residual.close()
-        residual, residual_scale = finer, scale
-    assert residual is not None  # the last scale is always 1
-    return Restored(_compose(photo, residual, settings.strength), blur, scales, side)
+        finer, side = yield from _run_stage(photo, scale, stage, engine, card, side)
+        if stage is not None:
+            stage.residual.close()
+        stage = finer
+    assert stage is not None  # the last scale is always 1
+    return Restored(_compose(photo, stage, settings), blur, scales, side, stage.radius)
 
 
-def _stage(
-    photo: Photo, scale: int, coarser: Residual | None, factor: int, engine: Engine, card: Card, side: int
-) -> Generator[Progress, None, tuple[Residual, int]]:
+def _run_stage(
+    photo: Photo, scale: int, coarser: Stage | None, engine: Engine, card: Card, side: int
+) -> Generator[Progress, None, tuple[Stage, int]]:
     """One working scale; runs out of memory into a new plan with smaller tiles."""
     while True:
         try:
-            return (yield from _run_plan(photo, scale, coarser, factor, engine, card, side)), side
+            return (yield from _run_plan(photo, scale, coarser, engine, card, side)), side
         except EngineMemoryError:
             smaller = side // 2
             if smaller < 2 * _halo(card) + 2 * OVERLAP_PX + card.multiple:
@@ -112,22 +136,27 @@ def _stage(
 
 
 def _run_plan(
-    photo: Photo, scale: int, coarser: Residual | None, factor: int, engine: Engine, card: Card, side: int
-) -> Generator[Progress, None, Residual]:
+    photo: Photo, scale: int, coarser: Stage | None, engine: Engine, card: Card, side: int
+) -> Generator[Progress, None, Stage]:
     reader = photo.unit(scale)
     tiles = plan(
         reader.width, reader.height, side=side, halo=_halo(card), overlap=OVERLAP_PX, multiple=card.multiple
     ).tiles
     total = Residual(reader.width, reader.height)
+    radius = RadiusMap(photo.width, photo.height, card.multiple, scale, coarser.radius if coarser else None)
     for number, tile in enumerate(tiles, start=1):
         seen = reader.read(tile.source)  # (h, w, 3) in [0, 1]
-        start = seen if coarser is None else np.clip(seen + coarser.enlarged(tile.source, factor), 0, 1)
-        batch = np.ascontiguousarray(start.transpose(2, 0, 1)[None])
-        change = engine.run(batch).residual[0].transpose(1, 2, 0)
-        sharp = light.conserve_light(start, start + change * needs_scale(seen))
+        start = seen
+        if coarser is not None:
+            start = np.clip(seen + coarser.residual.enlarged(tile.source, coarser.scale // scale), 0, 1)
+        found = engine.run(np.ascontiguousarray(start.transpose(2, 0, 1)[None]))
+        blurred = needs_scale(seen)
+        sharp = light.conserve_light(start, start + found.residual[0].transpose(1, 2, 0) * blurred)
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
+        if found.disparity is not None:
+            radius.add(tile, found.disparity, blurred)
         yield Progress(scale, number, len(tiles))
-    return total
+    return Stage(scale, total, radius if "disparity" in card.outputs else None)
 
 
 def _halo(card: Card) -> int:
@@ -141,16 +170,18 @@ def _inside(values: np.ndarray, tile: Tile) -> np.ndarray:
     return values[y : y + tile.target.height, x : x + tile.target.width]
 
 
-def _compose(photo: Photo, residual: Residual, strength: float) -> Canvas:
-    """Photo plus residual in the photo's own depth and bands, in strips."""
+def _compose(photo: Photo, stage: Stage, settings: Settings) -> Canvas:
+    """Photo plus residual in the photo's own depth and bands, in strips; places to be kept get none of it."""
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
     for y in range(0, photo.height, STRIP_ROWS):
         box = Box(0, y, photo.width, min(STRIP_ROWS, photo.height - y))
         pixels = photo.read(box)
-        change = residual.read(box) * np.float32(strength * photo.peak)
+        change = stage.residual.read(box) * np.float32(settings.strength * photo.peak)
+        if settings.keep_bokeh is not None and stage.radius is not None:
+            change *= stage.radius.share_below(settings.keep_bokeh, box)
         if photo.bands == 1:
             change = change.mean(axis=2, keepdims=True)
         sharp = np.clip(pixels + change, 0, photo.peak)
         canvas.write(box, (sharp if photo.depth == 32 else np.rint(sharp)).astype(photo.dtype))
-    residual.close()
+    stage.residual.close()
     return canvas

@@ -16,6 +16,7 @@ import tifffile
 
 import allfocus
 from allfocus.cli.main import main
+from allfocus.defocus_map import read_tiff
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
@@ -176,6 +177,28 @@ def test_json_tells_what_was_done(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert (row["width"], row["height"]) == (60, 40)
 
 
+def test_the_defocus_map_is_written_beside_the_result(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path / "a.png", picture())
+    assert run(path, "-o", tmp_path / "out" / "b.png", "--map", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["map"] == str(tmp_path / "out" / "a.map.tiff")
+    radius_px = read_tiff(tmp_path / "out" / "a.map.tiff")
+    assert radius_px.shape == (40, 60)
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == ["a.map.png", "a.map.tiff", "b.png"]
+    allfocus.deblur(picture(), map=tmp_path / "python.tiff")
+    np.testing.assert_array_equal(read_tiff(tmp_path / "python.tiff"), radius_px)
+    assert run(path, "-o", tmp_path / "out" / "c.png", "--map") == 2  # the map is there already
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == written
+
+
+def test_bokeh_below_every_radius_keeps_the_photo_bit_for_bit(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", picture())
+    assert run(path, "--keep-bokeh", "0.001") == 0
+    kept = pyvips.Image.new_from_file(str(tmp_path / "a.sharp.png")).numpy()
+    np.testing.assert_array_equal(kept, picture())
+    assert np.array_equal(allfocus.deblur(picture(), keep_bokeh=1e3), allfocus.deblur(picture()))
+
+
 def test_strength_zero_is_the_photo_bit_for_bit(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", picture())
     assert run(path, "--strength", "0") == 0
@@ -191,6 +214,8 @@ def test_strength_zero_is_the_photo_bit_for_bit(tmp_path: Path) -> None:
         (["--engine", "magic"], "magic"),
         (["--model", "nothing"], "no model is called 'nothing'"),
         (["--tile", "32"], "a tile of 32 px"),
+        (["--keep-bokeh", "0"], "keep_bokeh 0; expected a blur radius above 0 px"),
+        (["--map", "--method", "ebdb"], "--map or --keep-bokeh with --method ebdb"),
     ],
 )
 def test_bad_options_are_refused(

@@ -20,6 +20,10 @@ def deblur_command(
     strength: Annotated[float, typer.Option(help="0 keeps the photo, 1 is the whole correction.")] = 1.0,
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
     tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
+    map: Annotated[bool, typer.Option("--map", help="Also write the defocus map: NAME.map.tiff and .png.")] = False,
+    keep_bokeh: Annotated[
+        float | None, typer.Option(metavar="PX", help="Leave places alone that are blurred by this radius or more.")
+    ] = None,
     compare: Annotated[bool, typer.Option(help="Also write a before/after picture.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace outputs that are there.")] = False,
     json: Annotated[bool, typer.Option(help="One JSON object a photo on standard output.")] = False,
@@ -27,13 +31,17 @@ def deblur_command(
     """Make photos sharp everywhere. Originals are never touched."""
     from allfocus.cli.report import Report
     from allfocus.deblurrer import Deblurrer
-    from allfocus.errors import AllfocusError
+    from allfocus.errors import AllfocusError, OptionError
     from allfocus.inputs import collect
     from allfocus.restore import Settings
 
-    settings = Settings(strength=strength, scale=scale, tile=tile)
+    settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
     jobs = collect(inputs, output)
     if method != "ifan":
+        if map or keep_bokeh is not None:
+            raise OptionError(
+                f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
+            )
         from allfocus.cli.deblur_baseline import deblur_with
 
         named = None if model == "ifan-fast" else model
@@ -45,10 +53,13 @@ def deblur_command(
         deblurrer = Deblurrer(model, engine, precision)
         for job in jobs:
             try:
+                numbers = job.target.with_name(f"{job.source.stem}.map.tiff") if map else None
                 with report.photo(job.source) as progress:
-                    done = deblurrer.run(job.source, job.target, settings, overwrite=overwrite, progress=progress)
+                    done = deblurrer.run(
+                        job.source, job.target, settings, map=numbers, overwrite=overwrite, progress=progress
+                    )
                 picture = _write_comparison(job.source, job.target) if compare else None
-                report.done(job, done, picture)
+                report.done(job, done, picture, numbers)
             except AllfocusError as error:
                 if len(jobs) == 1:
                     raise

@@ -34,22 +34,21 @@ def map_command(
     import numpy as np
 
     from allfocus.cli.bar import bar
-    from allfocus.defocus_map import write_picture, write_tiff
+    from allfocus.defocus_map import check_files, picture_beside, write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode
 
     if peak < 0:
         raise OptionError(f"peak {peak:g}", "a radius in px, or 0", "--peak 0")
     target = output or photo.with_name(f"{photo.stem}.map.tiff")
-    if target.suffix.lower() not in (".tif", ".tiff"):
-        raise OptionError(f"{target.name} for the numbers", "a name ending in .tiff", f"-o {target.stem}.tiff")
+    check_files(target, picture=picture, overwrite=overwrite)
     estimate, peak_px = _estimator(method, weights)
     decoded = decode(photo)
     with bar(photo.name) as progress:
         radius_px = estimate(decoded, progress)
     write_tiff(radius_px, target, method, overwrite=overwrite)
     if picture:
-        write_picture(radius_px, target.with_suffix(".png"), peak or peak_px, overwrite=overwrite)
+        write_picture(radius_px, picture_beside(target), peak or peak_px, overwrite=overwrite)
     quartiles = [round(float(value), 2) for value in np.percentile(radius_px, (25, 50, 75, 95))]
     if json:
         _print_json(photo, target, picture, method, quartiles)

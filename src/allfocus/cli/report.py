@@ -60,11 +60,11 @@ class Report:
 
             yield advance
 
-    def done(self, job: Job, result: Deblurred, comparison: Path | None) -> None:
+    def done(self, job: Job, result: Deblurred, comparison: Path | None, map: Path | None = None) -> None:
         """Say that a photo is finished."""
         self.finished += 1
         if self.as_json:
-            self._print_json(job, result, comparison)
+            self._print_json(job, result, comparison, map)
             return
         scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in result.scales)
         print(
@@ -75,6 +75,8 @@ class Report:
             print(f"  note: {note}")
         if comparison is not None:
             print(f"  before/after: {comparison}")
+        if map is not None:
+            print(f"  defocus map: {map} (0.01 px a step), picture {map.with_suffix('.png').name}")
 
     def failed(self, job: Job, error: AllfocusError) -> None:
         """Remember a failure; the other photos go on."""
@@ -82,7 +84,7 @@ class Report:
         if self.as_json:
             print(json.dumps({"source": str(job.source), "error": str(error)}), flush=True)
 
-    def _print_json(self, job: Job, result: Deblurred, comparison: Path | None) -> None:
+    def _print_json(self, job: Job, result: Deblurred, comparison: Path | None, map: Path | None) -> None:
         row = {
             "source": str(job.source),
             "output": str(result.output),
@@ -95,5 +97,6 @@ class Report:
             "seconds": round(result.seconds, 3),
             "notes": list(result.notes),
             "comparison": None if comparison is None else str(comparison),
+            "map": None if map is None else str(map),
         }
         print(json.dumps(row), flush=True)

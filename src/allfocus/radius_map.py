@@ -1,0 +1,104 @@
+"""How blurred a photo is at each place, as the network's disparity tells it: gathered tile by tile, coarse to fine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.errors import OptionError
+from allfocus.photo.tiling import Box, Tile
+from allfocus.weights.card import Card
+
+DISPARITY_TO_RADIUS = 2 / 0.8
+"""Disparity is kappa / 2 times the blur radius; kappa of two real cameras is about 0.8 (see simulate.lens)."""
+SOFT = 0.25
+
+
+class RadiusMap:
+    """Blur radius in px of the full-size photo, for each cell of the network's disparity.
+
+    A stage tells the radius only where no coarser one has acted: elsewhere it sees a photo that is sharper by then.
+
+    Args:
+        width: of the full-size photo in px.
+        height: of the full-size photo in px.
+        side: of a cell in px of the stage's own picture.
+        scale: the stage's working scale; a cell covers ``side * scale`` px of the photo.
+        coarser: what the stage before found, if there was one.
+
+    Attributes:
+        signed_px: (rows, columns) float32, positive behind the plane of focus and negative in front of it.
+    """
+
+    def __init__(self, width: int, height: int, side: int, scale: int = 1, coarser: RadiusMap | None = None) -> None:
+        self.width, self.height, self.side, self.scale = width, height, side, scale
+        self.cell_px = side * scale
+        grid = Box(0, 0, -(-width // self.cell_px), -(-height // self.cell_px))
+        if coarser is None:
+            self._before = self._settled_before = np.zeros((grid.height, grid.width), np.float32)
+        else:
+            factor = coarser.cell_px // self.cell_px
+            self._before = _interpolated(coarser.signed_px, factor, grid)
+            self._settled_before = _interpolated(coarser.settled, factor, grid)
+        self.signed_px = self._before.copy()
+        self.settled = self._settled_before.copy()
+
+    def add(self, tile: Tile, disparity: NDArray[np.float32], acted: NDArray[np.float32]) -> None:
+        """Take in what the network says about a tile.
+
+        Args:
+            tile: of this stage's plan.
+            disparity: (1, 1, h/side, w/side) over the tile's source, in cells.
+            acted: (h, w, 1) over the same, 0 where this stage changes nothing, 1 where it changes all it wants to.
+        """
+        side, source, target = self.side, tile.source, tile.target
+        rows = slice(target.y // side, -(-(target.y + target.height) // side))
+        columns = slice(target.x // side, -(-(target.x + target.width) // side))
+        here = (
+            slice(rows.start - source.y // side, rows.stop - source.y // side),
+            slice(columns.start - source.x // side, columns.stop - source.x // side),
+        )
+        shares = acted.reshape(source.height // side, side, source.width // side, side).mean(axis=(1, 3))[here]
+        told_px = disparity[0, 0][here] * np.float32(DISPARITY_TO_RADIUS * self.cell_px)
+        before = self._settled_before[rows, columns]
+        self.signed_px[rows, columns] = before * self._before[rows, columns] + (1 - before) * told_px
+        self.settled[rows, columns] = before + (1 - before) * shares
+
+    def read(self, box: Box | None = None) -> NDArray[np.float32]:
+        """Radius of the defocus disc in px, 0 or more, interpolated between the middles of the cells.
+
+        Args:
+            box: in px of the full-size photo, inside it; all of it when None.
+
+        Returns:
+            (height, width) float32.
+        """
+        return _interpolated(np.abs(self.signed_px), self.cell_px, box or Box(0, 0, self.width, self.height))
+
+    def share_below(self, limit_px: float, box: Box) -> NDArray[np.float32]:
+        """(h, w, 1): exactly 0 where the radius is `limit_px` or more, 1 at three quarters of it, soft between."""
+        share = np.clip((limit_px - self.read(box)) / np.float32(SOFT * limit_px), 0, 1)
+        return (share * share * (3 - 2 * share))[..., None].astype(np.float32, copy=False)
+
+
+def check_tells_radius(card: Card) -> None:
+    """Refuse a network without a disparity estimate.
+
+    Raises:
+        OptionError: so it is.
+    """
+    if "disparity" not in card.outputs:
+        raise OptionError(f"{card.name}, which estimates no disparity", "a network that does", "ifan or ifan-fast")
+
+
+def _interpolated(cells: NDArray[np.float32], side: int, box: Box) -> NDArray[np.float32]:
+    """Cells of `side` px at a box of px: linear between their middles, flat beyond the outermost middles."""
+    for axis, start, length in ((0, box.y, box.height), (1, box.x, box.width)):
+        count = cells.shape[axis]
+        place = np.clip((np.arange(start, start + length) + 0.5) / side - 0.5, 0, count - 1)
+        below = np.minimum(place.astype(np.intp), max(count - 2, 0))
+        share = (place - below).astype(np.float32)
+        share = share[:, None] if axis == 0 else share[None, :]
+        above = np.minimum(below + 1, count - 1)
+        cells = (np.take(cells, below, axis) * (1 - share) + np.take(cells, above, axis) * share).astype(np.float32)
+    return cells
