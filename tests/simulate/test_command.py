@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +88,28 @@ def test_wrong_options_are_refused(photos: Path, tmp_path: Path) -> None:
         run("--photos", photos, "-o", tmp_path / "set", "--split", "all")
     with pytest.raises(DataError, match="not a folder"):
         run("--photos", tmp_path / "nowhere", "-o", tmp_path / "set")
+
+
+def test_a_killed_run_continues_to_the_same_bytes(photos: Path, settings: Path, tmp_path: Path) -> None:
+    def line(folder: str) -> list[str]:
+        return ["--count", "60", "--seed", "5", "--photos", str(photos), "--config", str(settings), "-o", folder]
+
+    command = [sys.executable, "-m", "allfocus", "simulate", *line(str(tmp_path / "killed"))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    done = tmp_path / "killed" / "train_parameters"
+    while process.poll() is None and len(list(done.glob("*.json"))) < 3:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    finished = len(list(done.glob("*.json")))
+    assert 3 <= finished < 60
+    kept = {path: path.stat().st_mtime_ns for path in done.glob("*.json")}
+    assert f"{finished} were there" in run(*line(str(tmp_path / "killed"))).stdout
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
+    run(*line(str(tmp_path / "whole")))
+    killed, whole = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "killed", tmp_path / "whole")
+    )
+    assert killed == whole

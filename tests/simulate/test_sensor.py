@@ -13,10 +13,12 @@ from allfocus.simulate.sensor import (
     develop,
     display_from_linear,
     draw_sensor,
+    enlarged,
     expose,
     jpeg,
     linear_from_display,
     quantise,
+    reduced,
 )
 
 
@@ -116,3 +118,21 @@ def test_drawn_sensors_stay_in_their_ranges() -> None:
     assert max(sensor.shot for sensor in noisy) <= config.heavy_shot
     assert {sensor.bits for sensor in drawn} == {8, 16}
     assert all(75 <= sensor.jpeg_quality <= 98 for sensor in drawn if sensor.jpeg_quality)
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_reducing_undoes_enlarging_but_for_the_finest_detail(times: int) -> None:
+    picture = natural_texture(0, 48)[None]
+    there_and_back = reduced(enlarged(picture, times), times)
+    assert there_and_back.shape == picture.shape
+    assert float(enlarged(picture, times).min()) >= 0.0
+    assert float((there_and_back - picture).abs().mean()) < 0.02
+    assert float(there_and_back.mean()) == pytest.approx(float(picture.mean()), abs=1e-3)
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_reduced_pictures_have_less_noise(times: int) -> None:
+    sensor = Sensor(shot=1e-3, read_variance=2e-5)
+    views = enlarged(torch.full((2, 3, 96, 96), 0.5), times)
+    centre = reduced(expose(views, sensor, np.random.default_rng(0)).mean(dim=0, keepdim=True), times)
+    assert float(centre.var()) == pytest.approx((1e-3 * 0.5 + 2e-5) / times**2, rel=0.05)

@@ -252,6 +252,7 @@ def _write_notes(root: Path, wanted: tuple[Item, ...]) -> None:
 @lru_cache(maxsize=4)
 def _simulator(kind: str, probe: str) -> Simulator:
     from allfocus.simulate.depth_maps import DepthMaps
+    from allfocus.simulate.lens import LensConfig
     from allfocus.simulate.photos import PhotoPool
     from allfocus.simulate.scene import SceneConfig
     from allfocus.simulate.simulator import Simulator, SimulatorConfig
@@ -277,6 +278,7 @@ def _simulator(kind: str, probe: str) -> Simulator:
         outlines=(0.0, 1.0, 0.0, 0.0) if probe == "thin" else (0.4, 0.2, 0.15, 0.25),
         rescale=(0.7, 1.0),
         detail_chance=0.0,
+        print_chance=0.0,
         grey_chance=0.0,
         permute_chance=0.0,
         highlight_gain=4.0,
@@ -285,10 +287,12 @@ def _simulator(kind: str, probe: str) -> Simulator:
         crop_px=SIDE_PX,
         margin_px=MARGIN_PX,
         resolution_scale=(1.0, 1.0),
+        reductions=(1.0, 0.0, 0.0),
         levels=6,
         object_levels=3,
         linear_light=probe != "srgb",
         scene=scene,
+        lens=LensConfig(field_curvature_px=1.0),
     )
     folder = _photos()
     if kind == "measured":

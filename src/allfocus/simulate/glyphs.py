@@ -1,12 +1,14 @@
-"""Capital letters, digits and signs on a 5 x 7 grid: text that looks the same on every machine."""
+"""Letters, digits and signs on a 5 x 7 grid (two more rows below the line): the same text on every machine."""
 
 from __future__ import annotations
 
 import numpy as np
 
 ROWS, COLUMNS = 7, 5
+DESCENT = 2
 
-# Seven rows of five dots a glyph, each row as a number whose highest bit is the left dot.
+# Seven rows of five dots a glyph (nine with what hangs below the line), each row as a number whose highest bit is the
+# left dot.
 _ROWS_OF = {
     "A": (14, 17, 17, 31, 17, 17, 17),
     "B": (30, 17, 17, 30, 17, 17, 30),
@@ -52,11 +54,43 @@ _ROWS_OF = {
     "/": (1, 1, 2, 4, 8, 16, 16),
     "=": (0, 0, 31, 0, 31, 0, 0),
     " ": (0, 0, 0, 0, 0, 0, 0),
+    "a": (0, 0, 14, 1, 15, 17, 15),
+    "b": (16, 16, 22, 25, 17, 17, 30),
+    "c": (0, 0, 14, 16, 16, 17, 14),
+    "d": (1, 1, 13, 19, 17, 17, 15),
+    "e": (0, 0, 14, 17, 31, 16, 14),
+    "f": (6, 9, 8, 28, 8, 8, 8),
+    "g": (0, 0, 15, 17, 17, 17, 15, 1, 14),
+    "h": (16, 16, 22, 25, 17, 17, 17),
+    "i": (4, 0, 12, 4, 4, 4, 14),
+    "j": (2, 0, 6, 2, 2, 2, 2, 18, 12),
+    "k": (16, 16, 18, 20, 24, 20, 18),
+    "l": (12, 4, 4, 4, 4, 4, 14),
+    "m": (0, 0, 26, 21, 21, 17, 17),
+    "n": (0, 0, 22, 25, 17, 17, 17),
+    "o": (0, 0, 14, 17, 17, 17, 14),
+    "p": (0, 0, 30, 17, 17, 17, 30, 16, 16),
+    "q": (0, 0, 15, 17, 17, 17, 15, 1, 1),
+    "r": (0, 0, 22, 25, 16, 16, 16),
+    "s": (0, 0, 15, 16, 14, 1, 30),
+    "t": (8, 8, 28, 8, 8, 9, 6),
+    "u": (0, 0, 17, 17, 17, 19, 13),
+    "v": (0, 0, 17, 17, 17, 10, 4),
+    "w": (0, 0, 17, 17, 21, 21, 10),
+    "x": (0, 0, 17, 10, 4, 10, 17),
+    "y": (0, 0, 17, 17, 17, 17, 15, 1, 14),
+    "z": (0, 0, 31, 2, 4, 8, 31),
 }
 
 
+def dots(sign: str) -> np.ndarray:
+    """The dots of one sign: bool (9, 5), the last two rows below the line; unknown signs are empty."""
+    rows = [*_ROWS_OF.get(sign, ()), *[0] * (ROWS + DESCENT)][: ROWS + DESCENT]
+    return np.array([[row >> (COLUMNS - 1 - column) & 1 for column in range(COLUMNS)] for row in rows], bool)
+
+
 def line(text: str, scale: int = 1) -> np.ndarray:
-    """Write one line: float32 (7 * scale, 6 * scale * len(text)), 1 where ink is; unknown signs are left empty."""
+    """Write one line in capitals: float32 (7 * scale, 6 * scale * len(text)), 1 where ink is; unknown signs: empty."""
     ink = np.zeros((ROWS, (COLUMNS + 1) * len(text)), np.float32)
     for place, sign in enumerate(text.upper()):
         for row, dots in enumerate(_ROWS_OF.get(sign, _ROWS_OF[" "])):

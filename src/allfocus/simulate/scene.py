@@ -14,6 +14,7 @@ from allfocus.simulate.depth import relief
 from allfocus.simulate.layers import extended, fill, labels_by_depth, softened
 from allfocus.simulate.masks import OUTLINES, outline, segment
 from allfocus.simulate.photos import PhotoPool, Place
+from allfocus.simulate.prints import draw_print
 from allfocus.simulate.sensor import linear_from_display
 from allfocus.simulate.surface import Surface
 
@@ -45,6 +46,7 @@ class SceneConfig:
         outlines: weights of the other outlines: blob, bars, foliage, card.
         rescale: range of the scale at which photos are used.
         detail_chance: chance to prefer crops with much gradient.
+        print_chance: chance that a background or a cut-out is printed with text, stripes or checks.
         grey_chance, permute_chance: chance of a grey scene, and of exchanged colour channels.
         highlight_gain: largest extension of bright areas beyond white.
     """
@@ -69,9 +71,10 @@ class SceneConfig:
     outlines: tuple[float, float, float, float] = (0.4, 0.2, 0.15, 0.25)
     rescale: tuple[float, float] = (0.5, 1.0)
     detail_chance: float = 0.7
+    print_chance: float = 0.08
     grey_chance: float = 0.15
     permute_chance: float = 0.1
-    highlight_gain: float = 4.0
+    highlight_gain: float = 1.0
 
     def __post_init__(self) -> None:
         modes = (self.composite, self.single, self.plane, self.identity)
@@ -112,14 +115,17 @@ class _Studio:
         self.channels = permuted if rng.random() < config.permute_chance else [0, 1, 2]
         self.highlight_gain = float(rng.uniform(0.0, config.highlight_gain))
         self.places: list[Place] = []
+        self.prints: dict[int, str] = {}
 
-    def display(self) -> Tensor:
+    def display(self, *, printable: bool = True) -> Tensor:
         place = self.pool.draw(
             self.rng, self.canvas_px, covered_px=self.crop_px, rescale=self.config.rescale,
             detail_chance=self.config.detail_chance,
         )  # fmt: skip
         self.places.append(place)
         texture = self.pool.texture(place, self.canvas_px, self.device)
+        if printable and self.config.print_chance and self.rng.random() < self.config.print_chance:
+            texture, self.prints[len(self.places) - 1] = draw_print(self.rng, texture)
         if self.grey:
             weights = torch.tensor([0.299, 0.587, 0.114], device=self.device)
             return (texture * weights[:, None, None]).sum(dim=0, keepdim=True).expand(3, -1, -1)
@@ -149,8 +155,9 @@ class _Studio:
                 "left": one.left,
                 "scale": one.scale,
                 "flipped": one.flipped,
+                **({"printed": self.prints[number]} if number in self.prints else {}),
             }
-            for one in self.places
+            for number, one in enumerate(self.places)
         ]
 
     def measured(self, display: Tensor) -> list[_Sheet] | None:
@@ -235,7 +242,7 @@ def draw_scene(
 
 
 def _sheets(rng: np.random.Generator, mode: str, studio: _Studio, config: SceneConfig) -> list[_Sheet]:
-    display = studio.display()
+    display = studio.display(printable=mode != "single")
     if mode in ("plane", "identity"):
         return [_Sheet(studio.linear(display), None, torch.zeros_like(display[0]), 0.0)]
     measured = studio.measured(display) if mode == "single" else None

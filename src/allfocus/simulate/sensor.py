@@ -42,9 +42,9 @@ class SensorConfig:
     red_gain: tuple[float, float] = (1.9, 2.4)
     blue_gain: tuple[float, float] = (1.5, 1.9)
     gamma: tuple[float, float] = (0.85, 1.15)
-    contrast_chance: float = 0.3
+    contrast_chance: float = 0.5
     contrast: float = 0.7
-    sharpen_chance: float = 0.3
+    sharpen_chance: float = 0.05
     sharpen_sigma_px: tuple[float, float] = (0.6, 1.0)
     sharpen_amount: tuple[float, float] = (0.2, 0.8)
     eight_bit_chance: float = 0.7
@@ -183,6 +183,18 @@ def jpeg(display: Tensor, quality: int) -> Tensor:
     data = pyvips.Image.new_from_array(pixels).jpegsave_buffer(Q=quality)
     decoded = np.asarray(pyvips.Image.new_from_buffer(data, "").numpy())
     return torch.from_numpy(decoded).to(display.device).permute(2, 0, 1).float() / 255.0
+
+
+def enlarged(linear: Tensor, times: int) -> Tensor:
+    """The light on a sensor with `times` as many px each way: float32 (B, 3, H, W) >= 0, linear."""
+    if times == 1:
+        return linear
+    return functional.interpolate(linear, scale_factor=times, mode="bicubic", align_corners=False).clamp_min_(0.0)
+
+
+def reduced(display: Tensor, times: int) -> Tensor:
+    """The mean of squares of `times` px each way, as `photo.Reader` reduces a photo: (B, 3, H, W), display values."""
+    return display if times == 1 else functional.avg_pool2d(display, times)
 
 
 def _noisy(light: Tensor, sensor: Sensor, rng: np.random.Generator) -> Tensor:

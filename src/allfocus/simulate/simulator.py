@@ -29,15 +29,18 @@ from allfocus.simulate.sensor import (
     develop,
     display_from_linear,
     draw_sensor,
+    enlarged,
     expose,
     jpeg,
     linear_from_display,
     quantise,
+    reduced,
 )
 from allfocus.simulate.surface import Surface, compose
 from allfocus.simulate.truth import valid_mask, visible_coc
 
 _REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX = 1680, 1120
+REDUCTIONS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class SimulatorConfig:
         crop_px: side of the square pictures.
         margin_px: real content around the crop that is rendered and cut off; radii stay below it by 2 px.
         resolution_scale: range of the imagined picture's width over 1680 px; blur radii are scaled by it.
+        reductions: weights of pictures as they were developed, and reduced by 2 and by 4 afterwards, which leaves less
+            of noise, sharpening and JPEG blocks; radii are those of the picture that is written.
         levels, object_levels: most tent levels of a background and of a cut-out.
         linear_light, occlusion: false blurs display values instead of light, or the finished picture instead of each
             surface, as simpler simulators do; for comparisons.
@@ -56,7 +61,8 @@ class SimulatorConfig:
 
     crop_px: int = 256
     margin_px: int = 32
-    resolution_scale: tuple[float, float] = (0.6, 1.0)
+    resolution_scale: tuple[float, float] = (0.5, 0.9)
+    reductions: tuple[float, float, float] = (0.7, 0.2, 0.1)
     levels: int = 6
     object_levels: int = 3
     linear_light: bool = True
@@ -64,6 +70,10 @@ class SimulatorConfig:
     scene: SceneConfig = field(default_factory=SceneConfig)
     lens: LensConfig = field(default_factory=LensConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.reductions) < 0.0 or sum(self.reductions) <= 0.0:
+            raise OptionError(f"reductions {self.reductions}", "none negative and not all zero", "mend the config")
 
     def to_dict(self) -> dict[str, Any]:
         """Every field as plain values, ready for JSON."""
@@ -122,6 +132,7 @@ class Shot:
     Attributes:
         surfaces: back to front over the canvas, with their blur radii.
         lens, sensor: as drawn.
+        reduction: how many px of the developed picture make one of the result, each way.
         half_diagonal_px: from the middle of the imagined picture to its corner.
         noise: draws the noise; used up by taking the shot.
         parameters: everything drawn, ready for JSON.
@@ -130,6 +141,7 @@ class Shot:
     surfaces: tuple[Surface, ...]
     lens: Lens
     sensor: Sensor
+    reduction: int
     half_diagonal_px: float
     noise: np.random.Generator
     parameters: dict[str, object]
@@ -167,6 +179,7 @@ class Simulator:
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
         for_picture, for_scene, for_lens, for_sensor = streams
         resolution_scale = float(for_picture.uniform(*config.resolution_scale))
+        reduction = int(for_picture.choice(REDUCTIONS, p=np.array(config.reductions) / sum(config.reductions)))
         canvas_px = config.crop_px + 2 * config.margin_px
         largest_px = config.margin_px - 2.0
         scene = draw_scene(
@@ -185,11 +198,12 @@ class Simulator:
         parameters: dict[str, object] = {
             "seed": seed,
             "resolution_scale": resolution_scale,
+            "reduction": reduction,
             "scene": scene.parameters,
             "lens": lens.parameters(),
             "sensor": sensor.parameters(),
         }
-        return Shot(surfaces, lens, sensor, half_diagonal_px, for_sensor, parameters)
+        return Shot(surfaces, lens, sensor, reduction, half_diagonal_px, for_sensor, parameters)
 
     def _take(self, shot: Shot) -> tuple[Tensor, ...]:
         """The columns of `Quadruples` for one shot, without the batch axis."""
@@ -197,11 +211,13 @@ class Simulator:
         inside = slice(config.margin_px, config.margin_px + config.crop_px)
         pictures = self._light(shot)[..., inside, inside]
         pictures = _shift_colours(pictures, shot.lens, shot.half_diagonal_px)
+        pictures = enlarged(pictures, shot.reduction)
         views = expose(pictures[:2], sensor, shot.noise)
         linear = torch.cat([views.mean(dim=0, keepdim=True), views, pictures[2:] * sensor.exposure])
         display = quantise(develop(linear, sensor), sensor.bits)
         if sensor.jpeg_quality:
             display[0] = jpeg(display[0], sensor.jpeg_quality)
+        display = reduced(display, shot.reduction)
         coc = visible_coc(shot.surfaces)
         valid = valid_mask(coc)[None, inside, inside]
         coc = coc[None, inside, inside].contiguous()
