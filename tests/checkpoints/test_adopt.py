@@ -41,7 +41,8 @@ def test_a_released_file_becomes_a_model_and_goes_back(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    found = official.OfficialCheckpoint(Architecture(iterations=1, tied=True), {}, None, 0, False)
+    small = Architecture(iterations=1, width=8, tied=True)
+    found = official.OfficialCheckpoint(small, small.build().state_dict(), None, 0, False)
     with pytest.raises(OutputError, match="cannot be written"):
         adopt(found, "mine", tmp_path / "file" / "models", origin="x", context_px=0, licence="CC0-1.0")
 

@@ -1,212 +1,204 @@
+"""Exports: every format agrees with torch, says so in its metadata, and is not kept when it does not."""
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 import openvino
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional
 
-from allfocus.checkpoints.export import Exported, export_onnx
-from allfocus.checkpoints.graph import trace
-from allfocus.checkpoints.native import load, save
-from allfocus.errors import EngineError, WeightsError
-from allfocus.nets.registry import Architecture
+from allfocus.checkpoints import export as export_module
+from allfocus.checkpoints import official
+from allfocus.checkpoints.export import Exported, export
+from allfocus.checkpoints.formats import FORMATS, Size, facts_of
+from allfocus.errors import OptionError, OutputError, WeightsError
+from allfocus.nets.dmenet import DMENet
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.registry import Architecture, architecture
 
-FAST = Architecture(iterations=2, unshuffle=2, width=8)
-NETWORKS = {
-    "full": Architecture(iterations=3, width=8),
-    "fast": FAST,
-    "tied": Architecture(iterations=2, width=8, tied=True),
-    "dual": Architecture(iterations=2, width=8, views=2),
-    "dual fast": Architecture(iterations=2, width=8, views=2, unshuffle=2),
-    "plain": Architecture(width=8, family="plain"),
-    "filters": Architecture(iterations=2, width=8, family="filters"),
-    "disparity": Architecture(width=8, family="disparity"),
+SMALL = {
+    "ifan": Architecture(iterations=2, width=8),
+    "ifan-fast": Architecture(iterations=2, width=8, unshuffle=2),
+    "ifan-dual": Architecture(iterations=2, width=8, views=2),
 }
+FIXED = Size(96, 64)
 
 
-def saved(architecture: Architecture, folder: Path, dtype: torch.dtype = torch.float16) -> Path:
+def built(wanted: Architecture) -> IFAN:
     torch.manual_seed(0)
-    save(architecture.build(), architecture, folder / "net.safetensors", dtype=dtype)
-    return folder / "net.safetensors"
+    return wanted.build().eval()
 
 
-@pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
-    """The weights and the export of one network, written once."""
-    weights = saved(FAST, tmp_path_factory.mktemp("fast"))
-    return weights, export_onnx(FAST.build(), weights, weights.with_suffix(".onnx"))
+def pictures(net: IFAN, count: int, height: int, width: int) -> list[torch.Tensor]:
+    channels = (3,) if net.views == 1 else (3, 6)
+    return [torch.rand(count, bands, height, width) for bands in channels]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_graph_computes_what_torch_computes(name: str, tmp_path: Path) -> None:
-    architecture = NETWORKS[name]
-    weights = saved(architecture, tmp_path)
-    exported = export_onnx(architecture.build(), weights, tmp_path / "net.onnx")
-    assert exported.difference < 1e-5
-    assert exported.inputs == (("photo", "pair") if architecture.views == 2 else ("photo",))
-    assert exported.outputs == (("residual",) if name in ("plain", "filters") else ("residual", "disparity"))
-    onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.safetensors"]
-
-
-def test_the_check_is_not_the_only_witness(fast: tuple[Path, Exported]) -> None:
-    """Large residuals, another size, and ONNX's own reference implementation instead of an engine."""
-    from onnx.reference import ReferenceEvaluator
-
-    weights, exported = fast
-    photo = torch.rand(1, 3, 16, 32)
+def check(net: IFAN, run: Any, seen: Sequence[torch.Tensor]) -> None:
+    """Large outputs too, on pictures that the export itself has not seen."""
     with torch.no_grad():
-        wanted = load(weights)(photo)
-    residual, disparity = ReferenceEvaluator(str(exported.graph)).run(None, {"photo": photo.numpy()})
-    np.testing.assert_allclose(residual, wanted.residual.numpy(), atol=1e-4)
-    np.testing.assert_allclose(disparity, wanted.disparity.numpy(), atol=1e-4)
-    assert np.abs(residual).max() > 0.01
+        wanted = net(*seen)
+    found = run([picture.numpy() for picture in seen])
+    np.testing.assert_allclose(found[0], wanted.residual.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found[1], wanted.disparity.numpy(), atol=1e-4)
+    assert wanted.residual.abs().max() > 0.01
 
 
-def test_every_tensor_is_a_range_of_the_weights_file(fast: tuple[Path, Exported]) -> None:
-    weights, exported = fast
-    check_ranges(weights, exported.graph, np.float16)
+def on_openvino(path: Path) -> Any:
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda inputs: [compiled(inputs)[name] for name in ("residual", "disparity")]
 
 
-def test_float32_weights_need_no_cast(tmp_path: Path) -> None:
-    weights = saved(FAST, tmp_path, torch.float32)
-    graph = export_onnx(FAST.build(), weights, tmp_path / "net.onnx").graph
-    check_ranges(weights, graph, np.float32)
-    assert "Cast" not in {node.op_type for node in onnx.load(str(graph), load_external_data=False).graph.node}
+def on_onnxruntime(path: Path) -> Any:
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    return lambda inputs: session.run(["residual", "disparity"], dict(zip(names, inputs, strict=True)))
 
 
-def check_ranges(weights: Path, graph: Path, dtype: type) -> None:
-    model = onnx.load(str(graph), load_external_data=False)
-    tensors = {name.removesuffix(".stored"): tensor for tensor in model.graph.initializer if (name := tensor.name)}
-    data = weights.read_bytes()
-    for name, parameter in load(weights).state_dict().items():
-        tensor = tensors.pop(name)
-        where = {entry.key: entry.value for entry in tensor.external_data}
-        assert where["location"] == "net.safetensors"
-        begin, length = int(where["offset"]), int(where["length"])
-        values = np.frombuffer(data[begin : begin + length], dtype)
-        np.testing.assert_array_equal(values.reshape(parameter.shape), parameter.numpy())
-    assert all(tensor.data_type == onnx.TensorProto.INT64 for tensor in tensors.values())
-    assert graph.stat().st_size < 100_000
+@pytest.mark.parametrize("size", [None, FIXED], ids=["dynamic", "fixed"])
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("name", SMALL)
+def test_graphs_agree_with_torch(name: str, format: str, size: Size | None, tmp_path: Path) -> None:
+    net = built(SMALL[name])
+    target = tmp_path / f"net{FORMATS[format][0]}"
+    done = export(net, SMALL[name], target, format, size=size, about={"model": name})
+    assert done.proof.difference < 1e-5
+    run = (on_onnxruntime if format == "onnx" else on_openvino)(target)
+    check(net, run, pictures(net, 1, 64, 96))
+    other = pictures(net, 3, 32, 48)
+    if size is None:
+        check(net, run, other)
+    else:
+        with pytest.raises(Exception, match=r"(?i)dimension|shape"):
+            run([picture.numpy() for picture in other])
+    facts = facts_of(format, target)
+    assert facts["model"] == name
+    assert float(facts["difference_on_random"]) == pytest.approx(done.proof.random, rel=0.01)
+    assert float(facts["difference_on_photo"]) == pytest.approx(done.proof.photo, rel=0.01)
+    assert facts["tolerance"] == "0.0001"
+    assert facts["checked_with"].startswith("OpenVINO 20")
+    assert facts["checked_with"].endswith("1x3x160x224" if size is None else "1x3x64x96")
 
 
-def test_the_difference_is_stored_in_the_file(fast: tuple[Path, Exported]) -> None:
-    exported = fast[1]
-    model = onnx.load(str(exported.graph), load_external_data=False)
-    kept = {entry.key: entry.value for entry in model.metadata_props}
-    assert float(kept["difference_to_torch"]) == pytest.approx(exported.difference, rel=0.01)
-    assert kept["checked_with"].startswith("OpenVINO 20")
-    assert kept["checked_with"].endswith("float32 on 2x3x80x112")
+def test_an_onnx_file_is_whole_and_the_pair_of_openvino_too(tmp_path: Path) -> None:
+    net = built(SMALL["ifan-fast"])
+    for format, names in (("onnx", ["net.onnx"]), ("openvino", ["net.bin", "net.xml"])):
+        folder = tmp_path / format
+        folder.mkdir()
+        done = export(net, SMALL["ifan-fast"], folder / names[-1], format)
+        assert [path.name for path in done.files] == names
+        assert sorted(path.name for path in folder.iterdir()) == names
+    model = onnx.load(str(tmp_path / "onnx" / "net.onnx"), load_external_data=False)
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
-def test_a_graph_that_differs_is_refused_and_not_left_behind(tmp_path: Path) -> None:
-    weights = saved(FAST, tmp_path)
-    with pytest.raises(WeightsError, match=r"the graph of net\.safetensors differs from torch by .*at most 0 "):
-        export_onnx(FAST.build(), weights, tmp_path / "net.onnx", tolerance=0)
-    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+def test_numbers_that_float16_holds_are_stored_in_float16(tmp_path: Path) -> None:
+    net = built(SMALL["ifan"])
+    sizes = []
+    for one in (net, built(SMALL["ifan"]).half().float()):
+        done = export(one, SMALL["ifan"], tmp_path / "net.onnx", "onnx", overwrite=True)
+        sizes.append(done.path.stat().st_size)
+        assert done.proof.difference < 1e-5
+    assert sizes[1] < 0.55 * sizes[0]
 
 
-def test_the_weights_of_the_file_count_not_those_of_the_network(tmp_path: Path) -> None:
-    weights = saved(FAST, tmp_path)
-    broken = FAST.build()
-    with torch.no_grad():
-        broken.decoder.out[0].bias.fill_(9.0)
-    assert export_onnx(broken, weights, tmp_path / "net.onnx").difference < 1e-5
+@pytest.mark.parametrize("name", SMALL)
+def test_torchscript_takes_any_size(name: str, tmp_path: Path) -> None:
+    net = built(SMALL[name])
+    done = export(net, SMALL[name], tmp_path / "net.pt", "torchscript")
+    script = torch.jit.load(str(done.path))
+
+    def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [tensor.numpy() for tensor in script(*map(torch.from_numpy, inputs))]
+
+    check(net, run, pictures(net, 1, 64, 96))
+    check(net, run, pictures(net, 3, 32, 48))
+    assert facts_of("torchscript", done.path) == done.proof.facts()
 
 
-def test_weights_elsewhere_or_of_another_network_are_refused(tmp_path: Path) -> None:
-    weights = saved(FAST, tmp_path)
-    (tmp_path / "other").mkdir()
-    with pytest.raises(WeightsError, match="one folder for both"):
-        export_onnx(FAST.build(), weights, tmp_path / "other" / "net.onnx")
-    with pytest.raises(WeightsError, match="does not fit the network"):
-        export_onnx(Architecture(iterations=4, unshuffle=2, width=8).build(), weights, tmp_path / "net.onnx")
-
-
-class Result(NamedTuple):
-    result: torch.Tensor
-
-
-class Shuffled(nn.Module):
-    """Channels in an order that only the right pixel unshuffle gives."""
-
-    def __init__(self, stride: int = 1, kernel: int = 3) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(12, 5, kernel, stride=stride, padding=kernel // 2)
-
-    def forward(self, photo: torch.Tensor) -> Result:
-        return Result(self.convolution(functional.pixel_unshuffle(photo, 2)))
-
-
-class Rearranged(nn.Module):
-    """A pixel unshuffle that no convolution follows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.rand(1, 12, 1, 1))
-
-    def forward(self, photo: torch.Tensor) -> Result:
-        return Result(functional.pixel_unshuffle(photo, 2) * self.weight)
-
-
-@pytest.mark.parametrize("network", [Shuffled(), Shuffled(stride=2), Shuffled(kernel=1), Rearranged()])
-def test_pixel_unshuffle_has_the_channel_order_of_torch(network: nn.Module, tmp_path: Path) -> None:
-    found = traced(network.eval(), tmp_path)(torch.rand(2, 3, 8, 12))
-    assert found < 1e-5
-
-
-class Clamped(nn.Module):
-    def forward(self, photo: torch.Tensor) -> Result:
-        return Result(photo.clamp(0, 1))
-
-
-class Halved(nn.Module):
-    def forward(self, photo: torch.Tensor) -> Result:
-        return Result(photo * 0.5)
-
-
-class Flattened(nn.Module):
-    def forward(self, photo: torch.Tensor) -> Result:
-        return Result(photo.unflatten(1, (1, 3)))
+def test_a_released_checkpoint_is_read_as_one_and_holds_its_proof(tmp_path: Path) -> None:
+    wanted = Architecture(iterations=1, tied=True)
+    net = built(wanted)
+    done = export(net, wanted, tmp_path / "mine.pytorch", "official")
+    assert done.proof.difference == 0
+    found = official.read(done.path)
+    assert all(torch.equal(found.tensors[name], tensor) for name, tensor in net.state_dict().items())
+    assert len(torch.load(done.path, weights_only=True)) == len(net.state_dict())
+    assert facts_of("official", done.path) == done.proof.facts()
 
 
 @pytest.mark.parametrize(
-    ("network", "told"),
+    ("wanted", "name", "format", "size", "told"),
     [
-        (
-            Clamped(),
-            "the network uses aten.clamp.default, which has no ONNX counterpart here; expected one of aten.conv",
-        ),
-        (Halved(), "expected two tensors"),
-        (Flattened(), "reshapes features"),
+        (SMALL["ifan"], "net.onnx", "tflite", None, "format 'tflite'; expected one of onnx, openvino"),
+        (SMALL["ifan"], "net.pt", "onnx", None, r"net\.pt for the format onnx; expected a name ending in \.onnx"),
+        (SMALL["ifan-fast"], "net.onnx", "onnx", Size(1920, 1080), "multiples of 16 .*--size 1920x1088"),
+        (SMALL["ifan"], "net.onnx", "onnx", Size(0, 8), "--size 8x8"),
+        (SMALL["ifan"], "net.pt", "torchscript", FIXED, "leave --size out"),
+        (SMALL["ifan"], "net.pytorch", "official", FIXED, "leave --size out"),
+        (SMALL["ifan"], "net.pytorch", "official", None, "the released code computes only that"),
     ],
 )
-def test_an_operation_without_counterpart_is_named(network: nn.Module, told: str, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=told):
-        traced(network, tmp_path)
+def test_what_a_format_cannot_hold_is_refused(
+    wanted: Architecture, name: str, format: str, size: Size | None, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=told):
+        export(built(wanted), wanted, tmp_path / name, format, size=size)
+    assert not list(tmp_path.iterdir())
 
 
-def traced(network: nn.Module, folder: Path):
-    """Trace a network with the weights it has; what comes back measures its difference to torch on a photo."""
-    import safetensors.torch
+def test_other_networks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="a DMENet; expected a network of the IFAN family"):
+        export(DMENet(), Architecture(), tmp_path / "net.onnx", "onnx")  # type: ignore[arg-type]
 
-    stored = {name: tensor.detach() for name, tensor in network.state_dict().items()}
-    safetensors.torch.save_file(stored, folder / "net.safetensors")
-    model = trace(network, [torch.rand(2, 3, 16, 24)], ["photo"], ["result"], folder / "net.safetensors")
-    (folder / "net.onnx").write_bytes(model.SerializeToString())
-    compiled = openvino.Core().compile_model(folder / "net.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def difference(photo: torch.Tensor) -> float:
+def test_a_file_that_differs_is_not_kept(tmp_path: Path) -> None:
+    net = built(SMALL["ifan"])
+    (tmp_path / "net.onnx").write_bytes(b"the one before")
+    with pytest.raises(WeightsError, match=r"the onnx file of this network differs from torch by .* at most 0 in"):
+        export(net, SMALL["ifan"], tmp_path / "net.onnx", "onnx", tolerance=0, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+    assert (tmp_path / "net.onnx").read_bytes() == b"the one before"
+
+
+def test_a_translation_that_is_wrong_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = export_module.translate
+
+    def wrong(format: str, net: IFAN, wanted: Architecture, folder: Path, size: Size | None) -> Any:
         with torch.no_grad():
-            wanted = network(photo).result.numpy()
-        found = compiled([photo.numpy()])["result"]
-        assert found.shape == wanted.shape
-        return float(np.abs(found - wanted).max())
+            net.decoder.out[0].bias.add_(1e-3)
+        written = right(format, net, wanted, folder, size)
+        with torch.no_grad():
+            net.decoder.out[0].bias.sub_(1e-3)
+        return written
 
-    return difference
+    monkeypatch.setattr(export_module, "translate", wrong)
+    with pytest.raises(WeightsError, match=r"differs from torch by 0\.001"):
+        export(built(SMALL["ifan"]), SMALL["ifan"], tmp_path / "net.onnx", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "net.bin").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"net\.bin exists already"):
+        export(built(SMALL["ifan"]), SMALL["ifan"], tmp_path / "net.xml", "openvino")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("net.bin", b"mine")]
+    with pytest.raises(OutputError, match="does not exist"):
+        export(built(SMALL["ifan"]), SMALL["ifan"], tmp_path / "none" / "net.onnx", "onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [None, Size(320, 192)], ids=["dynamic", "fixed"])
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_networks_as_they_ship(name: str, format: str, size: Size | None, tmp_path: Path) -> None:
+    wanted = architecture(name)
+    done: Exported = export(built(wanted), wanted, tmp_path / f"net{FORMATS[format][0]}", format, size=size)
+    assert done.proof.difference <= 1e-4

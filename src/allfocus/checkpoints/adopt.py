@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from allfocus.checkpoints.export import export_onnx
-from allfocus.checkpoints.native import save
 from allfocus.checkpoints.official import OfficialCheckpoint
+from allfocus.checkpoints.release import release
 from allfocus.errors import OutputError
-from allfocus.weights.card import Card
-from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, Model
+from allfocus.weights.store import CARD_SUFFIX, Model
 
 
 def default_name(file: Path) -> str:
@@ -52,30 +49,17 @@ def adopt(
         OutputError: the folder cannot be written, or has a model of that name.
         WeightsError: the graph differs from torch by more than 1e-4.
     """
-    card, weights, graph = (folder / f"{name}{suffix}" for suffix in (CARD_SUFFIX, WEIGHTS_SUFFIX, GRAPH_SUFFIX))
+    card = folder / f"{name}{CARD_SUFFIX}"
     if card.exists() and not overwrite:
         raise OutputError(f"{card} is already there", "a name that is free", "--overwrite, or another --name")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        card.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error})", "a writable folder", "-o FOLDER") from error
-    net = found.build()
-    digest = save(net, found.architecture, weights, dtype=torch.float32)
-    exported = export_onnx(net, weights, graph)
-    described = Card(
-        name=name,
-        architecture=asdict(found.architecture),
-        parameters=sum(parameter.numel() for parameter in net.parameters()),
-        multiple=net.multiple,
+    return release(
+        found.build(),
+        found.architecture,
+        name,
+        folder,
         context_px=context_px,
-        sha256=digest,
         licence=licence,
-        views=found.architecture.views,
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+        dtype=torch.float32,
         known_failures=(f"not trained here: {found.describe()}",),
         command=f"allfocus import {origin}",
     )
-    described.write(card)
-    return Model(described, weights, graph)

@@ -1,114 +1,122 @@
-"""Writing a network's ONNX graph and proving it: the file is kept only if it computes what torch computes."""
+"""Writing a network in another format and proving it: a file is kept only if it computes what torch computes."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from allfocus.checkpoints.graph import trace
-from allfocus.checkpoints.native import load_into
-from allfocus.errors import WeightsError
+from allfocus.checkpoints.formats import FORMATS, Size, translate
+from allfocus.checkpoints.proof import TOLERANCE, Proof, prove
+from allfocus.errors import OptionError, OutputError
 from allfocus.nets.ifan import IFAN
-
-TOLERANCE = 1e-4
-_TRACED, _CHECKED = (3, 4), (5, 7)  # cells down and across; different, so that a size kept in the graph shows
+from allfocus.nets.registry import Architecture
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A graph that was written and checked.
+    """Files that were written and checked.
 
     Attributes:
-        graph: the ONNX file.
-        inputs: its input names.
-        outputs: its output names.
-        difference: largest absolute difference to torch float32 over all outputs.
-        checked_with: what ran the graph, and on which size.
+        path: the file to name to others.
+        files: it and what belongs to it.
+        proof: its differences to torch; the same stands in its metadata.
     """
 
-    graph: Path
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    difference: float
-    checked_with: str
+    path: Path
+    files: tuple[Path, ...]
+    proof: Proof
 
 
-def export_onnx(net: IFAN, weights_path: Path, graph_path: Path, *, tolerance: float = TOLERANCE) -> Exported:
-    """Write the graph of a network whose tensors are in `weights_path`, and check it against torch.
+def export(
+    net: IFAN,
+    architecture: Architecture,
+    target: Path,
+    format: str,
+    *,
+    size: Size | None = None,
+    about: dict[str, str] | None = None,
+    tolerance: float = TOLERANCE,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a network in a format, compare the file with torch, and keep it if it agrees.
 
-    The graph holds no tensors: each is a byte range of the safetensors file, which must lie in the same folder.
-    Inputs are "photo" (N, 3, H, W) in [0, 1] and, for two views, "pair" (N, 6, H, W); N, H and W are free. Outputs
-    are "residual" (N, 3, H, W), not clipped, and "disparity" (N, 1, H/m, W/m) where the network has it.
+    Inputs are "photo" (N, 3, H, W) in [0, 1] and, for two views, "pair" (N, 6, H, W), right then left. Outputs are
+    "residual" (N, 3, H, W), not clipped, and "disparity" (N, 1, H/m, W/m) where the network has it.
 
     Args:
-        net: the network; its own weights are not looked at, those of the file are.
-        weights_path: as `native.save` wrote it.
-        graph_path: NAME.onnx, in the folder of the weights; appears only when the check has passed.
+        net: the network.
+        architecture: what builds it.
+        target: the file; what belongs to it has the same stem.
+        format: of `formats.FORMATS`.
+        size: the only size that the file will take, one photo at a time; any number and size when None.
+        about: more to be stored in the file's metadata.
         tolerance: largest absolute difference to torch float32 that is let through.
-
-    Returns:
-        What was written, with the difference; the same is stored in the file's metadata.
+        overwrite: replace files that are there.
 
     Raises:
-        WeightsError: the weights do not fit, are elsewhere, or the graph computes something else than torch.
-        EngineError: the network uses an operation that has no counterpart.
-        MissingExtraError: onnx or safetensors is not installed.
+        OptionError: an unknown format, another ending, a size that does not fit, a network that the format cannot hold.
+        WeightsError: the file differs from torch; it is not kept.
+        OutputError: the place cannot be written.
+        MissingExtraError: a package is not installed.
     """
-    weights_path, graph_path = Path(weights_path), Path(graph_path)
-    if weights_path.resolve().parent != graph_path.resolve().parent:
-        raise WeightsError(
-            f"{graph_path} is not beside {weights_path}", "one folder for both", "copy the weights there"
-        )
+    _check(net, target, format, size)
+    if not target.parent.is_dir():
+        raise OutputError(f"the folder {target.parent} does not exist", "a folder that exists", "make it first")
     reference = copy.deepcopy(net).float().cpu().eval()
-    load_into(reference, weights_path)
-    examples = _examples(reference, *_TRACED, seed=0)
-    inputs = ("photo", "pair")[: len(examples)]
-    with torch.no_grad():
-        found = reference(*examples)
-    outputs = tuple(name for name in ("residual", "disparity") if getattr(found, name) is not None)
-    model = trace(reference, examples, inputs, outputs, weights_path)
-    beside = graph_path.with_name(f".{graph_path.name}")
     try:
-        beside.write_bytes(model.SerializeToString())
-        difference, checked_with = _difference(reference, beside, outputs)
-        if not difference <= tolerance:
-            raise WeightsError(
-                f"the graph of {weights_path.name} differs from torch by {difference:.3g}",
-                f"at most {tolerance:g} in float32",
-                "report this network: an operation is translated wrongly",
+        with tempfile.TemporaryDirectory(prefix=".allfocus-", dir=target.parent) as scratch:
+            folder = Path(scratch)
+            written = translate(format, reference, architecture, folder, size)
+            tried, final = folder / "tried", folder / "final"
+            tried.mkdir()
+            written.save(tried / target.name, {})
+            proof = prove(
+                reference,
+                lambda pictures: written.run(tried / target.name, pictures),
+                written.by,
+                f"the {format} file of this network",
+                size=size,
+                tolerance=tolerance,
             )
-        model.metadata_props.add(key="difference_to_torch", value=f"{difference:.3g}")
-        model.metadata_props.add(key="checked_with", value=checked_with)
-        beside.write_bytes(model.SerializeToString())
-        beside.replace(graph_path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return Exported(graph_path, inputs, outputs, difference, checked_with)
+            final.mkdir()
+            written.save(final / target.name, proof.facts() | (about or {}))
+            return Exported(target, _move(final, target, overwrite), proof)
+    except OSError as error:
+        raise OutputError(
+            f"{target} cannot be written ({error})", "a writable folder with room", "another -o"
+        ) from error
 
 
-def _examples(net: IFAN, rows: int, columns: int, seed: int) -> tuple[torch.Tensor, ...]:
-    """Two random photos of so many cells, with the pairs of views where the network asks for them."""
-    random = torch.Generator().manual_seed(seed)
-    size = (rows * net.multiple, columns * net.multiple)
-    channels = (3,) if net.views == 1 else (3, 6)
-    return tuple(torch.rand(2, count, *size, generator=random) for count in channels)
+def _check(net: IFAN, target: Path, format: str, size: Size | None) -> None:
+    if format not in FORMATS:
+        raise OptionError(f"format {format!r}", f"one of {', '.join(FORMATS)}", "--format onnx")
+    if not isinstance(net, IFAN):
+        raise OptionError(f"a {type(net).__name__}", "a network of the IFAN family", "allfocus models --all")
+    endings = FORMATS[format]
+    if target.suffix.lower() not in endings:
+        raise OptionError(
+            f"{target.name} for the format {format}",
+            f"a name ending in {' or '.join(endings)}",
+            f"-o {target.stem}{endings[0]}",
+        )
+    if size is not None and (min(size) < 1 or size.width % net.multiple or size.height % net.multiple):
+        fitting = (max(-(-length // net.multiple), 1) * net.multiple for length in size)
+        raise OptionError(
+            f"a size of {size.width}x{size.height}",
+            f"multiples of {net.multiple} for this network",
+            f"--size {'x'.join(map(str, fitting))}",
+        )
 
 
-def _difference(net: IFAN, graph: Path, outputs: Sequence[str]) -> tuple[float, str]:
-    """Largest absolute difference between torch and OpenVINO in float32, on a size that was not traced."""
-    import openvino
-
-    examples = _examples(net, *_CHECKED, seed=1)
-    with torch.no_grad():
-        wanted = net(*examples)
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(graph, "CPU", settings)
-    found = compiled([example.numpy() for example in examples])
-    differences = [np.abs(found[name] - getattr(wanted, name).numpy()).max() for name in outputs]
-    size = "x".join(map(str, examples[0].shape))
-    return float(np.max(differences)), f"OpenVINO {openvino.__version__.split('-')[0]} float32 on {size}"
+def _move(folder: Path, target: Path, overwrite: bool) -> tuple[Path, ...]:
+    """The files to their place, the named one last, so that it means all of them."""
+    moves = [(file, target.with_name(file.name)) for file in sorted(folder.iterdir())]
+    moves.sort(key=lambda move: move[1] == target)
+    there = [place for _, place in moves if place.exists()]
+    if there and not overwrite:
+        raise OutputError(f"{there[0]} exists already", "a new name", "another name, or --overwrite")
+    for file, place in moves:
+        file.replace(place)
+    return tuple(place for _, place in moves)

@@ -61,6 +61,13 @@ def load(path: Path) -> IFAN:
     Raises:
         WeightsError: missing, damaged, or not written by `save`.
     """
+    net = architecture_of(path).build()
+    load_into(net, path)
+    return net.eval()
+
+
+def architecture_of(path: Path) -> Architecture:
+    """What builds the network of a file that `save` wrote; errors as `load`."""
     metadata = _read(path)[1]
     if metadata.get("format") != FORMAT or "architecture" not in metadata:
         raise WeightsError(
@@ -68,9 +75,7 @@ def load(path: Path) -> IFAN:
             f"{FORMAT!r} with the architecture stored in it",
             "a file that this allfocus wrote, or load_into with a network that you built",
         )
-    net = Architecture(**json.loads(metadata["architecture"])).build()
-    load_into(net, path)
-    return net.eval()
+    return Architecture(**json.loads(metadata["architecture"]))
 
 
 def load_into(module: nn.Module, path: Path) -> None:

@@ -1,12 +1,15 @@
-"""A trained network becomes a model: weights, checked graph and card, beside each other."""
+"""A network becomes a model: weights, checked graph and card, beside each other."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
-from allfocus.checkpoints.export import export_onnx
+import torch
+
 from allfocus.checkpoints.native import save
+from allfocus.checkpoints.shipped_graph import write_graph
+from allfocus.errors import OutputError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 from allfocus.weights.card import Card
@@ -14,9 +17,18 @@ from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, Mo
 
 
 def release(
-    net: IFAN, architecture: Architecture, name: str, folder: Path, *, context_px: int, licence: str = "Apache-2.0"
+    net: IFAN,
+    architecture: Architecture,
+    name: str,
+    folder: Path,
+    *,
+    context_px: int,
+    licence: str = "Apache-2.0",
+    dtype: torch.dtype = torch.float16,
+    known_failures: tuple[str, ...] = (),
+    command: str = "",
 ) -> Model:
-    """Write NAME.safetensors (float16), NAME.onnx and NAME.json; the card last, so that a card means a whole model.
+    """Write NAME.safetensors, NAME.onnx and NAME.json; the card last, so that a card means a whole model.
 
     The card holds what the network itself tells; add what it was trained on and what it scored with
     `dataclasses.replace(model.card, ...).write(...)`.
@@ -28,16 +40,22 @@ def release(
         folder: where the three files go; made if it is not there.
         context_px: measured reach of the network.
         licence: of the weights (SPDX).
+        dtype: of the stored weights.
+        known_failures: one sentence each, for the card.
+        command: what reproduces the weights, for the card.
 
     Raises:
         WeightsError: weights that are not finite, or a graph that differs from torch by more than 1e-4.
         OutputError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     card, weights, graph = (folder / f"{name}{suffix}" for suffix in (CARD_SUFFIX, WEIGHTS_SUFFIX, GRAPH_SUFFIX))
-    card.unlink(missing_ok=True)
-    digest = save(net, architecture, weights)
-    exported = export_onnx(net, weights, graph)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        card.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error})", "a writable folder", "-o FOLDER") from error
+    digest = save(net, architecture, weights, dtype=dtype)
+    written = write_graph(net, weights, graph)
     described = Card(
         name=name,
         architecture=asdict(architecture),
@@ -47,8 +65,10 @@ def release(
         sha256=digest,
         licence=licence,
         views=architecture.views,
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+        inputs=written.inputs,
+        outputs=written.outputs,
+        known_failures=known_failures,
+        command=command,
     )
     described.write(card)
     return Model(described, weights, graph)

@@ -12,6 +12,7 @@ COMMANDS = {
     "bench": ("allfocus.cli.bench", "bench_command"),
     "map": ("allfocus.cli.map", "map_command"),
     "import": ("allfocus.cli.import_", "import_command"),
+    "export": ("allfocus.cli.export", "export_command"),
     "simulate": ("allfocus.cli.simulate", "simulate_command"),
     "prepare": ("allfocus.cli.prepare", "prepare_command"),
     "train": ("allfocus.cli.train", "train_command"),

@@ -1,0 +1,102 @@
+"""`allfocus export`: a network as a file for another program, proven against torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from allfocus.checkpoints.formats import Size
+    from allfocus.nets.ifan import IFAN
+    from allfocus.nets.registry import Architecture
+
+
+def export_command(
+    model: Annotated[str, typer.Argument(help="A name from `allfocus models`, a weights file, or a run's folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file: .onnx, .xml, .pt or .pytorch.")],
+    format: Annotated[str, typer.Option(help="onnx, openvino, torchscript or official.")] = "onnx",
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="The only size of photo that it takes, in px. [any size]")
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="MODEL is a network of `allfocus models --all`, with random weights.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
+    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+) -> None:
+    """Write a network for another program; kept only if it computes what torch computes, within 1e-4."""
+    from allfocus.errors import MissingExtraError
+
+    try:
+        import torch  # noqa: F401
+
+        from allfocus.checkpoints.export import export
+    except ImportError as error:
+        raise MissingExtraError("allfocus export", "train", "torch") from error
+    fixed = _size(size)
+    net, architecture, name = _untrained(model) if untrained else _trained(model)
+    done = export(net, architecture, output, format, size=fixed, about={"model": name}, overwrite=overwrite)
+    megabytes = sum(path.stat().st_size for path in done.files) / 1e6
+    if json:
+        import json as json_module
+
+        row = {"model": name, "format": format, "files": [str(path) for path in done.files], **done.proof.facts()}
+        typer.echo(json_module.dumps(row))
+        return
+    taken = f"{fixed.width}x{fixed.height} px only" if fixed else f"any size in multiples of {net.multiple} px"
+    typer.echo(f"{' and '.join(map(str, done.files))}: {name}, {megabytes:.1f} MB, {taken}")
+    typer.echo(
+        f"  differs from torch by {done.proof.random:.1e} on random pictures, {done.proof.photo:.1e} on a photo "
+        f"({done.proof.checked_with}; {done.proof.tolerance:g} is let through)"
+    )
+
+
+def _size(text: str | None) -> Size | None:
+    from allfocus.checkpoints.formats import Size
+    from allfocus.errors import OptionError
+
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise OptionError(f"size {text!r}", "width and height in px", "--size 1280x720")
+    return Size(int(parts[0]), int(parts[1]))
+
+
+def _trained(model: str) -> tuple[IFAN, Architecture, str]:
+    """Network, what builds it, and its name: of a run, of a file of weights alone, or of a whole model."""
+    from allfocus.checkpoints import native
+    from allfocus.errors import WeightsError
+    from allfocus.nets.registry import ENTRIES, Architecture, architecture
+    from allfocus.weights import store
+
+    path = Path(model)
+    if path.is_dir():
+        from allfocus.train.state import load_averaged
+
+        config, net, step = load_averaged(path)
+        return net, architecture(config.architecture), f"{path.name}, step {step}"
+    if path.suffix == store.WEIGHTS_SUFFIX and not path.with_suffix(store.CARD_SUFFIX).is_file():
+        return native.load(path), native.architecture_of(path), path.stem
+    try:
+        found = store.find(model)
+    except WeightsError as error:
+        if model in ENTRIES:
+            raise WeightsError(
+                f"{model} is a network without weights here", error.expected, "--untrained for random weights"
+            ) from error
+        raise
+    return native.load(found.weights), Architecture(**found.card.architecture), found.card.name
+
+
+def _untrained(model: str) -> tuple[IFAN, Architecture, str]:
+    import torch
+
+    from allfocus.nets.registry import architecture
+
+    wanted = architecture(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return wanted.build().eval(), wanted, f"{model}, untrained"
