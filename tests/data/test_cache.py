@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pyvips
 
-from allfocus.data.augment import draw_batch
 from allfocus.data.cache import CacheSpec, SampleCache, render_cache, sharp_photos
 from allfocus.errors import DataError
 from allfocus.simulate.simulator import SimulatorConfig
@@ -28,10 +29,10 @@ def spec(tmp_path: Path) -> CacheSpec:
 
 def test_rendering_again_gives_the_same_samples_and_other_settings_are_refused(tmp_path: Path, spec: CacheSpec) -> None:
     first = render_cache(spec, tmp_path / "a", workers=1)
-    assert first.centre.shape == first.sharp.shape == (3, 64, 64, 3)
-    assert first.coc.shape == (3, 8, 8)
+    assert first.array("centre").shape == first.array("sharp").shape == (3, 64, 64, 3)
+    assert first.array("coc").shape == (3, 8, 8)
     again = render_cache(spec, tmp_path / "b", workers=1)
-    np.testing.assert_array_equal(first.centre, again.centre)
+    np.testing.assert_array_equal(first.array("centre"), again.array("centre"))
     other = CacheSpec(**{**spec.__dict__, "seed": 6})
     with pytest.raises(DataError, match="holds samples of other settings"):
         render_cache(other, tmp_path / "a", workers=1)
@@ -49,18 +50,29 @@ def test_photos_left_out_are_left_out(tmp_path: Path, spec: CacheSpec) -> None:
         sharp_photos(folder, ["0.png", "1.png"])
 
 
-def test_crops_flips_and_turns_keep_pictures_and_map_together(tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    ramp = np.arange(64, dtype=np.uint8)
-    picture = np.broadcast_to(ramp[None, :, None] * 2 + ramp[:, None, None], (64, 64, 3)).astype(np.uint8)
-    cells = picture[..., 0].reshape(8, 8, 8, 8).mean((1, 3))
-    for name, array in (("centre", picture[None]), ("sharp", picture[None]), ("coc", cells[None].astype(np.float16))):
-        np.save(folder / f"{name}.npy", array)
-    spec = '{"count": 1, "side_px": 64, "seed": 0, "photos": "", "left_out": [], "simulator": {}}'
-    (folder / "cache.json").write_text(spec)
-    centre, sharp, coc = draw_batch(SampleCache(folder), 8, 32, np.random.default_rng(1))
-    assert centre.shape == sharp.shape == (8, 3, 32, 32)
-    assert (centre == sharp).all()
-    means = (centre[:, 0] * 255).reshape(8, 4, 8, 4, 8).mean((2, 4))
-    np.testing.assert_allclose(means.numpy(), coc[:, 0].numpy(), atol=0.1)
+def test_views_and_finer_maps_are_kept_on_demand(tmp_path: Path, spec: CacheSpec) -> None:
+    plain = render_cache(spec, tmp_path / "a", workers=1)
+    whole = render_cache(replace(spec, views=True, grid_px=2), tmp_path / "b", workers=1)
+    assert plain.fields == {"coc"}
+    assert whole.fields == {"coc", "left", "right"}
+    assert whole.array("coc").shape == (3, 32, 32)
+    sample = whole.crop(np.random.default_rng(0), 32, ("coc", "left"))
+    assert sample.left is not None
+    assert sample.coc is not None
+    assert sample.right is None
+    assert sample.left.shape == (1, 3, 32, 32)
+    assert sample.coc.shape == (1, 1, 16, 16)
+    np.testing.assert_array_equal(plain.array("centre"), whole.array("centre"))
+
+
+def test_a_cache_of_an_older_allfocus_is_continued_and_one_that_lacks_an_array_is_refused(
+    tmp_path: Path, spec: CacheSpec
+) -> None:
+    render_cache(spec, tmp_path / "a", workers=1)
+    stamp = tmp_path / "a" / "cache.json"
+    known = json.loads(stamp.read_text())
+    stamp.write_text(json.dumps({name: known[name] for name in known if name not in ("views", "grid_px")}))
+    assert len(render_cache(spec, tmp_path / "a", workers=1)) == 3
+    (tmp_path / "a" / "coc.npy").unlink()
+    with pytest.raises(DataError, match=r"lacks coc\.npy"):
+        SampleCache(tmp_path / "a")

@@ -1,77 +1,170 @@
-"""The loop: exact resume, skipped steps, a schedule that is what it says."""
+"""The loop: exact resume, skipped steps, averaged weights, what is refused before the first step."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric import Fabric
 
 from allfocus.data.cache import SampleCache
-from allfocus.errors import DataError, TrainingError
-from allfocus.train.config import LossWeights, TrainConfig, load_config
-from allfocus.train.loop import learning_rate, train, training_step
-from allfocus.train.state import TrainState, load_averaged
+from allfocus.data.source import Feed
+from allfocus.errors import DataError, OptionError, TrainingError
+from allfocus.train.config import LossWeights, NetConfig, TrainConfig
+from allfocus.train.loop import train, training_step
+from allfocus.train.state import CHECKPOINT, TrainState, load_averaged
+from train.conftest import write_cache
+
+Open = Callable[[TrainConfig], Fabric]
 
 
-def test_a_killed_run_continues_with_the_same_losses(tmp_path: Path, cache: SampleCache, config: TrainConfig) -> None:
-    straight = TrainState.start(config)
-    expected = [training_step(straight, cache)["total"] for _ in range(config.steps)]
+def feed(state: TrainState, cache: SampleCache) -> Feed:
+    config = state.config
+    return Feed(cache, state.task.needs, config.batch, config.patch_at, config.augment, config.seed)
 
-    killed = TrainState.start(config)
-    for _ in range(3):
-        training_step(killed, cache)
+
+def steps(state: TrainState, cache: SampleCache, count: int) -> list[float]:
+    batches = feed(state, cache).from_step(state.step, state.step + count)
+    return [training_step(state, batch)["total"].item() for batch in batches]
+
+
+def test_a_killed_run_continues_with_the_same_losses(
+    tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open
+) -> None:
+    straight = TrainState.start(config, fabric(config))
+    expected = steps(straight, cache, 6)
+
+    killed = TrainState.start(config, fabric(config))
+    steps(killed, cache, 3)
     killed.save(tmp_path)
-    resumed = TrainState.resume_or_start(config, tmp_path)
-    assert [training_step(resumed, cache)["total"] for _ in range(3)] == expected[3:]
+    resumed = TrainState.resume_or_start(config, fabric(config), tmp_path)
+    assert steps(resumed, cache, 3) == expected[3:]
     for ours, theirs in zip(resumed.averaged.parameters(), straight.averaged.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 def test_training_writes_losses_and_a_checkpoint_that_loads(
-    tmp_path: Path, cache: SampleCache, config: TrainConfig
+    tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open
 ) -> None:
     scores: list[int] = []
-    state = train(config, cache, tmp_path, validate=lambda _: scores.append(1) or {"psnr": 1.0}, report=lambda _: None)
+
+    def validate(_: TrainState) -> dict[str, float]:
+        scores.append(1)
+        return {"psnr": 1.0}
+
+    lines: list[str] = []
+    state = train(config, cache, tmp_path, fabric=fabric(config), validate=validate, report=lines.append)
     loaded, net, step = load_averaged(tmp_path)
     assert (loaded, step) == (config, config.steps)
     assert len(scores) == 1
     assert (tmp_path / "validation.csv").read_text().splitlines()[0] == "step,psnr"
+    assert (tmp_path / "losses.csv").read_text().splitlines()[0] == "step,deblur,fourier,disparity,total"
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 7
+    assert "left" in lines[0]
     for ours, theirs in zip(net.parameters(), state.averaged.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_another_configuration_does_not_resume(tmp_path: Path, config: TrainConfig) -> None:
-    TrainState.start(config).save(tmp_path)
+def test_lines_that_a_killed_run_wrote_after_its_checkpoint_are_written_once(
+    tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open
+) -> None:
+    train(config, cache, tmp_path / "straight", fabric=fabric(config), report=lambda _: None)
+    run = tmp_path / "killed"
+    train(config, cache, run, fabric=fabric(config), stop_at=3, report=lambda _: None)
+    with (run / "losses.csv").open("a") as file:
+        file.write("4,9,9,9,9\n5,9,9,9,9\n")
+    train(config, cache, run, fabric=fabric(config), report=lambda _: None)
+    assert (run / "losses.csv").read_text() == (tmp_path / "straight" / "losses.csv").read_text()
+
+
+def test_another_configuration_does_not_resume(tmp_path: Path, config: TrainConfig, fabric: Open) -> None:
+    TrainState.start(config, fabric(config)).save(tmp_path)
     with pytest.raises(DataError, match="other values of steps, loss"):
-        TrainState.resume_or_start(replace(config, steps=7, loss=LossWeights(fourier=0)), tmp_path)
+        other = replace(config, steps=7, loss=LossWeights(fourier=0))
+        TrainState.resume_or_start(other, fabric(other), tmp_path)
 
 
-def test_a_step_that_overflows_leaves_the_weights_alone(cache: SampleCache, config: TrainConfig) -> None:
-    state = TrainState.start(config)
-    bias = state.net.filter_head.project.bias
-    assert bias is not None
+def test_averaged_weights_of_an_older_run_load_and_start_another(
+    tmp_path: Path, config: TrainConfig, fabric: Open
+) -> None:
+    small = replace(config, net=NetConfig())
+    old = TrainState.start(small, fabric(small))
+    known = ("architecture", "steps", "batch", "patch_px", "learning_rate", "warmup", "weight_decay", "clip_norm",
+             "ema", "residual_gain", "seed", "threads", "validate_every", "save_every")  # fmt: skip
+    values = {name: value for name, value in asdict(small).items() if name in known}
+    loss = {"deblur": 1.0, "fourier": 0.1, "disparity": 0.05}
+    saved = {
+        "config": {**values, "bfloat16": False, "loss": loss},
+        "net": old.task.net.state_dict(),
+        "averaged": old.averaged.state_dict(),
+        "optimiser": {},
+        "step": 5,
+        "skipped": 0,
+    }
+    torch.save(saved, tmp_path / CHECKPOINT)
+    loaded, net, step = load_averaged(tmp_path)
+    assert (loaded.precision, loaded.loss, step) == ("32-true", LossWeights(), 5)
+    new = TrainState.start(replace(small, seed=3), fabric(small), tmp_path)
+    for ours, theirs in zip(new.task.net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    with pytest.raises(DataError, match="older allfocus"):
+        TrainState.resume_or_start(loaded, fabric(loaded), tmp_path)
+    with pytest.raises(OptionError, match="trained another network"):
+        TrainState.start(config, fabric(config), tmp_path)
+
+
+def test_a_step_that_overflows_leaves_the_weights_alone(cache: SampleCache, config: TrainConfig, fabric: Open) -> None:
+    config = replace(config, net=NetConfig(width=4))
+    state = TrainState.start(config, fabric(config))
+    bias = state.task.net.filter_head.project.bias
     with torch.no_grad():
         bias.fill_(1e9)  # filters of 1e9, 34 passes in a row
-    before = [parameter.clone() for parameter in state.net.parameters()]
-    training_step(state, cache)
+    before = [parameter.clone() for parameter in state.task.net.parameters()]
+    steps(state, cache, 1)
     assert (state.step, state.skipped) == (1, 1)
-    for now, then in zip(state.net.parameters(), before, strict=True):
+    for now, then in zip(state.task.net.parameters(), before, strict=True):
         torch.testing.assert_close(now, then, rtol=0, atol=0)
     with pytest.raises(TrainingError, match="20 steps in a row without finite gradients"):
         for _ in range(19):
             state.advance(skipped=True)
 
 
-def test_the_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
-    config = TrainConfig(steps=1000, warmup=100, learning_rate=1.0)
-    assert learning_rate(config, 0) == pytest.approx(0.01)
-    assert learning_rate(config, 99) == pytest.approx(1.0)
-    assert learning_rate(config, 550) == pytest.approx(0.505, abs=1e-3)
-    assert learning_rate(config, 1000) == pytest.approx(0.01)
+def test_bfloat16_computes_in_half_precision_but_sees_whole_pictures(
+    cache: SampleCache, config: TrainConfig, fabric: Open
+) -> None:
+    half = replace(config, precision="bf16-mixed")
+    first = steps(TrainState.start(half, fabric(half)), cache, 1)[0]
+    exact = steps(TrainState.start(config, fabric(config)), cache, 1)[0]
+    assert first == pytest.approx(exact, rel=1e-2)
+    assert first != exact
 
 
-def test_shipped_recipes_load(repository: Path) -> None:
-    for path in sorted((repository / "recipes").glob("*.json")):
-        assert load_config(path).steps > 0
+def test_samples_that_lack_what_the_losses_need_are_refused(tmp_path: Path, config: TrainConfig, fabric: Open) -> None:
+    blind = write_cache(tmp_path / "blind", views=False)
+    views = replace(config, loss=LossWeights(warp=1.0))
+    with pytest.raises(DataError, match=r"blind without left and right.*allfocus prepare --views"):
+        train(views, blind, tmp_path / "run", fabric=fabric(views))
+    large = replace(config, patch_px=128)
+    with pytest.raises(DataError, match=r"samples of 64 px in .*blind; expected at least 128 px"):
+        train(large, blind, tmp_path / "run", fabric=fabric(large))
+
+
+def test_some_samples_are_first_worked_on_at_half_size(cache: SampleCache, config: TrainConfig, fabric: Open) -> None:
+    from allfocus.train.coarse import work_coarsely
+
+    always = replace(config, coarse_chance=1.0, residual_gain=1.0)
+    state = TrainState.start(always, fabric(always))
+    sharp = next(feed(state, cache).from_step(0, 1))
+    assert torch.equal(work_coarsely(sharp, state).centre, sharp.centre)  # nothing to do where nothing is blurred
+    blurred = torch.nn.functional.interpolate(sharp.centre[..., ::8, ::8], scale_factor=8, mode="bilinear")
+    batch = sharp._replace(centre=blurred)
+    worked = work_coarsely(batch, state)
+    assert not torch.equal(worked.centre, batch.centre)
+    assert torch.equal(worked.sharp, batch.sharp)
+    assert worked.centre.min() >= 0
+    assert worked.centre.max() <= 1
+    never = replace(state, config=config)
+    assert work_coarsely(batch, never) is batch

@@ -1,41 +1,130 @@
-"""`allfocus train`: train a network on a cache of simulated samples."""
+"""`allfocus train`: train a network on simulated samples or photographed pairs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from allfocus.data.source import Source
+    from allfocus.train.config import TrainConfig
+
 
 def train_command(
-    cache: Annotated[Path, typer.Option(help="Folder that `allfocus prepare` has made.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run; a killed run continues there.")],
-    config: Annotated[Path | None, typer.Option(help="JSON file with settings of the run.")] = None,
-    validate: Annotated[Path | None, typer.Option(help="Folder of real pairs: source/ and target/.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the run; a killed run continues there.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Shipped settings: ifan, ifan-fast, finetune, ...")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings, on top of the recipe's.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="One setting: NAME=VALUE, loss.warp=0.5.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Samples that `allfocus prepare` has made.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="Sharp photos; samples are simulated while training.")] = None,
+    data: Annotated[str | None, typer.Option(help="Photographed pairs: DIR, or dpdd:ROOT.")] = None,
+    simulator: Annotated[Path | None, typer.Option(help="JSON file with simulator settings, with --photos.")] = None,
+    leave_out: Annotated[Path | None, typer.Option(help="Text file naming photos not used, with --photos.")] = None,
+    validate: Annotated[
+        list[str] | None, typer.Option(help="Pairs to validate on: DIR with source/ and target/, or syndp:DIR.")
+    ] = None,
     lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files, for that column.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Folder of a run to fine-tune from.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="A run, or .safetensors weights, to fine-tune from.")] = None,
     stop_at: Annotated[int | None, typer.Option(min=1, help="End at this step, schedule unchanged.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the configured number of steps.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples ahead of time.")] = 0,
+    devices: Annotated[int, typer.Option(min=1, help="Devices of this machine; torchrun says it itself.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    board: Annotated[bool, typer.Option(help="Write for TensorBoard too, with pictures.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print all settings as YAML and end.")] = False,
 ) -> None:
     """Train a network; writes checkpoints, losses.csv and validation.csv, and resumes where it was stopped."""
-    from dataclasses import replace
+    from allfocus.train.config import as_yaml, load_config
+    from allfocus.train.recipes import recipe as shipped
 
-    from allfocus.data.cache import SampleCache
-    from allfocus.train.config import load_config
+    base = None if recipe is None else shipped(recipe)
+    changes = [*(change or []), *([] if steps is None else [f"steps={steps}"])]
+    settings = load_config(config, changes, base)
+    if show:
+        typer.echo(as_yaml(settings), nl=False)
+        return
+    _run(
+        settings,
+        _folder(output),
+        cache=cache, photos=photos, data=data, simulator=simulator, leave_out=leave_out,
+        validate=validate or [], lpips=lpips, start_from=start_from, stop_at=stop_at,
+        workers=workers, devices=devices, accelerator=accelerator, board=board,
+    )  # fmt: skip
+
+
+def _run(
+    settings: TrainConfig, folder: Path, *, cache: Path | None, photos: Path | None, data: str | None,
+    simulator: Path | None, leave_out: Path | None, validate: list[str], lpips: Path | None, start_from: Path | None,
+    stop_at: int | None, workers: int, devices: int, accelerator: str, board: bool,
+) -> None:  # fmt: skip
+    from allfocus.errors import MissingExtraError
+
+    try:
+        from allfocus.train.launch import open_fabric
+    except ImportError as error:
+        raise MissingExtraError("training", "train", "lightning") from error
     from allfocus.train.loop import train
-    from allfocus.train.validate import RealPairs
+    from allfocus.train.validate import Validation, Validations
 
-    settings = load_config(config)
-    if steps is not None:
-        settings = replace(settings, steps=steps)
-    pairs = None if validate is None else RealPairs(validate, lpips, settings.bfloat16)
+    fabric = open_fabric(settings, accelerator, devices)
+    source = _source(settings, cache, photos, data, simulator, leave_out, "cpu" if workers else str(fabric.device))
+    sets = [Validation.open(place, lpips) for place in validate]
     train(
         settings,
-        SampleCache(cache),
-        output,
+        source,
+        folder,
+        fabric=fabric,
         start_from=start_from,
         stop_at=stop_at,
-        validate=pairs,
+        validate=Validations(sets) if sets else None,
+        workers=workers,
+        board=board,
         report=lambda line: print(line, flush=True),
     )
+
+
+def _folder(output: Path | None) -> Path:
+    from allfocus.errors import OptionError
+
+    if output is None:
+        raise OptionError("no folder for the run", "-o DIR", "-o runs/first")
+    return output
+
+
+def _source(
+    settings: TrainConfig, cache: Path | None, photos: Path | None, data: str | None, simulator: Path | None,
+    leave_out: Path | None, device: str,
+) -> Source:  # fmt: skip
+    """The one place that samples come from."""
+    from dataclasses import replace
+
+    from allfocus.errors import OptionError
+
+    if sum(place is not None for place in (cache, photos, data)) != 1:
+        raise OptionError(
+            "no samples, or samples from several places",
+            "one of --cache DIR, --photos DIR and --data DIR",
+            "allfocus prepare --photos DIR -o runs/samples, then --cache runs/samples",
+        )
+    if cache is not None:
+        from allfocus.data.cache import SampleCache
+
+        return SampleCache(cache)
+    if data is not None:
+        from allfocus.data.photographed import PhotographedPairs
+        from allfocus.data.registry import load
+
+        name, _, root = data.rpartition(":")
+        return PhotographedPairs(load(name or "pairs", Path(root), "train"))
+    from allfocus.data.stream import SimulatedStream
+    from allfocus.simulate.simulator import SimulatorConfig
+
+    assert photos is not None
+    config = SimulatorConfig() if simulator is None else SimulatorConfig.load(simulator)
+    side_px = max(config.crop_px, *settings.patches)
+    left_out = [] if leave_out is None else leave_out.read_text(encoding="utf-8").split()
+    return SimulatedStream(photos, left_out, replace(config, crop_px=side_px), device)

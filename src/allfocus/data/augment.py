@@ -1,40 +1,133 @@
-"""Random crops, flips and quarter turns, the same for every picture of a sample."""
+"""Random changes of a sample, the same for every picture of it: size, place, mirror, turn, colour, grain."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from allfocus.data.cache import CELL_PX, SampleCache
+from allfocus.data.batch import Batch
+from allfocus.errors import OptionError
+
+CELL_PX = 8
+"""Crops start on cells of this side, so that a map of blur radii can be cropped with the pictures."""
+LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def draw_batch(
-    cache: SampleCache, size: int, patch_px: int, generator: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Draw a batch from a cache.
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Which changes happen, and how often.
+
+    Attributes:
+        flips: mirror up-down and left-right with a chance of one half each; a mirrored left view is a right view.
+        turns: quarter turns; only where no dual-pixel views are used, whose disparity is horizontal.
+        reduce_chance: how often a sample is reduced in size, which also shrinks its grain, JPEG blocks and blur.
+        reduce_to: range of the new size over the old one; drawn evenly, as far down as the source's samples reach.
+        noise_chance: how often Gaussian noise, the same in all views, is added to the defocused pictures.
+        noise_sigma: range of its standard deviation.
+        grey_chance: how often a sample becomes grey (Rec. 709 weights) and brighter by another sRGB encoding, as the
+            paper's code has it.
+    """
+
+    flips: bool = True
+    turns: bool = True
+    reduce_chance: float = 0.0
+    reduce_to: tuple[float, float] = (0.5, 1.0)
+    noise_chance: float = 0.0
+    noise_sigma: tuple[float, float] = (0.001, 0.0707)
+    grey_chance: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.reduce_to
+        if not 0.125 <= low <= high <= 1:
+            raise OptionError(f"reduce_to {self.reduce_to}", "two sizes from 0.125 to 1, the smaller first", "0.25, 1")
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How a sample is reduced, which has to be known before it is cropped.
+
+    Attributes:
+        side_px: what to crop from the source.
+        patch_px: what becomes of it.
+    """
+
+    side_px: int
+    patch_px: int
+
+    def __call__(self, sample: Batch) -> Batch:
+        """Reduce every picture with antialiasing; blur radii shrink with them."""
+        if self.side_px == self.patch_px:
+            return sample
+        small = _each(sample._replace(coc=None), lambda part: _resized(part, self.patch_px))
+        if sample.coc is None:
+            return small
+        grid_px = self.side_px // sample.coc.shape[-1]
+        cells = functional.interpolate(sample.coc, size=(self.patch_px // grid_px,) * 2, mode="nearest-exact")
+        return small._replace(coc=cells * (self.patch_px / self.side_px))
+
+
+def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: int, source_px: int) -> Reduction:
+    """Draw the size of what is cropped.
 
     Args:
-        cache: pre-rendered samples.
-        size: samples in the batch, drawn with replacement.
-        patch_px: side of the crop, a multiple of 16; crops start on the 8 px cells of the map.
-        generator: decides everything that is random here.
-
-    Returns:
-        centre and sharp (B, 3, P, P) float32 in [0, 1]; coc (B, 1, P/8, P/8) float32 signed px, NaN where unknown.
+        config: chances.
+        rng: draws.
+        patch_px: side of the result.
+        source_px: shorter side of the source's samples; nothing larger is asked for.
     """
-    centres, sharps, cocs = [], [], []
-    for index in generator.integers(0, len(cache), size):
-        slack = (cache.centre.shape[1] - patch_px) // CELL_PX
-        y, x = generator.integers(0, slack + 1, 2)
-        turns, flip = int(generator.integers(4)), bool(generator.integers(2))
-        for source, scale, parts in (
-            (cache.centre, CELL_PX, centres),
-            (cache.sharp, CELL_PX, sharps),
-            (cache.coc, 1, cocs),
-        ):
-            side = patch_px // CELL_PX * scale
-            crop = source[index, y * scale : y * scale + side, x * scale : x * scale + side]
-            crop = np.rot90(crop[:, ::-1] if flip else crop, turns)
-            parts.append(np.ascontiguousarray(crop))
-    centre, sharp = (torch.from_numpy(np.stack(parts)).permute(0, 3, 1, 2).float() / 255 for parts in (centres, sharps))
-    return centre, sharp, torch.from_numpy(np.stack(cocs))[:, None].float()
+    if rng.random() >= config.reduce_chance:
+        return Reduction(patch_px, patch_px)
+    side = patch_px / rng.uniform(*config.reduce_to)
+    return Reduction(max(patch_px, min(int(side), source_px) // CELL_PX * CELL_PX), patch_px)
+
+
+def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> Batch:
+    """Mirror, turn, grey and noise, in this order; see `AugmentConfig`.
+
+    Args:
+        sample: one sample, not reduced any more; any batch is treated alike.
+        config: chances.
+        rng: draws.
+    """
+    if config.flips and rng.random() < 0.5:
+        sample = _each(sample, lambda part: part.flip(-2))
+    if config.flips and rng.random() < 0.5:
+        sample = _each(sample, lambda part: part.flip(-1))
+        sample = sample._replace(left=sample.right, right=sample.left)
+    if config.turns and sample.left is None:
+        quarters = int(rng.integers(4))
+        sample = _each(sample, lambda part: part.rot90(quarters, (-2, -1)))
+    if rng.random() < config.grey_chance:
+        sample = _each(sample._replace(coc=None), _grey)._replace(coc=sample.coc)
+    if rng.random() < config.noise_chance:
+        sigma = rng.uniform(*config.noise_sigma)
+        grain = torch.from_numpy(rng.normal(0, sigma, tuple(sample.centre.shape)).astype(np.float32))
+        sample = sample._replace(
+            centre=_noisy(sample.centre, grain), left=_noisy(sample.left, grain), right=_noisy(sample.right, grain)
+        )
+    return sample
+
+
+def _each(sample: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    return Batch(*(None if part is None else change(part) for part in sample))  # type: ignore[arg-type]
+
+
+def _resized(picture: Tensor, side: int) -> Tensor:
+    small = functional.interpolate(picture, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    return small.clamp(0, 1)
+
+
+def _noisy(picture: Tensor | None, grain: Tensor) -> Tensor | None:
+    return None if picture is None else (picture + grain.to(picture.device)).clamp(0, 1)
+
+
+def _grey(picture: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, device=picture.device)[None, :, None, None]
+    luma = (picture * weights).sum(dim=1, keepdim=True).clamp(0, 1)
+    encoded = torch.where(luma <= 0.0031308, 12.92 * luma, 1.055 * luma.clamp_min(1e-6) ** (1 / 2.4) - 0.055)
+    return encoded.expand(-1, 3, -1, -1)

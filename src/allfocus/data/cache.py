@@ -1,4 +1,7 @@
-"""A pre-rendered data set on disk: simulated samples as flat arrays that training can crop from at random."""
+"""A pre-rendered data set on disk: simulated samples as flat arrays that training can crop from at random.
+
+Pictures are stored as plain 8-bit values.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from allfocus.errors import DataError
+from allfocus.data.augment import CELL_PX
+from allfocus.data.batch import Batch
+from allfocus.errors import DataError, OptionError
 
-CELL_PX = 8
 SHARD = 64
 SUFFIXES = (".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-FIELDS = ("centre", "sharp", "coc")
+PICTURES, VIEWS = ("centre", "sharp"), ("left", "right")
+GRIDS_PX = (2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class CacheSpec:
         photos: folder of sharp photos.
         left_out: names of photos in it that are not used.
         simulator: settings of the simulator.
+        views: whether the dual-pixel views are kept as well, which doubles the size.
+        grid_px: 2, 4 or 8, px of a cell of the map of blur radii.
     """
 
     count: int
@@ -39,17 +46,30 @@ class CacheSpec:
     photos: str
     left_out: list[str]
     simulator: dict[str, Any]
+    views: bool = False
+    grid_px: int = 8
+
+    def __post_init__(self) -> None:
+        if self.grid_px not in GRIDS_PX:
+            raise OptionError(f"cells of {self.grid_px} px", f"one of {GRIDS_PX}", "8")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The arrays of the cache."""
+        return (*PICTURES, *(VIEWS if self.views else ()), "coc")
 
 
 class SampleCache:
-    """Read access: memory-mapped ``centre`` and ``sharp`` (N, S, S, 3) uint8, ``coc`` (N, S/8, S/8) float16 px.
+    """Read access: memory-mapped ``centre``, ``sharp`` and, where kept, ``left`` and ``right`` (N, S, S, 3) uint8.
 
-    ``coc`` is the signed radius of the circle of confusion, averaged over cells of 8x8 px, NaN where a cell is not
-    valid for supervision.
+    ``coc`` (N, S/m, S/m) float16 px is the signed radius of the circle of confusion, averaged over cells of m px
+    (`CacheSpec.grid_px`), NaN where a cell is not valid for supervision. Serves as a `data.source.Source`.
 
     Raises:
         DataError: if the folder is not a finished cache.
     """
+
+    remedy = "allfocus prepare --views"
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -61,10 +81,38 @@ class SampleCache:
                 f"allfocus prepare --photos DIR -o {folder} --count 4000",
             )
         self.spec = CacheSpec(**json.loads(description.read_text()))
-        self.centre, self.sharp, self.coc = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in FIELDS)
+        self.name, self.side_px = str(folder), self.spec.side_px
+        self.fields = frozenset(self.spec.fields) - set(PICTURES)
+        for name in self.spec.fields:
+            if not (self.folder / f"{name}.npy").is_file():
+                raise DataError(f"{folder} lacks {name}.npy", "a whole cache", "render it again into another folder")
+        self._arrays: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self.centre)
+        return self.spec.count
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arrays": {}}  # a worker maps the files itself
+
+    def array(self, name: str) -> np.ndarray:
+        """One array, memory-mapped."""
+        if name not in self._arrays:
+            self._arrays[name] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return self._arrays[name]
+
+    def crop(self, rng: np.random.Generator, side_px: int, fields: Collection[str]) -> Batch:
+        """A random crop of a random sample, on its grid of 8 px; see `data.source.Source`."""
+        import torch
+
+        index = rng.integers(len(self))
+        y, x = rng.integers(0, (self.side_px - side_px) // CELL_PX + 1, 2) * CELL_PX
+        parts = {}
+        for name in (*PICTURES, *fields):
+            grid_px = self.spec.grid_px if name == "coc" else 1
+            rows, columns = (slice(start // grid_px, (start + side_px) // grid_px) for start in (y, x))
+            stored = torch.from_numpy(np.ascontiguousarray(self.array(name)[index, rows, columns]))
+            parts[name] = stored.float()[None, None] if name == "coc" else stored.permute(2, 0, 1)[None].float() / 255
+        return Batch(**parts)
 
 
 def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: Any = None) -> SampleCache:
@@ -83,7 +131,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
     unfinished = folder / "unfinished.json"
     wanted = json.dumps(asdict(spec), sort_keys=True)
     for stamp in (unfinished, folder / "cache.json"):
-        if stamp.exists() and json.dumps(json.loads(stamp.read_text()), sort_keys=True) != wanted:
+        if stamp.exists() and CacheSpec(**json.loads(stamp.read_text())) != CacheSpec(**json.loads(wanted)):
             raise DataError(
                 f"{folder} holds samples of other settings", "an empty folder, or the same settings", "another -o"
             )
@@ -96,7 +144,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
         for number, _ in enumerate(pool.map(_render_shard, jobs), start=1):
             if progress is not None:
                 progress(min(number * SHARD, spec.count), spec.count)
-    for name in FIELDS:
+    for name in spec.fields:
         _join(folder, name, starts)
     unfinished.replace(folder / "cache.json")
     for start in starts:
@@ -121,7 +169,7 @@ def _shard_path(folder: Path, start: int) -> Path:
     return folder / f"shard-{start:07d}.npz"
 
 
-_SIMULATORS: dict[str, Any] = {}
+_WORKER: dict[str, Any] = {}
 
 
 def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
@@ -135,18 +183,17 @@ def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
     from allfocus.simulate.simulator import Simulator, SimulatorConfig
 
     torch.set_num_threads(1)
-    if "simulator" not in _SIMULATORS:
+    if "simulator" not in _WORKER:
         config = SimulatorConfig.from_dict(spec.simulator)
-        _SIMULATORS["simulator"] = Simulator(config, PhotoPool(sharp_photos(Path(spec.photos), spec.left_out)))
-    simulator = _SIMULATORS["simulator"]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS}
-    for seed in range(spec.seed + start, spec.seed + stop, 4):
-        sample = simulator.sample(range(seed, min(seed + 4, spec.seed + stop)))
-        for name in ("centre", "sharp"):
+        _WORKER["simulator"] = Simulator(config, PhotoPool(sharp_photos(Path(spec.photos), spec.left_out)))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in spec.fields}
+    for seed in range(spec.seed + start, spec.seed + stop):
+        sample = _WORKER["simulator"].sample([seed])
+        for name in spec.fields[:-1]:
             picture = (getattr(sample, name).clamp(0, 1) * 255).round().byte()
             parts[name].append(picture.permute(0, 2, 3, 1).contiguous().numpy())
-        cells = torch.nn.functional.avg_pool2d(sample.coc, CELL_PX)[:, 0]
-        valid = torch.nn.functional.avg_pool2d(sample.valid.float(), CELL_PX)[:, 0]
+        cells = torch.nn.functional.avg_pool2d(sample.coc, spec.grid_px)[:, 0]
+        valid = torch.nn.functional.avg_pool2d(sample.valid.float(), spec.grid_px)[:, 0]
         parts["coc"].append(torch.where(valid > 0.5, cells, torch.nan).half().numpy())
     beside = target.with_suffix(".part")
     with beside.open("wb") as file:

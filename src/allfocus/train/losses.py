@@ -3,35 +3,111 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus.nets.warp import warp_horizontally
 
 KAPPA = 0.8
 """Slope of the dual-pixel split, measured on two real cameras (Canon 5D IV, Pixel 4): disparity = kappa * CoC / 2."""
+DMENET_LARGEST_COC_PX = 15.0
+"""Diameter of the circle of confusion that DMENet's 1 stands for."""
 
 
-def charbonnier(output: torch.Tensor, target: torch.Tensor, epsilon: float = 1e-3) -> torch.Tensor:
+def squared(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error, the paper's distance."""
+    return functional.mse_loss(output, target)
+
+
+def charbonnier(output: Tensor, target: Tensor, epsilon: float = 1e-3) -> Tensor:
     """Mean of sqrt(difference^2 + epsilon^2): an L1 distance that is smooth at zero (Charbonnier et al., 1994)."""
     return ((output - target).square() + epsilon**2).sqrt().mean()
 
 
-def fourier(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+DISTANCES = {"charbonnier": charbonnier, "squared": squared}
+
+
+def fourier(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of the orthonormal 2-D spectra of (B, C, H, W) pictures."""
     difference = torch.fft.rfft2(output - target, norm="ortho")
     return torch.view_as_real(difference).abs().mean()
 
 
-def supervised_disparity(estimate: torch.Tensor, coc_px: torch.Tensor) -> torch.Tensor:
+def supervised_disparity(estimate: Tensor, coc_px: Tensor, cell_px: int) -> Tensor:
     """L1 distance of an estimated disparity map to the simulator's.
 
     Args:
-        estimate: (B, 1, h, w) disparity in cells of m px.
+        estimate: (B, 1, h, w) disparity in cells of `cell_px` px.
         coc_px: (B, 1, h*j, w*j) signed circle-of-confusion radius in px on a grid j times as fine, NaN where unknown.
+        cell_px: side of a cell in px.
 
     Returns:
-        The mean over known cells, in cells; 0 if none is known.
+        The mean over the samples of the means over their known cells, in cells; a sample without any counts as 0.
     """
-    factor = coc_px.shape[-1] // estimate.shape[-1]
-    coc_px = torch.nn.functional.avg_pool2d(coc_px, factor) if factor > 1 else coc_px
-    cell_px = 8.0 * factor
-    known = coc_px.isfinite()
-    target = torch.where(known, coc_px, 0.0) * (KAPPA / 2 / cell_px)
-    return ((estimate - target).abs() * known).sum() / known.sum().clamp(min=1)
+    target, known = pooled(coc_px, coc_px.shape[-1] // estimate.shape[-1])
+    error = (estimate - target * (KAPPA / 2 / cell_px)).abs() * known
+    return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
+
+
+def warped_views(disparity: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Squared error between the left view and the right view warped onto it (IFAN, disparity loss).
+
+    Without mask for occlusions or borders and without smoothness, as in the paper's code; zeros enter at the borders.
+
+    Args:
+        disparity: (B, 1, h, w) in cells; positive samples the right view further right.
+        left, right: (B, 3, H, W), views, reduced here to (h, w) by their means.
+    """
+    left, right = (reduced(view, disparity.shape[-2:]) for view in (left, right))
+    return functional.mse_loss(warp_horizontally(right, disparity), left)
+
+
+def reblurred(reblurring: torch.nn.Module, filters: Tensor, sharp: Tensor, centre: Tensor) -> Tensor:
+    """Squared error between the photo and the sharp picture blurred again by what the filters say (IFAN).
+
+    The sharp picture is reduced by taking the first pixel of each cell, the photo by the mean of the cell: so the
+    paper's code has it, and so the released networks were taught.
+
+    Args:
+        reblurring: (sharp, filters) -> blurred, both at the filters' size.
+        filters: (B, K, h, w).
+        sharp, centre: (B, 3, H, W).
+    """
+    size = filters.shape[-2:]
+    small = functional.interpolate(sharp, size=size, mode="nearest")
+    return functional.mse_loss(reblurring(small, filters), reduced(centre, size))
+
+
+def defocus_map(estimate: Tensor, coc_px: Tensor) -> Tensor:
+    """Squared error of a DMENet map where the simulator's blur is known.
+
+    Args:
+        estimate: (B, 1, h, w) diameter of the circle of confusion over 15 px, in [0, 1]; coarser or finer than the map.
+        coc_px: (B, 1, H, W) signed radius in px of the sample that was seen, NaN where unknown.
+
+    Returns:
+        The mean over the samples of the means over their known cells of the coarser grid.
+    """
+    side = min(estimate.shape[-1], coc_px.shape[-1])
+    target, known = pooled(coc_px.abs(), coc_px.shape[-1] // side)
+    seen = functional.avg_pool2d(estimate, estimate.shape[-1] // side)
+    error = (seen - (2 * target / DMENET_LARGEST_COC_PX).clamp(max=1)).square() * known
+    return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
+
+
+def reduced(picture: Tensor, size: torch.Size) -> Tensor:
+    """Means over cells: (B, C, h*j, w*j) -> (B, C, h, w)."""
+    return functional.interpolate(picture, size=size, mode="area")
+
+
+def pooled(values: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Means of a map over cells of factor x factor, of the values that are not NaN.
+
+    Returns:
+        The means, 0 where unknown, and 1.0 where more than half of a cell is known, else 0.0.
+    """
+    known = values.isfinite().float()
+    share = functional.avg_pool2d(known, factor)
+    total = functional.avg_pool2d(values.nan_to_num(nan=0.0), factor)
+    enough = (share > 0.5).float()
+    return total / share.clamp(min=1e-6) * enough, enough

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from allfocus.errors import DataError, TrainingError
-from allfocus.nets.ifan import IFAN
-from allfocus.nets.registry import architecture
-from allfocus.train.config import LossWeights, TrainConfig
+from allfocus.errors import DataError, OptionError, TrainingError
+from allfocus.train.config import TrainConfig
+from allfocus.train.tasks.base import Task
+from allfocus.train.tasks.registry import build
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 CHECKPOINT = "last.pt"
 MOST_SKIPPED = 20
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True),
+    "radam": lambda parameters, rate, decay: torch.optim.RAdam(
+        parameters, rate, weight_decay=decay, decoupled_weight_decay=True
+    ),
+    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, rate, fused=True),
+}
 
 
 @dataclass
@@ -23,71 +36,93 @@ class TrainState:
 
     Attributes:
         config: the run.
-        net: what is trained.
-        averaged: its exponential moving average, what is validated and shipped.
-        optimiser: AdamW.
+        fabric: where it runs: device, precision, processes.
+        task: what is trained, and the losses that teach it.
+        model: the same as the processes share it; this is called.
+        averaged: exponential moving average of the task's network, what is validated and shipped.
+        optimiser: of everything that the task trains, wrapped by Fabric.
         step: steps done.
         skipped: steps whose gradients were not finite; they left the weights alone.
         skipped_in_a_row: the latest of them.
     """
 
     config: TrainConfig
-    net: IFAN
-    averaged: IFAN
-    optimiser: torch.optim.Optimizer
+    fabric: Fabric
+    task: Task
+    model: nn.Module
+    averaged: nn.Module
+    optimiser: Any
     step: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
 
     @classmethod
-    def start(cls, config: TrainConfig, first: Path | None = None) -> TrainState:
-        """Step 0: fresh weights from the seed, or the averaged weights of another run of the same architecture."""
+    def start(cls, config: TrainConfig, fabric: Fabric, first: Path | None = None) -> TrainState:
+        """Step 0: fresh weights from the seed, or the averaged weights of another run (or released file) of that net.
+
+        Raises:
+            DataError: the other run trained another network.
+        """
         torch.manual_seed(config.seed)
-        net = architecture(config.architecture).build(config.residual_gain)
+        task = build(config)
         if first is not None:
-            net.load_state_dict(load_averaged(first)[1].state_dict())
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = torch.optim.AdamW(
-            net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-        return cls(config, net, copy.deepcopy(net).requires_grad_(False), optimiser)
+            _fill(task.net, first)
+        task = task.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        taught = [parameter for parameter in task.parameters() if parameter.requires_grad]
+        optimiser = OPTIMISERS[config.optimiser](taught, config.learning_rate, config.weight_decay)
+        averaged = copy.deepcopy(task.net).requires_grad_(False).eval()
+        model, shared = fabric.setup(task, optimiser)  # type: ignore[misc]
+        return cls(config, fabric, task, model, averaged, shared)
 
     @classmethod
-    def resume_or_start(cls, config: TrainConfig, folder: Path, first: Path | None = None) -> TrainState:
+    def resume_or_start(
+        cls, config: TrainConfig, fabric: Fabric, folder: Path, first: Path | None = None
+    ) -> TrainState:
         """The run's last checkpoint in the folder, or step 0 (see `start`).
 
         Raises:
-            DataError: if the checkpoint belongs to another configuration.
+            DataError: if the checkpoint belongs to another configuration, or to an older allfocus.
         """
-        state = cls.start(config, None if (folder / CHECKPOINT).exists() else first)
         path = folder / CHECKPOINT
         if not path.exists():
-            return state
-        saved = torch.load(path, weights_only=True)
-        if saved["config"] != asdict(config):
-            differing = [key for key, value in asdict(config).items() if saved["config"].get(key) != value]
+            return cls.start(config, fabric, first)
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        differing = config.difference(TrainConfig.from_dict(saved["config"]))
+        if differing:
             raise DataError(
                 f"{path} was written by a run with other values of {', '.join(differing)}",
                 "the same configuration, to resume",
                 "another output folder, or the old configuration",
             )
-        state.net.load_state_dict(saved["net"])
+        if "task" not in saved:
+            raise DataError(
+                f"{path} was written by an older allfocus",
+                "a checkpoint of this one, to resume",
+                f"--start-from {folder}",
+            )
+        state = cls.start(config, fabric)
+        state.task.load_state_dict(saved["task"])
         state.averaged.load_state_dict(saved["averaged"])
         state.optimiser.load_state_dict(saved["optimiser"])
-        state.step, state.skipped = saved["step"], saved["skipped"]
+        fabric.strategy.precision.load_state_dict(saved["precision"])
+        state.step, state.skipped, state.skipped_in_a_row = saved["step"], saved["skipped"], saved["skipped_in_a_row"]
         return state
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint beside the old one, then put it in its place."""
+        """Write the checkpoint beside the old one, then put it in its place; the first process does."""
+        if not self.fabric.is_global_zero:
+            return
         beside = folder / f"{CHECKPOINT}.part"
         torch.save(
             {
-                "config": asdict(self.config),
-                "net": self.net.state_dict(),
+                "config": self.config.to_dict(),
+                "task": self.task.state_dict(),
                 "averaged": self.averaged.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimiser": self.optimiser.optimizer.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
                 "step": self.step,
                 "skipped": self.skipped,
+                "skipped_in_a_row": self.skipped_in_a_row,
             },
             beside,
         )
@@ -116,12 +151,17 @@ class TrainState:
         self.skipped_in_a_row = 0
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for averaged, current in zip(self.averaged.parameters(), self.net.parameters(), strict=True):
-                averaged.lerp_(current, 1 - decay)
+            for ours, theirs in zip(self.averaged.parameters(), self.task.net.parameters(), strict=True):
+                ours.lerp_(theirs, 1 - decay)
+            for ours, theirs in zip(self.averaged.buffers(), self.task.net.buffers(), strict=True):
+                ours.copy_(theirs)
 
 
-def load_averaged(folder: Path) -> tuple[TrainConfig, IFAN, int]:
+def load_averaged(folder: Path) -> tuple[TrainConfig, Any, int]:
     """Configuration, averaged weights (float32, evaluation mode) and step of a run's last checkpoint.
+
+    Args:
+        folder: of a run of this allfocus or of an older one.
 
     Raises:
         DataError: if there is none.
@@ -129,8 +169,22 @@ def load_averaged(folder: Path) -> tuple[TrainConfig, IFAN, int]:
     path = folder / CHECKPOINT
     if not path.is_file():
         raise DataError(f"no {CHECKPOINT} in {folder}", "the folder of a run", "allfocus train -o DIR first")
-    saved = torch.load(path, weights_only=True)
-    config = TrainConfig(**{**saved["config"], "loss": LossWeights(**saved["config"]["loss"])})
-    net = architecture(config.architecture).build()
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    config = TrainConfig.from_dict(saved["config"])
+    net = build(config).net
     net.load_state_dict(saved["averaged"])
     return config, net.eval(), saved["step"]
+
+
+def _fill(net: nn.Module, first: Path) -> None:
+    """Weights from the folder of a run, or from a safetensors file that allfocus wrote."""
+    if first.suffix == ".safetensors":
+        from allfocus.checkpoints.native import load_into
+
+        load_into(net, first)
+        return
+    found = load_averaged(first)[1].state_dict()
+    wanted = net.state_dict()
+    if {name: part.shape for name, part in found.items()} != {name: part.shape for name, part in wanted.items()}:
+        raise OptionError(f"--start-from {first}, which trained another network", "the same network", "its recipe")
+    net.load_state_dict(found)

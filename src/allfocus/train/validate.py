@@ -1,77 +1,117 @@
-"""Scores of a network on real pairs while it trains: whole photos, the poster's metrics."""
+"""Scores of a network while it trains: whole photos, the poster's metrics, on real pairs and on SynDP."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyvips
-import torch
-from torch.nn import functional
 
-from allfocus.errors import DataError, WeightsError
+from allfocus.data.pairs import Pair, PairSet, read
+from allfocus.data.registry import load
+from allfocus.data.syndp import STRATA, read_coc
+from allfocus.errors import WeightsError
 from allfocus.metrics.lpips import LPIPS
-from allfocus.metrics.psnr import psnr, psnr_fit
-from allfocus.metrics.ssim import ssim
-from allfocus.nets.ifan import IFAN
+from allfocus.metrics.psnr import psnr
+from allfocus.train.tasks.base import Scene
+
+if TYPE_CHECKING:
+    from allfocus.train.state import TrainState
+
+THINNED = 5
+"""Of SynDP every fifth scene is scored, so that each kind and stratum is there."""
+SHARP = "S0"
 
 
-class RealPairs:
-    """A folder with ``source/`` and ``target/`` photos, paired by their order, scored as a whole.
+class Validation:
+    """Whole photos of one set, scored by what the task calls a score.
 
     Args:
-        folder: holds both.
-        lpips: folder of the LPIPS files, or None to leave that column out.
-        bfloat16: run the network under autocast.
-
-    Raises:
-        DataError: if the folder does not hold pairs.
+        pairs: the set; each scene with its sharp counterpart.
+        lpips: LPIPS, or None to leave that column out.
+        prefix: before the names of the scores.
     """
 
-    def __init__(self, folder: Path, lpips: Path | None = None, bfloat16: bool = True) -> None:
-        sources, targets = (sorted((folder / name).glob("*.*")) for name in ("source", "target"))
-        if not sources or len(sources) != len(targets):
-            raise DataError(
-                f"{folder} with {len(sources)} source and {len(targets)} target photos",
-                "source/ and target/ with the same number of photos",
-                "check the folder",
-            )
-        self.pairs = list(zip(read_photos(folder / "source"), read_photos(folder / "target"), strict=True))
-        self.bfloat16 = bfloat16
-        try:
-            self.lpips = LPIPS(lpips) if lpips is not None else None
-        except WeightsError:
-            self.lpips = None
+    def __init__(self, pairs: PairSet, lpips: LPIPS | None = None, prefix: str = "") -> None:
+        self.pairs, self.lpips, self.prefix = pairs, lpips, prefix
 
-    def __call__(self, net: IFAN) -> dict[str, float]:
-        """Means over the photos of PSNR, PSNR-fit, SSIM and, where its files are, LPIPS."""
-        rows = []
-        for source, target in self.pairs:
-            restored = restore_whole(net, source, bfloat16=self.bfloat16)
-            row = {
-                "psnr": psnr(restored, target),
-                "psnr_fit": psnr_fit(restored, target),
-                "ssim": ssim(restored, target),
-            }
-            if self.lpips is not None:
-                row["lpips"] = self.lpips(restored, target)
-            rows.append(row)
-        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    @classmethod
+    def open(cls, place: str, lpips: Path | None = None, limit: int | None = None) -> Validation:
+        """A set by its name and folder.
+
+        Args:
+            place: "DIR" for a folder with source/ and target/, or "NAME:DIR" for a data set of `allfocus eval`.
+            lpips: folder of the LPIPS files; the column is left out if they are not there.
+            limit: only so many scenes.
+
+        Raises:
+            DataError: another layout than expected, which is told. OptionError: an unknown name.
+        """
+        name, _, folder = place.rpartition(":")
+        pairs = load(name or "pairs", Path(folder), "val" if name == "dpdd" else "test")
+        if name == "syndp":
+            pairs = PairSet(pairs.name, pairs.root, pairs.pairs[::THINNED], pairs.bits, pairs.read_bits)
+        return cls(pairs if limit is None else pairs.first(limit), _lpips(lpips), f"{name}." if name else "")
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        """Means over the scenes, and of each stratum the gain in PSNR over the input (its PSNR where all is sharp)."""
+        rows: dict[str, list[float]] = defaultdict(list)
+        with state.fabric.autocast():
+            for scene in self.scenes():
+                scores = state.task.score(state.averaged, scene, self.lpips)
+                for name, value in scores.items():
+                    rows[name].append(value)
+                for stratum in sorted(STRATA.keys() & set(scene.groups)):
+                    if "psnr" in scores and stratum == SHARP:
+                        rows[f"psnr_{stratum}"].append(scores["psnr"])
+                    elif "psnr" in scores:
+                        rows[f"gain_{stratum}"].append(scores["psnr"] - psnr(scene.source, scene.target))
+        return {f"{self.prefix}{name}": float(np.mean(values)) for name, values in rows.items()}
+
+    def scenes(self) -> Iterator[Scene]:
+        """The scenes one after another, read when it is their turn."""
+        return (_scene(self.pairs, pair) for pair in self.pairs if pair.target is not None)
 
 
-def restore_whole(net: IFAN, photo: np.ndarray, *, bfloat16: bool) -> np.ndarray:
-    """One photo (H, W, 3) float32 in [0, 1] through the network, borders replicated to its multiple, clipped."""
-    height, width = photo.shape[:2]
-    batch = torch.from_numpy(photo).permute(2, 0, 1)[None]
-    padded = functional.pad(batch, (0, -width % net.multiple, 0, -height % net.multiple), mode="replicate")
-    padded = padded.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        residual = net(padded).residual
-    restored = (batch + residual[..., :height, :width].float()).clamp(0, 1)
-    return restored[0].permute(1, 2, 0).numpy()
+class Validations:
+    """Several sets, one row.
+
+    Args:
+        sets: in the order of their columns.
+    """
+
+    def __init__(self, sets: Sequence[Validation]) -> None:
+        self.sets = sets
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        """The scores of all."""
+        return {name: value for one in self.sets for name, value in one(state).items()}
 
 
 def read_photos(folder: Path) -> list[np.ndarray]:
     """Every photo of a folder by name: (H, W, 3) float32 in [0, 1]."""
     images = [pyvips.Image.new_from_file(str(path)) for path in sorted(folder.glob("*.*"))]
     return [image.colourspace("srgb")[:3].numpy().astype(np.float32) / 255 for image in images]
+
+
+def _scene(pairs: PairSet, pair: Pair) -> Scene:
+    assert pair.target is not None
+    source = pairs.read(pair.source)
+    return Scene(
+        source,
+        pairs.read(pair.target),
+        None if pair.left is None else read(pair.left, pairs.read_bits),
+        None if pair.right is None else read(pair.right, pairs.read_bits),
+        None if pair.coc is None else read_coc(pair.coc, *source.shape[:2]),
+        pair.groups,
+    )
+
+
+def _lpips(folder: Path | None) -> LPIPS | None:
+    try:
+        return None if folder is None else LPIPS(folder)
+    except WeightsError:
+        return None

@@ -1,0 +1,57 @@
+"""Samples rendered while training waits for them: no disk, and never the same one twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from allfocus.data.batch import OPTIONAL, Batch
+from allfocus.data.cache import sharp_photos
+from allfocus.simulate.photos import PhotoPool
+from allfocus.simulate.simulator import Simulator, SimulatorConfig
+
+LARGEST_SEED = 2**62
+
+
+class SimulatedStream:
+    """The simulator as a source of samples; see `data.source.Source`.
+
+    Args:
+        photos: folder of sharp photos.
+        left_out: names of photos in it that are not used.
+        config: settings of the simulator; its side is that of the samples.
+        device: where samples are rendered: the training device, or "cpu" for worker processes.
+    """
+
+    remedy = "the simulator has everything"
+    fields: frozenset[str] = frozenset(OPTIONAL)
+
+    def __init__(
+        self,
+        photos: Path,
+        left_out: Collection[str] = (),
+        config: SimulatorConfig | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.config = config or SimulatorConfig()
+        self.paths = sharp_photos(photos, left_out)
+        self.device = torch.device(device)
+        self.name, self.side_px = f"simulated from {photos}", self.config.crop_px
+        self._pool: PhotoPool | None = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_pool": None}  # a worker opens the photos itself
+
+    def crop(self, rng: np.random.Generator, side_px: int, fields: Collection[str]) -> Batch:
+        """Render a sample of this side; see `data.source.Source`."""
+        self._pool = self._pool or PhotoPool(self.paths)
+        simulator = Simulator(replace(self.config, crop_px=side_px), self._pool, self.device)
+        sample = simulator.sample([int(rng.integers(LARGEST_SEED))])
+        parts = {name: getattr(sample, name) for name in ("centre", "sharp", *fields) if name != "coc"}
+        if "coc" in fields:
+            parts["coc"] = torch.where(sample.valid, sample.coc, torch.nan)
+        return Batch(**parts)

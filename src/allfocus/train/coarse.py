@@ -1,0 +1,59 @@
+"""Photos that a coarser stage has already worked on, as the pipeline's finer stages see very blurred ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from allfocus import light
+from allfocus.data.batch import Batch
+from allfocus.scale import needs_scale
+
+if TYPE_CHECKING:
+    from allfocus.train.state import TrainState
+
+
+def work_coarsely(batch: Batch, state: TrainState) -> Batch:
+    """Let the run's averaged weights restore some samples at half size, as `restore.py` does, and add what they change.
+
+    Args:
+        batch: on the training device; its sides are multiples of twice the network's.
+        state: gives the chance (`TrainConfig.coarse_chance`), the step and the averaged weights.
+
+    Returns:
+        The batch with another `centre` in the chosen samples; what is sharp, views and maps stay.
+    """
+    chance = state.config.coarse_chance
+    if not chance:
+        return batch
+    rng = np.random.default_rng([state.config.seed, state.step, state.fabric.global_rank, 2])
+    chosen = torch.from_numpy(rng.random(len(batch.centre)) < chance).to(batch.centre.device)
+    if not chosen.any():
+        return batch
+    centre = batch.centre.clone()
+    centre[chosen] = _worked_on(Batch(*(None if part is None else part[chosen] for part in batch)), state)  # type: ignore[arg-type]
+    return batch._replace(centre=centre)
+
+
+def _worked_on(batch: Batch, state: TrainState) -> Tensor:
+    """The chosen photos plus the enlarged change that half their size asked for: (B, 3, H, W)."""
+    small = Batch(*(None if part is None else functional.avg_pool2d(part, 2) for part in batch))  # type: ignore[arg-type]
+    with torch.no_grad(), state.fabric.autocast():
+        sharp = state.task.picture(state.averaged, small)
+    changes = [_stage(*pair) for pair in zip(_pictures(small.centre), _pictures(sharp), strict=True)]
+    change = torch.from_numpy(np.stack(changes)).permute(0, 3, 1, 2).to(batch.centre.device)
+    return (batch.centre + functional.interpolate(change, scale_factor=2, mode="bilinear")).clamp(0, 1)
+
+
+def _stage(seen: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """What a stage of the pipeline adds to a photo (h, w, 3) that its network would make into `sharp`."""
+    gated = seen + (sharp - seen) * needs_scale(seen)
+    return light.conserve_light(seen, gated).astype(np.float32) - seen
+
+
+def _pictures(batch: Tensor) -> np.ndarray:
+    return batch.float().permute(0, 2, 3, 1).cpu().numpy()

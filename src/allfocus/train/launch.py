@@ -1,0 +1,70 @@
+"""Where a run computes: one device or several, in which precision. Lightning Fabric does the work."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch import nn
+
+from allfocus.errors import OptionError
+from allfocus.train.config import TrainConfig
+
+TORCHRUN = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
+
+
+class Autocast(MixedPrecision):
+    """Mixed precision inside the networks; pictures stay float32 on the way in, as a target needs more than 8 bits."""
+
+    def convert_input(self, data: Any) -> Any:
+        """As it is."""
+        return data
+
+
+def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1) -> Fabric:
+    """Fabric for a run; every process of it calls this.
+
+    Args:
+        config: gives the precision.
+        accelerator: "auto", "cpu" or "cuda".
+        devices: processes on this machine, one device each; under torchrun its numbers count.
+
+    Raises:
+        OptionError: devices that are not there, or float16 on a CPU.
+    """
+    import torch
+
+    nodes = 1
+    if all(name in os.environ for name in TORCHRUN):
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    kind = accelerator if accelerator != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and torch.cuda.device_count() < devices:
+        raise OptionError(f"{devices} CUDA devices", f"at most {torch.cuda.device_count()}, found here", "--devices 1")
+    if kind == "cpu" and config.precision == "16-mixed":
+        raise OptionError("16-mixed on a CPU", "bf16-mixed or 32-true", "--set precision=bf16-mixed")
+    several = devices * nodes > 1
+    fabric = Fabric(
+        accelerator=kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=DDPStrategy(find_unused_parameters=_leaves_some_out(config)) if several else "auto",
+        plugins=None if config.precision == "32-true" else Autocast(config.precision, kind),
+    )
+    fabric.launch()
+    return fabric
+
+
+def synchronised(task: nn.Module, fabric: Fabric) -> nn.Module:
+    """Batch normalisation over all processes, where the device can do that."""
+    if fabric.world_size == 1 or fabric.device.type != "cuda":
+        return task
+    return nn.SyncBatchNorm.convert_sync_batchnorm(task)
+
+
+def _leaves_some_out(config: TrainConfig) -> bool:
+    """Whether a switched-off loss may leave parameters without a gradient."""
+    return not config.loss.deblur or not config.loss.auxiliary

@@ -1,0 +1,210 @@
+"""The recipes: whole configurations by name, each a function; `shipped/NAME.yaml` beside this file spells them out.
+
+What is worth a flag differs from lab to lab, so every recipe can be changed setting by setting (`--set`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from allfocus.data.augment import AugmentConfig
+from allfocus.errors import OptionError
+from allfocus.train.config import LossWeights, NetConfig, TrainConfig
+
+SPELT_OUT = Path(__file__).parent / "shipped"
+PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.0, reblur=1.0)
+"""The poster's three terms, weights 1, plain means."""
+PAPER_AUGMENT = AugmentConfig(
+    flips=False, turns=False, reduce_chance=0.5, reduce_to=(0.7, 1.0), noise_chance=0.05, grey_chance=0.3
+)
+OUR_AUGMENT = AugmentConfig(reduce_chance=0.3, reduce_to=(0.5, 1.0))
+
+
+def ifan_paper(tied: bool = False) -> TrainConfig:
+    """IFAN as published: 600,000 steps of RAdam on crops of 256 px, three losses, no flips.
+
+    Args:
+        tied: as the released checkpoints were trained, with the vertical filters in the horizontal pass.
+    """
+    return TrainConfig(
+        architecture="ifan-tied" if tied else "ifan",
+        steps=600_000,
+        batch=8,
+        patch_px=256,
+        optimiser="radam",
+        learning_rate=1e-4,
+        warmup=0,
+        schedule="drops",
+        drop_at=(500 / 600, 550 / 600),
+        weight_decay=0.01,
+        ema=0.0,
+        residual_gain=1.0,
+        precision="32-true",
+        validate_every=5_000,
+        save_every=1_000,
+        loss=PAPER_LOSS,
+        augment=PAPER_AUGMENT,
+    )
+
+
+def ifan() -> TrainConfig:
+    """Ours at full resolution: every term, flips, cosine, averaged weights, crops that grow."""
+    return TrainConfig(
+        architecture="ifan",
+        steps=45_000,
+        patch_px=[128, 192, 256],
+        learning_rate=3e-4,
+        warmup=500,
+        loss=LossWeights(warp=0.1, reblur=0.1),
+        augment=OUR_AUGMENT,
+        coarse_chance=0.1,
+    )
+
+
+def ifan_fast() -> TrainConfig:
+    """Ours on half-size features; no dual-pixel views needed, so every quarter turn is allowed."""
+    return TrainConfig(
+        architecture="ifan-fast",
+        steps=20_000,
+        patch_px=[160, 192],
+        learning_rate=3e-4,
+        warmup=200,
+        augment=OUR_AUGMENT,
+        coarse_chance=0.1,
+    )
+
+
+def ifan_dual() -> TrainConfig:
+    """Filters from both dual-pixel views; the views are in the samples, so the paper's losses are on."""
+    return replace(ifan(), architecture="ifan-dual")
+
+
+def ifan_dual_fast() -> TrainConfig:
+    """The same on half-size features."""
+    return replace(ifan_dual(), architecture="ifan-dual-fast", steps=20_000, patch_px=[160, 192])
+
+
+def finetune() -> TrainConfig:
+    """From shipped weights to one lens or one set of pairs, in an evening on a CPU: short, low rate, no supervision."""
+    return TrainConfig(
+        architecture="ifan-fast",
+        steps=1_500,
+        batch=4,
+        patch_px=160,
+        learning_rate=1e-4,
+        warmup=50,
+        ema=0.995,
+        validate_every=500,
+        save_every=250,
+        loss=LossWeights(disparity=0.0),
+    )
+
+
+def smoke() -> TrainConfig:
+    """A few steps of a tiny network, to see whether everything is in its place."""
+    return TrainConfig(
+        architecture="ifan-fast",
+        net=NetConfig(width=4, iterations=2),
+        steps=20,
+        batch=2,
+        patch_px=64,
+        warmup=2,
+        log_every=5,
+        validate_every=20,
+        save_every=10,
+    )
+
+
+def dpdnet_s() -> TrainConfig:
+    """DPDNet from one photo, as its authors trained it: squared distance, Adam, crops of 512 px, batch of 5."""
+    return TrainConfig(
+        architecture="dpdnet-s",
+        steps=200_000,
+        batch=5,
+        patch_px=512,
+        optimiser="adam",
+        learning_rate=2e-5,
+        warmup=0,
+        schedule="drops",
+        drop_at=(0.3, 0.6, 0.9),
+        weight_decay=0.0,
+        clip_norm=100.0,
+        ema=0.0,
+        precision="32-true",
+        loss=LossWeights(distance="squared", fourier=0.0, disparity=0.0),
+        augment=AugmentConfig(flips=False, turns=False),
+    )
+
+
+def dpdnet_d() -> TrainConfig:
+    """DPDNet from both views."""
+    return replace(dpdnet_s(), architecture="dpdnet-d")
+
+
+def dmenet() -> TrainConfig:
+    """DMENet as a regressor of simulated blur maps, at a quarter of the published widths; auxiliary maps on."""
+    return TrainConfig(
+        architecture="dmenet",
+        net=NetConfig(width=16),
+        steps=10_000,
+        batch=8,
+        patch_px=240,
+        optimiser="adam",
+        learning_rate=1e-4,
+        warmup=100,
+        weight_decay=0.0,
+        clip_norm=10.0,
+        loss=LossWeights(fourier=0.0, disparity=0.0),
+    )
+
+
+def ablation(row: str) -> TrainConfig:
+    """A row of the poster's ablation table, with our optimiser, on full-size features.
+
+    Args:
+        row: "none", "d", "f", "fd", "fr" or "fdr": filters, disparity loss, reblurring loss.
+    """
+    loss = LossWeights(
+        distance="squared",
+        fourier=0.0,
+        disparity=0.0,
+        warp=1.0 if "d" in row else 0.0,
+        reblur=1.0 if "r" in row else 0.0,
+    )
+    return TrainConfig(
+        architecture=f"ablation-{row}",
+        steps=20_000,
+        patch_px=192,
+        learning_rate=3e-4,
+        loss=loss,
+        augment=AugmentConfig(turns=False),
+    )
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "ifan-paper": ifan_paper,
+    "ifan-paper-tied": lambda: ifan_paper(tied=True),
+    "ifan": ifan,
+    "ifan-fast": ifan_fast,
+    "ifan-dual": ifan_dual,
+    "ifan-dual-fast": ifan_dual_fast,
+    "finetune": finetune,
+    "smoke": smoke,
+    "dpdnet-s": dpdnet_s,
+    "dpdnet-d": dpdnet_d,
+    "dmenet": dmenet,
+    **{f"ablation-{row}": (lambda row=row: ablation(row)) for row in ("none", "d", "f", "fd", "fr", "fdr")},
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """The configuration of this name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name not in RECIPES:
+        raise OptionError(f"no recipe is called {name!r}", f"one of {', '.join(RECIPES)}", "--recipe ifan-fast")
+    return RECIPES[name]()

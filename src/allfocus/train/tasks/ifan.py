@@ -1,0 +1,75 @@
+"""IFAN, its fast and dual members and its ablations, taught by the poster's three losses and two of our own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from allfocus.data.batch import Batch
+from allfocus.errors import OptionError
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.registry import Architecture
+from allfocus.train.config import LossWeights
+from allfocus.train.losses import DISTANCES, fourier, reblurred, supervised_disparity, warped_views
+from allfocus.train.tasks.deblurring import Deblurring
+
+TAUGHT = {"disparity": "disparity_estimator", "warp": "disparity_estimator", "reblur": "filter_head"}
+"""What a network must have to be taught by a term."""
+
+
+class IFANTask(Deblurring):
+    """An IFAN and, if the reblurring loss counts, its reblurring network.
+
+    Args:
+        architecture: which member of the family.
+        loss: weights of the terms; 0 takes a term and what it needs away.
+        residual_gain: scale of the last convolution's initial weights.
+
+    Raises:
+        OptionError: a term that this network cannot be taught by.
+    """
+
+    net: IFAN
+
+    def __init__(self, architecture: Architecture, loss: LossWeights, residual_gain: float = 1.0) -> None:
+        super().__init__()
+        self.net = architecture.build(residual_gain)
+        self.loss, self.views = loss, self.net.views
+        self._check()
+        self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
+        views = {"left", "right"} if loss.warp or self.net.views == 2 else set()
+        self.needs = frozenset(views | ({"coc"} if loss.disparity else set()))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Task.forward`; the disparity of the right view, not of the photo, warps the views of a one-view net."""
+        loss, pair = self.loss, self._pair(batch)
+        output = self.net(batch.centre, pair, return_filters=self.reblurring is not None)
+        terms = {"deblur": DISTANCES[loss.distance](output.sharp.float(), batch.sharp)}
+        if loss.fourier:
+            terms["fourier"] = fourier(output.sharp.float(), batch.sharp)
+        if loss.disparity and batch.coc is not None:
+            terms["disparity"] = supervised_disparity(output.disparity.float(), batch.coc, self.net.multiple)
+        if loss.warp and batch.right is not None and batch.left is not None:
+            disparity = self.net.estimate_disparity(batch.right) if pair is None else output.disparity
+            terms["warp"] = warped_views(disparity.float(), batch.left, batch.right)
+        if self.reblurring is not None:
+            terms["reblur"] = reblurred(self.reblurring, output.filters, batch.sharp, batch.centre)
+        return terms
+
+    def sharpen(self, net: IFAN, batch: Batch) -> Tensor:
+        """See `Deblurring.sharpen`."""
+        return net(batch.centre, self._pair(batch)).sharp
+
+    def _pair(self, batch: Batch) -> Tensor | None:
+        if self.net.views == 1 or batch.left is None or batch.right is None:
+            return None
+        return torch.cat([batch.right, batch.left], dim=1)
+
+    def _check(self) -> None:
+        for term, module in TAUGHT.items():
+            if getattr(self.loss, term) and not hasattr(self.net, module):
+                raise OptionError(
+                    f"loss.{term} for {type(self.net).__name__}, which has no {module.replace('_', ' ')}",
+                    "terms that the network can be taught by",
+                    f"--set loss.{term}=0",
+                )

@@ -1,0 +1,98 @@
+"""Random changes: pictures, views and map stay together, and nothing depends on who draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allfocus.data.augment import AugmentConfig, augment, draw_reduction
+from allfocus.data.batch import Batch
+
+PLAIN = AugmentConfig(flips=False, turns=False)
+
+
+def sample(side: int = 32, views: bool = True) -> Batch:
+    """A ramp with its map, and views that are the ramp 0.01 brighter and darker."""
+    axis = torch.arange(side) / side / 2
+    ramp = (0.3 * axis[None] + 0.6 * axis[:, None] + 0.1).expand(1, 3, side, side).contiguous()
+    cells = torch.nn.functional.avg_pool2d(ramp[:, :1], 8) * 10
+    return Batch(ramp, ramp, cells, *((ramp + 0.01, ramp - 0.01) if views else (None, None)))
+
+
+def cells(batch: Batch) -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(batch.centre[:, :1], 8) * 10
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_mirrors_and_turns_keep_pictures_views_and_map_together(seed: int, views: bool) -> None:
+    changed = augment(sample(views=views), AugmentConfig(), np.random.default_rng(seed))
+    assert torch.equal(changed.centre, changed.sharp)
+    assert changed.coc is not None
+    torch.testing.assert_close(cells(changed), changed.coc)
+    if views:
+        assert changed.left is not None
+        torch.testing.assert_close((changed.left - changed.centre).abs(), torch.full_like(changed.centre, 0.01))
+
+
+def test_a_mirrored_left_view_is_a_right_view_and_views_are_never_turned() -> None:
+    first = sample()
+    seen = set()
+    for seed in range(60):
+        changed = augment(first, AugmentConfig(), np.random.default_rng(seed))
+        assert changed.left is not None
+        mirrored = bool(changed.centre[0, 0, 0, 0] > changed.centre[0, 0, 0, -1])
+        swapped = bool(changed.left[0, 0, 0, 0] < changed.centre[0, 0, 0, 0])
+        across = (changed.centre[0, 0, 0, -1] - changed.centre[0, 0, 0, 0]).abs()
+        down = (changed.centre[0, 0, -1, 0] - changed.centre[0, 0, 0, 0]).abs()
+        assert down > across
+        seen.add((mirrored, swapped))
+    assert seen == {(False, False), (True, True)}
+
+
+def test_a_reduced_sample_has_a_smaller_blur() -> None:
+    config = AugmentConfig(reduce_chance=1.0, reduce_to=(0.5, 0.5))
+    reduction = draw_reduction(config, np.random.default_rng(0), 32, 256)
+    assert (reduction.side_px, reduction.patch_px) == (64, 32)
+    small = reduction(sample(64))
+    assert small.centre.shape == (1, 3, 32, 32)
+    assert small.coc is not None
+    assert small.coc.shape == (1, 1, 4, 4)
+    torch.testing.assert_close(small.coc.mean(), cells(small).mean() / 2, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("source", [32, 40, 48])
+def test_no_more_is_asked_for_than_the_source_has(source: int) -> None:
+    config = AugmentConfig(reduce_chance=1.0, reduce_to=(0.25, 1.0))
+    sides = {draw_reduction(config, np.random.default_rng(seed), 32, source).side_px for seed in range(50)}
+    assert max(sides) == source
+    assert min(sides) == 32
+
+
+def test_noise_is_the_same_in_all_views_and_not_in_the_target() -> None:
+    config = AugmentConfig(flips=False, turns=False, noise_chance=1.0, noise_sigma=(0.01, 0.01))
+    first = sample()
+    noisy = augment(first, config, np.random.default_rng(0))
+    grain = noisy.centre - first.centre
+    assert grain.std().item() == pytest.approx(0.01, rel=0.1)
+    assert noisy.left is not None
+    assert first.left is not None
+    torch.testing.assert_close(noisy.left - first.left, grain, atol=1e-6, rtol=0)
+    assert torch.equal(noisy.sharp, first.sharp)
+
+
+def test_grey_is_brighter_and_has_one_colour() -> None:
+    first = sample()
+    grey = augment(first, AugmentConfig(flips=False, turns=False, grey_chance=1.0), np.random.default_rng(0))
+    assert (grey.centre[:, 0] == grey.centre[:, 2]).all()
+    assert (grey.centre > first.centre).all()
+    assert grey.coc is first.coc
+
+
+def test_nothing_happens_where_nothing_is_asked_for() -> None:
+    first = sample()
+    assert augment(first, PLAIN, np.random.default_rng(0)) is first
+    assert draw_reduction(PLAIN, np.random.default_rng(0), 32, 64)(first) is first

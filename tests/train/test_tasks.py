@@ -1,0 +1,110 @@
+"""What can be trained: every network with the losses of its row, each loss a switch, and how each is scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from allfocus.data.batch import Batch
+from allfocus.errors import DataError, OptionError
+from allfocus.train.config import LossWeights, NetConfig, TrainConfig
+from allfocus.train.tasks.base import Scene
+from allfocus.train.tasks.registry import BASELINES, build
+
+TINY = NetConfig(width=4, iterations=2)
+OFF = LossWeights(fourier=0.0, disparity=0.0)
+
+
+def batch(side: int = 64) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    centre, sharp, left, right = (torch.rand(2, 3, side, side, generator=generator) for _ in range(4))
+    return Batch(centre, sharp, torch.full((2, 1, side // 8, side // 8), 3.0), left, right)
+
+
+def ifan(name: str = "ifan-fast", **weights: float) -> TrainConfig:
+    return TrainConfig(architecture=name, net=TINY, loss=replace(OFF, reblurring_iterations=2, **weights))
+
+
+@pytest.mark.parametrize("term", ["fourier", "disparity", "warp", "reblur"])
+def test_each_loss_is_a_switch(term: str) -> None:
+    on, off = build(ifan(**{term: 1.0})), build(ifan())
+    assert set(on(batch())) == {"deblur", term}
+    assert set(off(batch())) == {"deblur"}
+    assert off.needs == frozenset()
+    assert on.needs == {"fourier": set(), "disparity": {"coc"}, "warp": {"left", "right"}, "reblur": set()}[term]
+
+
+def test_the_warp_loss_reads_the_disparity_of_the_right_view() -> None:
+    task = build(ifan(warp=1.0))
+    whole = batch()
+    first = task(whole)["warp"]
+    assert torch.equal(task(whole._replace(centre=whole.sharp))["warp"], first)
+    assert not torch.equal(task(whole._replace(right=whole.sharp))["warp"], first)
+
+
+def test_each_term_reaches_the_part_it_teaches() -> None:
+    for term, part in (
+        ("disparity", "disparity_estimator"),
+        ("warp", "disparity_estimator"),
+        ("reblur", "filter_head"),
+    ):
+        task = build(ifan(**{term: 1.0}))
+        task(batch())[term].backward()
+        gradient = getattr(task.net, part).project.weight.grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("row", ["none", "d", "f", "fd", "fr", "fdr"])
+def test_every_ablation_network_learns_from_its_losses(row: str) -> None:
+    weights = {"warp": float("d" in row), "reblur": float("r" in row)}
+    task = build(ifan(f"ablation-{row}", **weights))
+    terms = task(batch())
+    assert set(terms) == {"deblur", *(name for name, weight in weights.items() if weight)}
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(parameter.grad is not None for parameter in task.parameters())
+
+
+def test_a_term_that_a_network_cannot_learn_from_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"loss\.warp for FiltersOnly, which has no disparity estimator"):
+        build(ifan("ablation-f", warp=1.0))
+    with pytest.raises(OptionError, match=r"loss\.reblur for Plain, which has no filter head"):
+        build(ifan("ablation-none", reblur=1.0))
+
+
+@pytest.mark.parametrize("name", [*BASELINES, "ifan-dual-fast"])
+def test_views_and_widths_fit_every_network(name: str) -> None:
+    task = build(TrainConfig(architecture=name, net=TINY, loss=OFF))
+    terms = task(batch())
+    assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
+    assert task.picture(task.net, batch()).shape == (2, 3, 64, 64)
+    assert task.needs >= ({"left", "right"} if "-d" in name else set())
+
+
+def test_dpdnet_sees_the_left_view_first_and_ifan_the_right_one() -> None:
+    whole = batch()
+    for name in ("dpdnet-d", "ifan-dual-fast"):
+        task = build(TrainConfig(architecture=name, net=TINY, loss=OFF)).eval()
+        swapped = whole._replace(left=whole.right, right=whole.left)
+        assert not torch.equal(task.picture(task.net, whole), task.picture(task.net, swapped))
+
+
+def test_scores_of_whole_photos_of_any_size() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.random((37, 51, 3)).astype(np.float32)
+    coc = np.repeat(np.linspace(0, 7, 51, dtype=np.float32)[None], 37, axis=0)
+    scene = Scene(photo, photo, coc_px=coc)
+    one = build(ifan())
+    assert set(one.score(one.net, scene, None)) == {"psnr", "psnr_fit", "ssim"}
+    maps = build(TrainConfig(architecture="dmenet", net=TINY, loss=OFF)).eval()
+    scores = maps.score(maps.net, scene, None)
+    assert 0 <= scores["mae_px"] <= 7.5
+    assert -1 <= scores["spearman"] <= 1
+    with pytest.raises(DataError, match="without blur maps"):
+        maps.score(maps.net, replace(scene, coc_px=None), None)
+    two = build(TrainConfig(architecture="dpdnet-d", net=TINY, loss=OFF))
+    with pytest.raises(DataError, match="without dual-pixel views"):
+        two.score(two.net, scene, None)
