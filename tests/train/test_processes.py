@@ -1,0 +1,99 @@
+"""Runs as processes: killed in the middle, and two that share a batch."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from allfocus.data.cache import SampleCache
+from allfocus.train.config import load_config
+from allfocus.train.launch import open_fabric
+from allfocus.train.loop import train
+from train.conftest import write_cache
+
+TINY = "net.width=4 net.iterations=2 batch=4 patch_px=32 warmup=2 precision=32-true threads=1 log_every=1 save_every=4"
+ALL_TERMS = "loss.warp=0.1 loss.reblur=0.1 loss.reblurring_iterations=2"
+
+
+def settings(steps: int) -> list[str]:
+    return [*TINY.split(), *ALL_TERMS.split(), f"steps={steps}"]
+
+
+def command(cache: Path, run: Path, steps: int) -> list[str]:
+    """`allfocus train` on the tiny network."""
+    changes = [part for one in settings(steps) for part in ("--set", one)]
+    return [sys.executable, "-m", "allfocus", "train", "--cache", str(cache), "-o", str(run), "--accelerator", "cpu",
+            *changes]  # fmt: skip
+
+
+def run_here(cache: SampleCache, run: Path, steps: int, stop_at: int | None = None) -> None:
+    """The same in this process."""
+    config = load_config(None, settings(steps))
+    train(config, cache, run, fabric=open_fabric(config, "cpu"), stop_at=stop_at, report=lambda _: None)
+
+
+def environment(repository: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1", **more}
+
+
+def losses(run: Path) -> list[dict[str, str]]:
+    with (run / "losses.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def wait_for(done, process: subprocess.Popen, seconds: float = 120) -> None:
+    limit = time.monotonic() + seconds
+    while not done():
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_a_run_killed_in_the_middle_ends_as_if_it_had_not_been(tmp_path: Path, repository: Path) -> None:
+    cache, killed, straight = write_cache(tmp_path / "cache"), tmp_path / "killed", tmp_path / "straight"
+    process = subprocess.Popen(
+        command(cache.folder, killed, 1000), env=environment(repository), stdout=subprocess.DEVNULL
+    )
+    wait_for((killed / "last.pt").is_file, process)
+    wait_for(lambda: len(losses(killed)) > 10, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    written = losses(killed)
+    last = len(written) + 4
+    assert 10 < last < 1000
+    run_here(cache, killed, 1000, last)
+    run_here(cache, straight, 1000, last)
+    assert losses(killed) == losses(straight)
+    assert losses(killed)[: len(written)] == written
+
+
+def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repository: Path) -> None:
+    cache, one, two = write_cache(tmp_path / "cache"), tmp_path / "one", tmp_path / "two"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    torchrun = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}  # fmt: skip
+    processes = [
+        subprocess.Popen(
+            command(cache.folder, two, 6),
+            env=environment(repository, RANK=str(rank), LOCAL_RANK=str(rank), **torchrun),
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in (0, 1)
+    ]
+    run_here(cache, one, 6)
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    alone, shared = losses(one), losses(two)
+    assert len(alone) == len(shared) == 6
+    for ours, theirs in zip(alone, shared, strict=True):
+        for name, value in ours.items():
+            assert float(theirs[name]) == pytest.approx(float(value), rel=2e-5), name
