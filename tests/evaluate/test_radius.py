@@ -97,9 +97,10 @@ def test_gain_and_map_by_true_radius(simulated: PairSet, tmp_path: Path, monkeyp
     assert focus["gain"] == pytest.approx(20 * math.log10(2), abs=0.01)
     assert focus["map_error_px"] == pytest.approx(3) and blurred["map_error_px"] == pytest.approx(0)
     assert read_summary(whole / "half.json")["scores"]["reblur"] is not None
-    groups, radii = strata(read_results(tmp_path / "whole"))
+    groups, radii, maps = strata(read_results(tmp_path / "whole"))
     assert [column.metric for column in groups.columns] == ["S1", "S2"]
     assert [cell.ours_text for cell in radii.lines[0].cells] == ["6.02", "6.02"]
+    assert [cell.ours_text for cell in maps.lines[0].cells] == ["3.00", "0.00"]
 
 
 def test_maps_are_checked(simulated: PairSet) -> None:

@@ -27,23 +27,37 @@ def by_group(results: Stored, set_name: str) -> Table | None:
 
 def by_radius(results: Stored, set_name: str) -> Table | None:
     """Gain in PSNR over the input by true blur radius; None for a set that does not know it."""
-    stored = {name: record for name, record in _methods(results, set_name).items() if record.get("by_radius")}
-    edges = sorted({(float(one["from_px"]), float(one["to_px"])) for r in stored.values() for one in r["by_radius"]})
-    if not edges:
-        return None
-    columns = tuple(Column(f"gain_{low:g}_{high:g}", f"{_range(low, high)} px: gain, dB", 2) for low, high in edges)
-    lines = []
-    for name, record in sorted(stored.items(), key=_input_first):
-        gains = {(float(one["from_px"]), float(one["to_px"])): one["gain"] for one in record["by_radius"]}
-        lines.append(Line(name, tuple(_cell(gains.get(edge)) for edge in edges)))
     title = f"Gain over the input on {set_name} by true blur radius, pooled over pixels"
-    return Table(f"radius-{set_name}", title, columns, tuple(lines), (IN_FOCUS_NOTE,))
+    return _by_radius(results, set_name, "gain", f"radius-{set_name}", title, "gain, dB", (IN_FOCUS_NOTE,))
+
+
+def map_by_radius(results: Stored, set_name: str) -> Table | None:
+    """Error of the estimated blur radius by the true one; None where nothing was estimated (`eval --maps`)."""
+    title = f"Mean error of the estimated blur radius on {set_name} by the true one"
+    return _by_radius(results, set_name, "map_error_px", f"map-{set_name}", title, "error, px", ())
 
 
 def strata(results: Stored) -> list[Table]:
-    """Both tables of every set that has them."""
-    made = [make(results, name) for name in sorted(results) for make in (by_group, by_radius)]
+    """The tables of every set that has them."""
+    made = [make(results, name) for name in sorted(results) for make in (by_group, by_radius, map_by_radius)]
     return [table for table in made if table is not None]
+
+
+def _by_radius(
+    results: Stored, set_name: str, score: str, name: str, title: str, label: str, notes: tuple[str, ...]
+) -> Table | None:
+    """One line a method, one column a bin of the true radius; methods without the score are left out."""
+    stored = {
+        method: {(float(one["from_px"]), float(one["to_px"])): one.get(score) for one in record.get("by_radius", ())}
+        for method, record in sorted(_methods(results, set_name).items(), key=_input_first)
+    }
+    known = {method: bins for method, bins in stored.items() if any(value is not None for value in bins.values())}
+    edges = sorted({edge for bins in known.values() for edge in bins})
+    if not edges:
+        return None
+    columns = tuple(Column(f"{score}_{low:g}_{high:g}", f"{_range(low, high)} px: {label}", 2) for low, high in edges)
+    lines = tuple(Line(method, tuple(_cell(bins.get(edge)) for edge in edges)) for method, bins in known.items())
+    return Table(name, title, columns, lines, notes)
 
 
 def _methods(results: Stored, set_name: str) -> dict[str, Mapping[str, Any]]:
