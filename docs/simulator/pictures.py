@@ -16,8 +16,17 @@ from allfocus.simulate import reference as exact
 from allfocus.simulate.glyphs import line
 from allfocus.simulate.naive import gather
 from allfocus.simulate.preview import blur_colours
+from allfocus.simulate.prints import draw_print
 from allfocus.simulate.psf import kernels
-from allfocus.simulate.sensor import develop, display_from_linear, expose, jpeg, linear_from_display
+from allfocus.simulate.sensor import (
+    develop,
+    display_from_linear,
+    enlarged,
+    expose,
+    jpeg,
+    linear_from_display,
+    reduced,
+)
 
 HERE = Path(__file__).parent
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -31,6 +40,7 @@ def main() -> None:
     pool = PhotoPool([PHOTOS / name for name in ("coffee.png", "chelsea.png", "astronaut.png", "rocket.jpg")])
     save("quadruple", quadruple(pool))
     save("modes", modes(pool))
+    save("prints", prints(pool))
     save("radius", [radius(pool, px) for px in (0.0, 3.0, 6.0, 12.0, 20.0)])
     save("lens", pupils())
     save("split", splits(pool))
@@ -83,6 +93,16 @@ def modes(pool: PhotoPool) -> list[tuple[str, np.ndarray]]:
         sample = Simulator(SimulatorConfig(crop_px=SIDE, scene=scene), pool).sample([seed])
         colours = blur_colours(sample.coc[0, 0].numpy(), np.ones((SIDE, SIDE), bool))
         tiles += [(mode, codes(sample.centre[0])), ("its blur", colours)]
+    return tiles
+
+
+def prints(pool: PhotoPool) -> list[tuple[str, np.ndarray]]:
+    """Printed matter on plain paper and on photos, some of it out of focus."""
+    tiles = []
+    for seed, coc_px in ((1, 0.0), (7, 0.0), (6, 0.0), (7, 2.5), (6, 4.0)):
+        texture, kind = draw_print(np.random.default_rng(seed), photo(pool, 0, 60, 180))
+        label = kind if coc_px == 0.0 else f"{kind}, r = {coc_px:.1f} px"
+        tiles.append((label, cut(render((flat(linear_from_display(texture), coc_px),), LENS).mean(dim=0))))
     return tiles
 
 
@@ -172,12 +192,16 @@ def sensors(pool: PhotoPool) -> list[tuple[str, np.ndarray]]:
         "sharpen .8": Sensor(sharpen_amount=0.8),
         "exposure -1": Sensor(exposure=0.5),
         "jpeg 40": Sensor(jpeg_quality=40),
+        "shot 6e-3 / 4": Sensor(shot=6e-3, read_variance=5e-5),
+        "jpeg 40 / 2": Sensor(jpeg_quality=40),
     }
     tiles = []
     for name, sensor in shown.items():
-        centre = expose(views, sensor, np.random.default_rng(0)).mean(dim=0, keepdim=True)
+        times = int(name.partition("/")[2] or 1)
+        centre = expose(enlarged(views, times), sensor, np.random.default_rng(0)).mean(dim=0, keepdim=True)
         display = develop(centre, sensor)[0]
-        tiles.append((name, codes(jpeg(display, sensor.jpeg_quality) if sensor.jpeg_quality else display)))
+        coded = jpeg(display, sensor.jpeg_quality) if sensor.jpeg_quality else display
+        tiles.append((name, codes(reduced(coded[None], times)[0])))
     return tiles
 
 
