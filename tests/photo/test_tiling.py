@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfocus.errors import OptionError
-from allfocus.photo.tiling import TilePlan, plan
+from allfocus.photo.tiling import TilePlan, _spans, plan
 
 sizes = st.integers(1, 700)
 
@@ -54,6 +54,26 @@ def test_a_photo_that_fits_is_one_tile(width: int) -> None:
 
 def test_one_pixel_more_than_a_tile_makes_two() -> None:
     assert len(make(257, 256).tiles) == 2
+
+
+def test_an_oblong_photo_of_the_area_of_a_tile_is_one_tile() -> None:
+    assert len(plan(1229, 820, side=1024, halo=104, overlap=32, multiple=16).tiles) == 1
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([160, 256, 1024]))
+def test_tiles_are_no_larger_than_the_square(width: int, height: int, side: int) -> None:
+    planned = make(width, height, side=side)
+    assert planned.width * planned.height <= side * side
+    assert all((tile.source.width, tile.source.height) == (planned.width, planned.height) for tile in planned.tiles)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_oblong_tiles_see_no_more_than_squares(width: int, height: int) -> None:
+    squares = [_spans(length, 512, 48, 16, 16) for length in (width, height)]
+    seen = [sum(span.source[1] for span in spans) for spans in squares]
+    assert sum(tile.source.width * tile.source.height for tile in make(width, height, side=512).tiles) <= (
+        seen[0] * seen[1]
+    )
 
 
 def test_a_tile_smaller_than_its_context_is_refused_with_the_size_needed() -> None:

@@ -73,12 +73,14 @@ class TilePlan:
     """All tiles of a photo, row by row, planned before anything runs.
 
     Attributes:
-        side: longest side of a tile's source in px.
+        width: of every tile's source in px.
+        height: of every tile's source in px.
         halo: pixels of context that a tile sees around what it contributes.
         tiles: in the order in which they run.
     """
 
-    side: int
+    width: int
+    height: int
     halo: int
     tiles: tuple[Tile, ...]
 
@@ -86,10 +88,13 @@ class TilePlan:
 def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multiple: int) -> TilePlan:
     """Cut a photo into overlapping tiles that all start on the network's grid.
 
+    Tiles are oblong where that fits the photo better: of all grids whose tiles are no larger than the square, the one
+    in which the network sees the fewest pixels.
+
     Args:
         width: of the photo in px.
         height: of the photo in px.
-        side: of the square that the network sees at once; rounded down to the multiple.
+        side: of the square that is as much as the network may see at once; rounded down to the multiple.
         halo: context in px that is seen but not used; at the photo's borders there is none.
         overlap: px over which neighbours are blended.
         multiple: sources start and end on multiples of this.
@@ -105,19 +110,55 @@ def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multipl
             f"at least {smallest + -smallest % multiple} px (halo {halo}, overlap {overlap})",
             "a larger --tile, or --tile 0 for the automatic size",
         )
-    columns = _spans(width, side, halo, overlap, multiple)
-    return TilePlan(
-        side,
-        halo,
-        tuple(Tile(row, column) for row in _spans(height, side, halo, overlap, multiple) for column in columns),
-    )
+    tile_width, tile_height = _fitting_shape(width, height, side, halo, overlap, multiple)
+    columns = _spans(width, tile_width, halo, overlap, multiple)
+    rows = _spans(height, tile_height, halo, overlap, multiple)
+    return TilePlan(tile_width, tile_height, halo, tuple(Tile(row, column) for row in rows for column in columns))
+
+
+def _fitting_shape(width: int, height: int, side: int, halo: int, overlap: int, multiple: int) -> tuple[int, int]:
+    """Width and height of the tiles, no larger in area than a square of the side, that see the fewest pixels."""
+    cheapest, best = None, (side, side)
+    wide = width + -width % multiple
+    for count in range(1, max(1, -(-width // multiple)) + 1):
+        tile_width = _shortest_side(width, count, halo, overlap, multiple)
+        tallest = side * side // tile_width // multiple * multiple
+        rows = _count(height, tallest, halo, overlap, multiple)
+        if rows is not None:
+            tile_height = _shortest_side(height, rows, halo, overlap, multiple)
+            seen = count * tile_width * rows * tile_height
+            if cheapest is None or seen < cheapest:
+                cheapest, best = seen, (tile_width, tile_height)
+        if tile_width < side and tile_width < wide and tallest >= height:
+            break  # narrower tiles only add seams
+    return best
+
+
+def _shortest_side(length: int, count: int, halo: int, overlap: int, multiple: int) -> int:
+    """The side of the shortest tiles of which this many cover a length."""
+    padded = length + -length % multiple
+    if count == 1:
+        return padded
+    side = 2 * halo + overlap + multiple - 1 - (-(padded - 2 * halo - overlap) // count)
+    return min(padded, max(side + -side % multiple, 2 * halo + 2 * overlap + multiple))
+
+
+def _count(length: int, side: int, halo: int, overlap: int, multiple: int) -> int | None:
+    """How many tiles of a side cover a length; None if the side has no room for halo and overlap."""
+    padded = length + -length % multiple
+    if padded <= side:
+        return 1
+    if side < 2 * halo + 2 * overlap + multiple:
+        return None
+    return math.ceil((padded - 2 * halo - overlap) / (side - 2 * halo - overlap - multiple + 1))
 
 
 def _spans(length: int, side: int, halo: int, overlap: int, multiple: int) -> list[Span]:
     padded = length + -length % multiple
-    if padded <= side:
+    count = _count(length, side, halo, overlap, multiple)
+    assert count is not None  # the plan has refused such sides
+    if count == 1:
         return [Span((0, padded), (0, length), 0, 0)]
-    count = math.ceil((padded - 2 * halo - overlap) / (side - 2 * halo - overlap - multiple + 1))
     last = padded - side
     starts = [last * i // (count - 1) // multiple * multiple for i in range(count)]
     cuts = [(starts[i + 1] + starts[i] + side) // 2 for i in range(count - 1)]
