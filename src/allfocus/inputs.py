@@ -13,6 +13,7 @@ from allfocus.errors import InputError, OptionError
 from allfocus.photo.formats import FORMATS, RAW_EXTENSIONS
 
 SUFFIXES = {ending for format in FORMATS.values() for ending in format.extensions} | {".heic", ".heif"} | RAW_EXTENSIONS
+MADE_HERE = (".sharp", ".compare", ".map", ".inspect")
 USUAL = ".jpg, .png, .tif, .webp or .avif"
 
 
@@ -27,8 +28,8 @@ class Job:
 def collect(inputs: Sequence[str], output: Path | None) -> list[Job]:
     """Turn files, folders and globs into jobs, in a stable order, each photo once.
 
-    Folders are walked to the bottom; files that are not photos, and results of earlier runs (NAME.sharp.EXT,
-    NAME.compare.EXT, NAME.map.EXT), are passed over there. With an output folder the tree keeps its shape.
+    Folders are walked to the bottom; files that are not photos, and what earlier runs made of them (NAME.sharp.EXT
+    and the like, see `MADE_HERE`), are passed over there. With an output folder the tree keeps its shape.
 
     Args:
         inputs: as given.
@@ -76,5 +77,5 @@ def _target(source: Path, place: Path, output: Path | None, count: int) -> Path:
 
 
 def _is_photo(path: Path) -> bool:
-    made_here = Path(path.stem).suffix in (".sharp", ".compare", ".map")
+    made_here = Path(path.stem).suffix in MADE_HERE
     return path.suffix.lower() in SUFFIXES and not made_here and not path.name.startswith(".") and path.is_file()

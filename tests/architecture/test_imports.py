@@ -31,6 +31,7 @@ ALLOWED = {
     "comparison": {"errors", "photo"},
     "defocus_map": {"errors", "photo", "radius_map"},
     "estimate": {"errors", "photo", "engine", "restore", "radius_map", "weights"},
+    "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "radius_map", "defocus_map"},
     "baselines": {"errors", "photo", "nets", "checkpoints"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "estimate", "restore", "baselines", "nets", "photo",
                  "weights", "engine", "checkpoints", "simulate"},

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from allfocus.checkpoints.formats import FORMATS, Size, translate
+from allfocus.checkpoints.formats import FORMATS, Size, known, translate
 from allfocus.checkpoints.proof import TOLERANCE, Proof, prove
 from allfocus.errors import OptionError, OutputError
 from allfocus.nets.ifan import IFAN
@@ -90,11 +90,9 @@ def export(
 
 
 def _check(net: IFAN, target: Path, format: str, size: Size | None) -> None:
-    if format not in FORMATS:
-        raise OptionError(f"format {format!r}", f"one of {', '.join(FORMATS)}", "--format onnx")
+    endings = FORMATS[known(format)]
     if not isinstance(net, IFAN):
         raise OptionError(f"a {type(net).__name__}", "a network of the IFAN family", "allfocus models --all")
-    endings = FORMATS[format]
     if target.suffix.lower() not in endings:
         raise OptionError(
             f"{target.name} for the format {format}",

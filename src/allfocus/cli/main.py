@@ -13,6 +13,7 @@ COMMANDS = {
     "map": ("allfocus.cli.map", "map_command"),
     "import": ("allfocus.cli.import_", "import_command"),
     "export": ("allfocus.cli.export", "export_command"),
+    "inspect": ("allfocus.cli.inspect", "inspect_command"),
     "simulate": ("allfocus.cli.simulate", "simulate_command"),
     "prepare": ("allfocus.cli.prepare", "prepare_command"),
     "train": ("allfocus.cli.train", "train_command"),

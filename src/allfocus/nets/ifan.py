@@ -254,11 +254,15 @@ class IFAN(nn.Module):
             OptionError: if the sizes or the number of views do not fit.
         """
         self._check(centre, pair)
-        skips = self.feature_extractor(self._fold(centre))
-        embedding = self.filter_encoder(self._fold(centre if pair is None else pair))[-1]
+        skips, embedding = self.encode(centre, pair)
         filtered, disparity, filters = self.middle(skips[-1], embedding, return_filters)
         residual = self._unfold(self.decoder(filtered, skips[:-1]))
         return IFANOutput(centre + residual, residual, disparity, filters)
+
+    def encode(self, centre: torch.Tensor, pair: torch.Tensor | None = None) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """What both encoders make of a batch: features of four levels, finest first, and the filter embedding."""
+        skips = self.feature_extractor(self._fold(centre))
+        return skips, self.filter_encoder(self._fold(centre if pair is None else pair))[-1]
 
     def middle(
         self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool

@@ -59,7 +59,7 @@ def translate(format: str, net: IFAN, architecture: Architecture, folder: Path, 
         OptionError: an unknown format, or one that does not know fixed sizes, or cannot hold this network.
         MissingExtraError: a package is not installed.
     """
-    return import_module(f"allfocus.checkpoints.formats.{_known(format)}").Translated(net, architecture, folder, size)
+    return import_module(f"allfocus.checkpoints.formats.{known(format)}").Translated(net, architecture, folder, size)
 
 
 def facts_of(format: str, path: Path) -> dict[str, str]:
@@ -68,10 +68,15 @@ def facts_of(format: str, path: Path) -> dict[str, str]:
     Raises:
         OptionError: an unknown format.
     """
-    return import_module(f"allfocus.checkpoints.formats.{_known(format)}").read_facts(path)
+    return import_module(f"allfocus.checkpoints.formats.{known(format)}").read_facts(path)
 
 
-def _known(format: str) -> str:
+def known(format: str) -> str:
+    """The format again, or a refusal.
+
+    Raises:
+        OptionError: an unknown format.
+    """
     if format not in FORMATS:
         raise OptionError(f"format {format!r}", f"one of {', '.join(FORMATS)}", "--format onnx")
     return format

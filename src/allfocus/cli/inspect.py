@@ -1,0 +1,65 @@
+"""`allfocus inspect`: what a network does at one place of a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def inspect_command(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
+    at: Annotated[str, typer.Option(metavar="X,Y", help="The place, in px from the upper left corner.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The figure. [NAME.inspect.png]")] = None,
+    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    scale: Annotated[int, typer.Option(help="The network sees the photo 1, 2 or 4 times smaller.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+) -> None:
+    """Draw the effective kernels and the receptive field at a place, as a PNG (needs torch)."""
+    from allfocus.errors import OptionError
+    from allfocus.inspection import inspect, write_figure
+    from allfocus.photo.codecs import decode
+    from allfocus.photo.output import Beside
+    from allfocus.weights.store import find
+
+    target = output or photo.with_name(f"{photo.stem}.inspect.png")
+    if target.suffix.lower() != ".png":
+        raise OptionError(f"{target.name} for the figure", "a name ending in .png", f"-o {target.stem}.png")
+    x, y = _place(at)
+    Beside(target, overwrite=overwrite).check()
+    found = inspect(decode(photo), find(model), x, y, scale)
+    write_figure(found, target, overwrite=overwrite)
+    numbers = found.numbers()
+    if json:
+        import json as json_module
+
+        typer.echo(json_module.dumps({"source": str(photo), "output": str(target), "model": model, **numbers}))
+        return
+    blur = "" if found.radius_px is None else f", blur radius {abs(found.radius_px):.1f} px {_side(found.radius_px)}"
+    typer.echo(f"{target}  {photo.name} at {x},{y}{blur}")
+    kernel = numbers["kernel"]
+    typer.echo(
+        f"  kernels of {kernel['cells']}x{kernel['cells']} cells of {kernel['cell_px']} px: {_told(kernel['reach_px'])}"
+    )
+    typer.echo(f"  what the result looks at: {_told(numbers['receptive_field']['reach_px'])}")
+
+
+def _told(reach_px: dict[str, float] | None) -> str:
+    if reach_px is None:
+        return "nothing gets through"
+    return ", ".join(f"{share} % within {radius:.0f} px" for share, radius in reach_px.items())
+
+
+def _place(text: str) -> tuple[int, int]:
+    from allfocus.errors import OptionError
+
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise OptionError(f"the place {text!r}", "two whole numbers of px", "--at 640,360")
+    return int(parts[0]), int(parts[1])
+
+
+def _side(radius_px: float) -> str:
+    return "behind the plane of focus" if radius_px > 0 else "in front of the plane of focus"
