@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# a shared machine may take its time over one example; that says nothing about the law
+settings.register_profile("allfocus", deadline=None)
+settings.load_profile("allfocus")
 
 
 @pytest.fixture(scope="session")
