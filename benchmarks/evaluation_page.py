@@ -1,0 +1,150 @@
+"""Writes the numbers in docs/evaluation.md from files that commands wrote: `python benchmarks/evaluation_page.py`.
+
+With --check it changes nothing and fails if the page says something else than those files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "evaluation.md"
+METHODS = ("input", "ifan-fast", "ebdb", "jnb", "dmenet-small", "dpdnet-s-small", "dpdnet-d-small")
+SCORES = {"psnr": ("PSNR", 2), "psnr_fit": ("PSNR-fit", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
+CHECKS = {"ringing": ("ringing x 0.01", 3, 100.0), "reblur": ("re-blurred, dB", 1, 1.0)}
+
+
+def stored(path: str) -> Any:
+    """A result file, or None where nobody has made it yet."""
+    file = ROOT / path
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def scores(set_name: str) -> list[str]:
+    """One row a method that was run on the set."""
+    records = {name: stored(f"results/{set_name}/{name}.json") for name in METHODS}
+    records = {name: record for name, record in records.items() if record and record.get("complete")}
+    if not records:
+        return []
+    heads = [head for head, _ in SCORES.values()] + [head for head, *_ in CHECKS.values()]
+    lines = [table_line(["", "images", *heads, "s/image"]), "|---|" + "---:|" * (len(heads) + 2)]
+    for name, record in records.items():
+        found = record["scores"]
+        cells = [number(found[score], digits) for score, (_, digits) in SCORES.items()]
+        cells += [number(found[score], digits, factor) for score, (_, digits, factor) in CHECKS.items()]
+        seconds = record["timing"]["seconds_median"]
+        images = f"{record['images']} of {record['of']}" if record["images"] != record["of"] else str(record["images"])
+        lines.append(table_line([f"`{name}`", images, *cells, number(seconds, 1)]))
+    return lines
+
+
+def known_blur() -> list[str]:
+    """What EBDB and JNB tell of photos whose blur is known, and how long they take."""
+    record = stored("benchmarks/baselines.json")
+    if record is None:
+        return []
+    lines = [
+        table_line(["", "blur", "Spearman, mean", "least of a photo", "bias, px", "map, s", "deconvolution, s"]),
+        "|---|---|" + "---:|" * 5,
+    ]
+    for name, shapes in record["accuracy"].items():
+        for shape, found in shapes.items():
+            least = min(row["spearman"] for row in found["photos"])
+            time = record["speed"][name]
+            cells = [f"{found['spearman_mean']:.2f}", f"{least:.2f}", f"{found['bias_px_mean']:+.2f}"]
+            lines.append(
+                table_line([f"`{name}`", shape, *cells, f"{time['map_s']:.1f}", f"{time['deconvolution_s']:.1f}"])
+            )
+    conditions, gain = record["conditions"], record["deconvolution"]
+    photos = len(gain["photos"])
+    return [
+        *lines,
+        "",
+        f"Sigma in px over textured places of {photos} photos blurred from 0 to 4 px; times of "
+        f"{conditions['photo'].rpartition(' ')[2]} px on {conditions['threads']} threads ({conditions['processor']}). "
+        f"With the true map the deconvolution brings {gain['blurred_db']:.2f} dB to {gain['hard_db']:.2f} dB, and to "
+        f"{gain['blend_db']:.2f} dB when levels are blended.",
+    ]
+
+
+def ablation() -> list[str]:
+    """The differences that the poster's order claims."""
+    record = stored("results/ablation.json")
+    if record is None:
+        return []
+    sets = list(dict.fromkeys(row["set"] for row in record["differences"]))
+    rows: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in record["differences"]:
+        rows.setdefault(row["claim"], {})[row["set"]] = row
+    heads = [f"{name}: {score}" for name in sets for score in ("PSNR", "PSNR-fit")]
+    lines = [table_line(["difference in dB", "poster", *heads]), "|---|---:|" + "---:|" * len(heads)]
+    for claim, by_set in rows.items():
+        cells = [spread(by_set[name][score]) for name in sets for score in ("psnr", "psnr_fit")]
+        lines.append(table_line([claim, POSTER.get(claim, "-"), *cells]))
+    training = record["training"]
+    return [
+        *lines,
+        "",
+        f"{training['steps']} steps of {training['batch']} crops of {training['patch_px']} px, "
+        f"{record['samples']['count']} samples, width {training['net']['width']}, "
+        f"{len(record['seeds'])} seed{'s' * (len(record['seeds']) != 1)}; in brackets the seeds one by one.",
+    ]
+
+
+POSTER = {
+    "F helps": "+0.19",
+    "D helps without F": "+0.09",
+    "D helps beside F": "+0.11",
+    "R helps beside F": "+0.21",
+    "D helps beside F and R": "+0.09",
+    "R helps beside F and D": "+0.19",
+}
+"""Differences of PSNR between rows of the poster's ablation table (results/published.csv)."""
+BLOCKS = {
+    "real-val": lambda: scores("real-val"),
+    "syndp": lambda: scores("syndp-test"),
+    "known-blur": known_blur,
+    "ablation": ablation,
+}
+
+
+def spread(values: Sequence[float]) -> str:
+    """The mean, with the values when there are several."""
+    mean = f"{statistics.fmean(values):+.2f}"
+    return mean if len(values) == 1 else f"{mean} ({', '.join(f'{value:+.2f}' for value in values)})"
+
+
+def number(value: float | None, digits: int, factor: float = 1.0) -> str:
+    """A cell; "-" for None."""
+    return "-" if value is None else f"{float(value) * factor:.{digits}f}"
+
+
+def table_line(cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    text = before = PAGE.read_text(encoding="utf-8")
+    for name, made in BLOCKS.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        text = f"{head}{begin}\n" + "\n".join(made()) + f"\n{end}{tail}"
+    if arguments.check:
+        sys.exit(0 if text == before else "docs/evaluation.md is out of date: python benchmarks/evaluation_page.py")
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
