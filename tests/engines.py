@@ -30,7 +30,7 @@ class LocalEngine:
 
     Args:
         gain: 0 gives a residual of zero.
-        memory_px: sides above this run out of memory.
+        memory_px: tiles of more than a square of this side run out of memory.
         disparity: of a cell, times the mean of its pixels' red.
     """
 
@@ -38,7 +38,7 @@ class LocalEngine:
 
     def __init__(self, gain: float = 0.5, memory_px: int = 10_000, disparity: float = 0.0) -> None:
         self.gain, self.memory_px, self.disparity = gain, memory_px, disparity
-        self.sides: list[int] = []
+        self.areas: list[int] = []
 
     @property
     def info(self) -> EngineInfo:
@@ -47,10 +47,10 @@ class LocalEngine:
 
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
         """The box-mean residual of a (N, 3, H, W) batch."""
-        side = max(batch.shape[2:])
-        self.sides.append(side)
-        if side > self.memory_px:
-            raise EngineMemoryError(f"a tile of {side} px", "less", "a smaller tile")
+        area = batch.shape[2] * batch.shape[3]
+        self.areas.append(area)
+        if area > self.memory_px**2:
+            raise EngineMemoryError(f"a tile of {area} pixels", "fewer", "a smaller tile")
         padded = np.pad(batch, [(0, 0), (0, 0), (4, 4), (4, 4)], mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9), axis=(2, 3))
         residual = (self.gain * (batch - windows.mean((-2, -1)))).astype(np.float32)

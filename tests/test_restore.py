@@ -76,7 +76,7 @@ def test_out_of_memory_makes_a_plan_of_smaller_tiles() -> None:
     engine = LocalEngine(memory_px=300)
     sharp, restored, _ = run(photo, engine, tile=1024)
     assert restored.tile == 256
-    assert max(engine.sides[1:]) <= 512
+    assert max(engine.areas[1:]) <= 512**2
     expected = run(photo, LocalEngine(), tile=1024)[0]
     assert np.abs(sharp.astype(int) - expected).max() <= 1
 
@@ -111,7 +111,7 @@ def test_closing_the_generator_stops_the_work() -> None:
     steps = restore(decode(noise(600, 600)), engine, card(), Settings(scale=1))
     next(steps)
     steps.close()
-    assert len(engine.sides) == 1
+    assert len(engine.areas) == 1
 
 
 def split(dtype: type = np.uint8) -> np.ndarray:
