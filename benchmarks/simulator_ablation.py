@@ -59,6 +59,7 @@ NETWORK = Architecture(iterations=8, unshuffle=2, width=16)
 CELL_PX = 8
 SCORES = ("psnr", "psnr_fit", "ssim", "lpips")
 COLUMNS = ("variant", "seed", *SCORES, "psnr_fit_gain", "psnr_fit_against_full", "improved", "steps", "samples")
+BUDGET = ("steps", "batch", "patch", "samples", "side", "learning_rate", "bfloat16")
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     lpips = None if options.lpips is None else LPIPS(options.lpips)
     inputs = [scores(source, target, lpips) for source, target in real]
     rows = [{"variant": "input", "seed": "", **_means(inputs), "steps": 0, "samples": 0}]
-    budget = {name: getattr(options, name) for name in ("steps", "batch", "patch", "samples", "side", "learning_rate")}
+    budget = {name: getattr(options, name) for name in BUDGET}
     for name in options.only:
         for seed in range(options.full_seeds if name == "full" else options.seeds):
             rows.append(_row(options, name, seed, budget, real, lpips, inputs))
@@ -94,7 +95,7 @@ def _row(
     samples = _samples(options, name)
     print(f"{name}, seed {seed}: {options.steps} steps", flush=True)
     net = train(samples, seed, budget)
-    found = [scores(restored(net, source), target, lpips) for source, target in real]
+    found = [scores(restored(net, source, options.bfloat16), target, lpips) for source, target in real]
     improved = sum(after["psnr_fit"] > before["psnr_fit"] for after, before in zip(found, inputs, strict=True))
     row = {"variant": name, "seed": seed, **_means(found), "improved": improved}
     row |= {"steps": options.steps, "samples": options.samples}
@@ -146,11 +147,12 @@ def train(samples: Mapping[str, np.ndarray], seed: int, budget: Mapping[str, Any
     )
     for step in range(steps):
         centre, sharp, disparity = _batch(samples, np.random.default_rng([seed, step]), budget)
-        output = net(centre)
-        loss = torch.sqrt((output.sharp - sharp) ** 2 + 1e-6).mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=budget["bfloat16"]):
+            output = net(centre)
+        loss = torch.sqrt((output.sharp.float() - sharp) ** 2 + 1e-6).mean()
         if output.disparity is not None:
             known = ~disparity.isnan()
-            loss = loss + 0.05 * (output.disparity[known] - disparity[known]).abs().mean().nan_to_num(0.0)
+            loss = loss + 0.05 * (output.disparity.float()[known] - disparity[known]).abs().mean().nan_to_num(0.0)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5).isfinite():
@@ -165,13 +167,13 @@ def train(samples: Mapping[str, np.ndarray], seed: int, budget: Mapping[str, Any
     return averaged.eval()
 
 
-def restored(net: IFAN, photo: np.ndarray) -> np.ndarray:
+def restored(net: IFAN, photo: np.ndarray, bfloat16: bool) -> np.ndarray:
     """A whole photo (H, W, 3) through the network, clipped."""
     height, width = photo.shape[:2]
     batch = torch.from_numpy(photo).permute(2, 0, 1)[None]
     padded = functional.pad(batch, (0, -width % net.multiple, 0, -height % net.multiple), mode="replicate")
-    with torch.inference_mode():
-        residual = net(padded.contiguous(memory_format=torch.channels_last)).residual
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        residual = net(padded.contiguous(memory_format=torch.channels_last)).residual.float()
     return (batch + residual[..., :height, :width]).clamp(0.0, 1.0)[0].permute(1, 2, 0).numpy()
 
 
@@ -270,15 +272,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(VARIANTS), help="variants, with commas between")
     parser.add_argument("--leave-out", type=Path, default=None, help="text file naming photos that are not used")
     parser.add_argument("--lpips", type=Path, default=None, help="folder of the LPIPS files, for that column")
-    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--samples", type=int, default=320)
     parser.add_argument("--side", type=int, default=192, help="of a sample in px, a multiple of 16")
     parser.add_argument("--seed", type=int, default=0, help="of the first sample")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each variant")
     parser.add_argument("--full-seeds", type=int, default=2, help="trainings of the full simulator")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--patch", type=int, default=128, help="side of the training crops in px, a multiple of 16")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--patch", type=int, default=112, help="side of the training crops in px, a multiple of 16")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--bfloat16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="processes that render")
     return parser.parse_args()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from allfocus.simulate.psf import kernels
 from simulator_ablation import read_pairs, settings, usable_photos
 
 TILE_PX, WINDOW_PX, BORDER_PX, PAD_PX = 256, 48, 8, 24
+PADDED_PX = TILE_PX + 2 * PAD_PX
 RADII_PX = (*np.arange(0.0, 4.0, 0.5), *np.arange(4.0, 18.0, 1.0))
 MODELS = {"disc": ("disc", True), "gaussian": ("gaussian", True), "disc_on_display_values": ("disc", False)}
 """Shape of the blur, and whether light is blurred."""
@@ -147,10 +149,9 @@ def best_blur(source: np.ndarray, target: np.ndarray, profile: str, in_light: bo
         float (windows, 3): radius in px, variance that the fit leaves, variance of the blurred window.
     """
     blurred, sharp = (_grey(picture, in_light) for picture in (source, target))
-    padded = np.pad(sharp, PAD_PX, mode="reflect")
-    spectrum = np.fft.rfft2(padded)
+    spectrum = np.fft.rfft2(np.pad(sharp, PAD_PX, mode="reflect"))
     wanted = _windows(blurred)
-    left = np.stack([_unexplained(_windows(_blur(spectrum, padded.shape, r, profile)), wanted) for r in RADII_PX])
+    left = np.stack([_unexplained(_windows(_blur(spectrum, r, profile)), wanted) for r in RADII_PX])
     best = left.argmin(axis=0)
     textured = _windows(target.mean(axis=2)).std(axis=(2, 3)) >= LEAST_TEXTURE
     columns = (np.array(RADII_PX)[best], left.min(axis=0), wanted.var(axis=(2, 3)) + 1e-9)
@@ -164,14 +165,19 @@ def _unexplained(windows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return (goal**2).mean(axis=(2, 3)) - along
 
 
-def _blur(spectrum: np.ndarray, shape: tuple[int, ...], radius_px: float, profile: str) -> np.ndarray:
-    kernel = kernels(Lens(kappa=0.0, profile=profile), float(radius_px))[0].numpy()
-    plane = np.zeros(shape)
+def _blur(spectrum: np.ndarray, radius_px: float, profile: str) -> np.ndarray:
+    blurred = np.fft.irfft2(spectrum * _transfer(float(radius_px), profile), s=(PADDED_PX, PADDED_PX))
+    return blurred[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
+
+
+@cache
+def _transfer(radius_px: float, profile: str) -> np.ndarray:
+    """Spectrum of a blur; the centre view's, since the views are equal where kappa is 0."""
+    kernel = kernels(Lens(kappa=0.0, profile=profile), radius_px)[0].numpy()
+    plane = np.zeros((PADDED_PX, PADDED_PX))
     side = kernel.shape[0]
     plane[:side, :side] = kernel
-    plane = np.roll(plane, (-(side // 2), -(side // 2)), axis=(0, 1))
-    blurred = np.fft.irfft2(spectrum * np.fft.rfft2(plane), s=shape)
-    return blurred[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
+    return np.fft.rfft2(np.roll(plane, (-(side // 2), -(side // 2)), axis=(0, 1)))
 
 
 def _windows(picture: np.ndarray) -> np.ndarray:
