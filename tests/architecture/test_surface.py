@@ -19,7 +19,8 @@ def test_deblur_has_the_same_names_in_python_and_on_the_command_line() -> None:
 
     python = set(inspect.signature(allfocus.deblur).parameters)
     line = set(inspect.signature(deblur_command).parameters)
-    assert {"model", "engine", "precision", "strength", "scale", "tile", "output", "overwrite"} <= python & line
+    both = {"model", "engine", "precision", "strength", "scale", "tile", "keep_bokeh", "map", "output", "overwrite"}
+    assert both <= python & line
 
 
 def test_every_command_loads_and_has_a_help_line() -> None:

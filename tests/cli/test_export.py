@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from allfocus.cli.main import main
 from allfocus.nets import registry
 from allfocus.nets.registry import Architecture, Entry
 from allfocus.train import state
+from allfocus.train.config import NetConfig, TrainConfig
 
 SMALL = Architecture(iterations=1, width=4, unshuffle=2)
 
@@ -58,17 +58,22 @@ def test_json_names_every_file(models: Path, tmp_path: Path, capfd: pytest.Captu
     assert row["checked_with"].endswith("1x3x32x64 and 1x3x32x64")
 
 
-def test_weights_alone_and_a_run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_alone_and_a_run(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(1)
     net = SMALL.build()
     save(net, SMALL, tmp_path / "alone.safetensors")
     assert run(tmp_path / "alone.safetensors", "-o", tmp_path / "a.onnx") == 0
     assert facts_of("onnx", tmp_path / "a.onnx")["model"] == "alone"
     (tmp_path / "run").mkdir()
-    loaded = (SimpleNamespace(architecture="small"), net, 12)
+    loaded = [TrainConfig(architecture="ifan-fast", net=NetConfig(iterations=1, width=4)), net, 12]
     monkeypatch.setattr(state, "load_averaged", lambda folder: loaded)
     assert run(tmp_path / "run", "-o", tmp_path / "b.pt", "--format", "torchscript") == 0
     assert facts_of("torchscript", tmp_path / "b.pt")["model"] == "run, step 12"
+    loaded[0] = TrainConfig(architecture="dmenet")
+    assert run(tmp_path / "run", "-o", tmp_path / "c.onnx") == 2
+    assert "a run of dmenet; expected a run of the IFAN family" in capfd.readouterr().err
 
 
 def test_a_network_without_weights_has_to_be_asked_for(

@@ -60,6 +60,13 @@ def test_all_adds_the_networks_without_weights(own: Path, capsys: pytest.Capture
         main(["models", "--all", "--json"])
     networks = {network["name"]: network for network in json.loads(capsys.readouterr().out)["networks"]}
     assert networks["ifan"]["parameters"] == 10_476_996
+    assert networks["ifan"]["weights"] == ["mine"]
+    assert networks["ablation-fd"]["weights"] == networks["ifan-fast"]["weights"] == []
+    with pytest.raises(SystemExit):
+        main(["models", "--all"])
+    told = capsys.readouterr().out
+    assert "362.9 G MACs at 1280x720  weights: mine; IFAN, N=17" in told
+    assert "no weights; neither filters nor disparity" in told
 
 
 def test_nothing_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

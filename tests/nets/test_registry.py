@@ -10,7 +10,7 @@ import torch
 from allfocus.errors import OptionError
 from allfocus.nets.ablations import DisparityOnly, FiltersOnly, Plain
 from allfocus.nets.ifan import IFAN
-from allfocus.nets.registry import ENTRIES, Architecture, architecture, describe, describe_all, entry
+from allfocus.nets.registry import ENTRIES, Architecture, architecture, describe, describe_all, entry, network_of
 
 PUBLISHED = {  # name: (parameters, reblurring network, convolution MACs or None, MACs by the poster's rule), G at 720p
     "ifan": (10_476_996, 19_139_685, 361.507, 362.895),
@@ -71,6 +71,13 @@ def test_one_class_where_one_class_is_right() -> None:
 def test_an_architecture_survives_its_card() -> None:
     for name in ENTRIES:
         assert Architecture(**asdict(architecture(name))) == architecture(name)
+
+
+def test_weights_belong_to_their_namesake_or_to_the_first_of_their_shape() -> None:
+    assert network_of("ablation-fd", architecture("ablation-fd")) == "ablation-fd"
+    assert network_of("mine", architecture("ablation-fd")) == "ifan"
+    assert network_of("ifan", architecture("ifan-fast")) == "ifan-fast"
+    assert network_of("mine", Architecture(width=4)) is None
 
 
 def test_the_reblurring_network_fits_the_filters() -> None:

@@ -69,15 +69,12 @@ def _trained(model: str) -> tuple[IFAN, Architecture, str]:
     """Network, what builds it, and its name: of a run, of a file of weights alone, or of a whole model."""
     from allfocus.checkpoints import native
     from allfocus.errors import WeightsError
-    from allfocus.nets.registry import ENTRIES, Architecture, architecture
+    from allfocus.nets.registry import ENTRIES, Architecture
     from allfocus.weights import store
 
     path = Path(model)
     if path.is_dir():
-        from allfocus.train.state import load_averaged
-
-        config, net, step = load_averaged(path)
-        return net, architecture(config.architecture), f"{path.name}, step {step}"
+        return _run(path)
     if path.suffix == store.WEIGHTS_SUFFIX and not path.with_suffix(store.CARD_SUFFIX).is_file():
         return native.load(path), native.architecture_of(path), path.stem
     try:
@@ -89,6 +86,17 @@ def _trained(model: str) -> tuple[IFAN, Architecture, str]:
             ) from error
         raise
     return native.load(found.weights), Architecture(**found.card.architecture), found.card.name
+
+
+def _run(folder: Path) -> tuple[IFAN, Architecture, str]:
+    from allfocus.errors import OptionError
+    from allfocus.train.state import load_averaged
+    from allfocus.train.tasks.registry import BASELINES, ifan_architecture
+
+    config, net, step = load_averaged(folder)
+    if config.architecture in BASELINES:
+        raise OptionError(f"a run of {config.architecture}", "a run of the IFAN family", "another run")
+    return net, ifan_architecture(config), f"{folder.name}, step {step}"
 
 
 def _untrained(model: str) -> tuple[IFAN, Architecture, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +19,7 @@ def models_command(
     from allfocus.weights.store import DEFAULT, installed, user_folder
 
     models = installed()
-    networks = _networks() if everything else []
+    networks = _networks(models) if everything else []
     if json:
         import json as json_module
 
@@ -32,9 +32,10 @@ def models_command(
         typer.echo("no models are installed")
     typer.echo(f"your own models go into {user_folder()}")
     for network in networks:
+        weights = f"weights: {', '.join(network['weights'])}" if network["weights"] else "no weights"
         typer.echo(
             f"{network['name']:<16} {network['parameters'] / 1e6:6.2f} M parameters "
-            f"{network['macs'] / 1e9:6.1f} G MACs at 1280x720  {network['summary']}"
+            f"{network['macs'] / 1e9:6.1f} G MACs at 1280x720  {weights}; {network['summary']}"
         )
 
 
@@ -73,13 +74,16 @@ def _row(model: Model) -> dict[str, Any]:
     }
 
 
-def _networks() -> list[dict[str, Any]]:
+def _networks(models: Sequence[Model]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     from allfocus.errors import MissingExtraError
 
     try:
-        from allfocus.nets.registry import describe_all
+        from allfocus.nets.registry import Architecture, describe_all, network_of
     except ImportError as error:
         raise MissingExtraError("allfocus models --all", "torch", "torch") from error
-    return [asdict(one) for one in describe_all()]
+    cards = [model.card for model in models]
+    homes = [(card.name, network_of(card.name, Architecture(**card.architecture))) for card in cards]
+    described = describe_all()
+    return [{**asdict(one), "weights": [name for name, home in homes if home == one.name]} for one in described]

@@ -114,6 +114,12 @@ def architecture(name: str) -> Architecture:
     return entry(name).architecture
 
 
+def network_of(name: str, wanted: Architecture) -> str | None:
+    """The named network that a model's weights belong to: its namesake, else the first of the same architecture."""
+    same = [known for known, named in ENTRIES.items() if named.architecture == wanted]
+    return name if name in same else next(iter(same), None)
+
+
 @dataclass(frozen=True)
 class Description:
     """One line of `allfocus models --all`.

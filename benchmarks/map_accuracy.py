@@ -1,0 +1,159 @@
+"""Does the defocus map tell the true blur radius? Measured on SynDP, where it is known.
+
+    python benchmarks/map_accuracy.py -o results/map_accuracy.json [--model ifan-fast] [--every 1] [--syndp DIR]
+
+Pixels count where the sharp picture has texture (blur shows nowhere else) and one radius describes the blur. Two maps
+are compared: from the photo at full size alone, and coarse to fine as `allfocus deblur --map` writes it. A third row
+has a single number for all, the median of all true radii, as what knows nothing about the photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.data import syndp
+from allfocus.deblurrer import Deblurrer
+from allfocus.restore import Settings
+
+TEXTURE = 0.02
+WINDOW_PX = 25
+SIGN_FROM_PX = 1.0
+SCALES = ("1", "auto")
+AT_MOST_PX = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene: photo (H, W, 3) in [0, 1], signed true radius (H, W) in px, and which pixels count."""
+
+    name: str
+    photo: NDArray[np.float32]
+    truth_px: NDArray[np.float32]
+    counts: NDArray[np.bool_]
+
+
+def textured(sharp: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the gradients of the sharp picture are strong, by their mean square over windows of 25 px."""
+    dy, dx = np.gradient(sharp.mean(axis=2, dtype=np.float64))
+    energy = np.pad(dy**2 + dx**2, WINDOW_PX // 2, mode="edge").cumsum(axis=0).cumsum(axis=1)
+    energy = np.pad(energy, ((1, 0), (1, 0)))
+    far = WINDOW_PX
+    window = energy[far:, far:] - energy[:-far, far:] - energy[far:, :-far] + energy[:-far, :-far]
+    return window / WINDOW_PX**2 > TEXTURE**2
+
+
+def rendered(every: int) -> Iterator[Scene]:
+    """Every so many scenes of the strata, rendered as the benchmark has them."""
+    strata = [item for item in syndp.items() if not item.probe]
+    for item in strata[::every]:
+        sample = syndp.render(item)
+        syndp.check(item, sample)
+        photo, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in (sample.centre, sample.sharp))
+        truth_px = sample.coc[0, 0].numpy()
+        yield Scene(item.name, photo, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
+
+
+def stored(root: Path, every: int) -> Iterator[Scene]:
+    """The same from a folder that `allfocus eval` made."""
+    pairs = syndp.load(root).only("strata").every(every)
+    for pair in pairs:
+        photo = pairs.read(pair.source)
+        assert pair.coc is not None and pair.target is not None  # the set has both
+        truth_px = syndp.read_coc(pair.coc, *photo.shape[:2])
+        yield Scene(pair.name, photo, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
+
+
+def mapped(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> tuple[NDArray, NDArray, tuple[int, ...]]:
+    """Radius and signed radius (H, W) in px, and the scales that were used."""
+    done = deblurrer.run(photo, settings=Settings(scale=scale))
+    assert done.radius is not None
+    side = done.radius.cell_px
+    signed = done.radius.signed_px.repeat(side, axis=0).repeat(side, axis=1)[: photo.shape[0], : photo.shape[1]]
+    return done.radius.read(), signed, done.scales
+
+
+def summary(errors_px: NDArray, truth_px: NDArray, right_side: NDArray | None) -> dict[str, object]:
+    """Errors over all pixels that count; the side of focus where the true radius is more than 1 px."""
+    clear = np.abs(truth_px) > SIGN_FROM_PX
+    sided = right_side is not None and clear.any()
+    return {
+        "median_error_px": round(float(np.median(errors_px)), 3),
+        "mean_error_px": round(float(errors_px.mean()), 3),
+        "error_px_of_9_in_10": round(float(np.quantile(errors_px, 0.9)), 3),
+        "median_true_px": round(float(np.median(np.abs(truth_px))), 3),
+        "right_side_of_focus": round(float(right_side[clear].mean()), 3) if sided else None,
+        "pixels": len(errors_px),
+    }
+
+
+def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
+    """All scenes, pooled by pixels and by stratum."""
+    truths: dict[str, list[NDArray]] = {}
+    errors: dict[tuple[str, str], list[NDArray]] = {}
+    sides: dict[tuple[str, str], list[NDArray]] = {}
+    used: dict[str, list[int]] = {}
+    for scene in scenes:
+        stratum, counts = scene.name[:2], scene.counts
+        if not counts.any():
+            continue
+        truths.setdefault(stratum, []).append(scene.truth_px[counts])
+        for scale in SCALES:
+            radius_px, signed_px, scales = mapped(deblurrer, scene.photo, scale)
+            difference = np.abs(radius_px[counts] - np.abs(scene.truth_px[counts]))
+            errors.setdefault((scale, stratum), []).append(difference)
+            sides.setdefault((scale, stratum), []).append(signed_px[counts] * scene.truth_px[counts] > 0)
+            if scale == "auto":
+                used[scene.name] = list(scales)
+        print(scene.name, round(float(np.median(difference)), 2), flush=True)
+    truth = {stratum: np.concatenate(parts) for stratum, parts in truths.items()}
+    everything = np.concatenate(list(truth.values()))
+    constant = float(np.median(np.abs(everything)))
+    rows: dict[str, object] = {}
+    for scale in SCALES:
+        joined = {s: (np.concatenate(errors[scale, s]), np.concatenate(sides[scale, s])) for s in truth}
+        rows["full size alone" if scale == "1" else "coarse to fine"] = {
+            "all": summary(
+                np.concatenate([one for one, _ in joined.values()]),
+                everything,
+                np.concatenate([side for _, side in joined.values()]),
+            ),
+            **{s: summary(error, truth[s], side) for s, (error, side) in joined.items()},
+        }
+    rows["one number for all"] = {"all": summary(np.abs(np.abs(everything) - constant), everything, None)}
+    return {"scenes": len(used), "coarsest_scale": {name: max(scales) for name, scales in used.items()}, "maps": rows}
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="ifan-fast")
+    parser.add_argument("--every", type=int, default=1, help="take every so many scenes")
+    parser.add_argument("--syndp", type=Path, help="folder with the benchmark; without, its scenes are rendered")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/map_accuracy.json"))
+    arguments = parser.parse_args()
+    deblurrer = Deblurrer(arguments.model)
+    scenes = stored(arguments.syndp, arguments.every) if arguments.syndp else rendered(arguments.every)
+    info, card = deblurrer.engine.info, deblurrer.model.card
+    record = {
+        "what": "error of the blur radius in px on textured places of SynDP (strata), pooled by pixels",
+        "wanted": f"a median error of at most {AT_MOST_PX:g} px, coarse to fine",
+        "model": card.name,
+        "sha256": card.sha256,
+        "steps": card.steps,
+        "engine": {"name": info.name, "precision": info.precision},
+        "texture": f"root mean square gradient of the sharp picture over {WINDOW_PX} px above {TEXTURE:g}",
+        **measure(deblurrer, scenes),
+    }
+    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()
