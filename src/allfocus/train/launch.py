@@ -8,9 +8,9 @@ from typing import Any
 from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision
 from lightning.fabric.strategies.ddp import DDPStrategy
-from torch import nn
 
 from allfocus.errors import OptionError
+from allfocus.train.allocator import keep_freed_memory
 from allfocus.train.config import TrainConfig
 
 TORCHRUN = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
@@ -46,6 +46,8 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
         raise OptionError(f"{devices} CUDA devices", f"at most {torch.cuda.device_count()}, found here", "--devices 1")
     if kind == "cpu" and config.precision == "16-mixed":
         raise OptionError("16-mixed on a CPU", "bf16-mixed or 32-true", "--set precision=bf16-mixed")
+    if kind == "cpu":
+        keep_freed_memory()
     several = devices * nodes > 1
     fabric = Fabric(
         accelerator=kind,
@@ -56,13 +58,6 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
     )
     fabric.launch()
     return fabric
-
-
-def synchronised(task: nn.Module, fabric: Fabric) -> nn.Module:
-    """Batch normalisation over all processes, where the device can do that."""
-    if fabric.world_size == 1 or fabric.device.type != "cuda":
-        return task
-    return nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
 
 def _leaves_some_out(config: TrainConfig) -> bool:
