@@ -102,16 +102,13 @@ def test_a_defocus_map_is_a_diameter_over_15_px_whatever_its_sign_and_size() -> 
         assert defocus_map(right + 0.5, coc_px).item() == pytest.approx(0.25, rel=1e-4)
 
 
-def test_disparity_of_the_wrong_sign_costs_half_and_shrinking_costs_more() -> None:
+def test_where_the_sign_is_open_the_size_is_still_worth_telling() -> None:
     coc_px = torch.full((1, 1, 4, 4), 20.0)
-    right = coc_px * (KAPPA / 2 / 8)
+    right = coc_px * (0.8 / 2 / 8)
     wrong_sign, nothing = (supervised_disparity(estimate, coc_px, 8).item() for estimate in (-right, 0 * right))
-    assert wrong_sign == pytest.approx(right.mean().item())
-    assert nothing == pytest.approx(right.mean().item())
-    unsure = lambda estimate: (
-        0.5
-        * (  # noqa: E731
-            supervised_disparity(estimate, coc_px, 8) + supervised_disparity(estimate, -coc_px, 8)
-        )
-    )
+    assert wrong_sign == nothing == pytest.approx(right.mean().item())
+
+    def unsure(estimate: Tensor) -> float:
+        return sum(supervised_disparity(estimate, sign * coc_px, 8).item() for sign in (1, -1))
+
     assert unsure(right) < unsure(0 * right)
