@@ -94,8 +94,7 @@ def measured(tiles: Iterable[Tile]) -> dict[str, Any]:
         for name, (profile, in_light) in MODELS.items():
             fits[name].append(best_blur(source, target, profile, in_light))
         scales += [scale] * len(fits["disc"][-1])
-    power = np.array(bands)  # (tiles, 2, bands)
-    levels = 10.0 * np.log10(power.mean(axis=0))
+    decibel = 10.0 * np.log10(np.array(bands) + 1e-9)  # (tiles, 2, bands)
     disc = np.concatenate(fits["disc"])  # (windows, 3): radius, variance left, variance
     return {
         "tiles": count,
@@ -103,8 +102,8 @@ def measured(tiles: Iterable[Tile]) -> dict[str, Any]:
         "psnr": _spread([min(one, 60.0) for one, _ in quality]),
         "psnr_fit": _spread([min(one, 60.0) for _, one in quality]),
         "spectral_slope_of_the_sharp_picture": _spread(slopes),
-        "power_of_the_sharp_picture_db": _named(levels[1] - levels[1][0]),
-        "power_of_the_blurred_over_the_sharp_picture_db": _named(levels[0] - levels[1]),
+        "power_of_the_sharp_picture_db": _named(np.median(decibel[:, 1] - decibel[:, 1, :1], axis=0)),
+        "power_of_the_blurred_over_the_sharp_picture_db": _named(np.median(decibel[:, 0] - decibel[:, 1], axis=0)),
         "noise_of_the_blurred_picture_in_255ths": _spread([one for one, _ in noise]),
         "noise_of_the_sharp_picture_in_255ths": _spread([one for _, one in noise]),
         "radius_px_at_1680": _quantiles(disc[:, 0] / np.array(scales)),

@@ -237,5 +237,6 @@ def _exhibit(order: Order, folder: Path, index: int) -> Exhibit:
         f"RING {lens['ring']:+.1f}" if lens["ring"] else "",
         f"NOISE {1e6 * sensor['shot']:.0f}/M" if sensor["shot"] else "CLEAN",
         f"JPEG {sensor['jpeg_quality']}" if sensor["jpeg_quality"] else "",
+        f"1/{found['reduction']}" if found["reduction"] > 1 else "",
     ]
     return Exhibit(**pictures, coc_px=coc_px, valid=valid, caption="  ".join(filter(None, words)))
