@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from allfocus.evaluate.published import Published, read
 from allfocus.evaluate.render import FORMATS, cell_text
+from allfocus.evaluate.strata import strata
 from allfocus.evaluate.tables import Cell, Table, ablation, all_tables, comparison, read_results
 
 
@@ -150,3 +153,17 @@ def test_all_formats_hold_the_same_cells(numbers: list[Published]) -> None:
     assert r"DPDNet\_S" in typeset and typeset.count(r"\begin{table}") == typeset.count(r"\end{table}") == len(tables)
     for line in typeset.splitlines():
         assert not line.endswith(r"\\") or line.count(" & ") >= 1
+
+
+def test_the_stored_tables_are_what_the_results_say(repository: Path, numbers: list[Published]) -> None:
+    results = read_results(repository / "results")
+    tables = [*all_tables(results, numbers), *strata(results)]
+    for ending, render in FORMATS.items():
+        stored_text = (repository / "results" / f"tables.{ending}").read_text(encoding="utf-8")
+        assert stored_text == render(tables), f"results/tables.{ending} is out of date: allfocus tables"
+
+
+def test_the_page_says_what_the_results_say(repository: Path) -> None:
+    line = [sys.executable, str(repository / "benchmarks" / "evaluation_page.py"), "--check"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ def _restore(method: str, job: Job, weights: str | None, overwrite: bool, *, qui
     Beside(job.target, overwrite=overwrite).check()  # before the minutes of work
     with (
         bar(job.source.name, quiet=quiet) as progress,
-        restore_photo(method, photo, progress, Options(weights=weights)) as canvas,
+        restore_photo(method, photo, progress, Options(weights=weights, selection="blend")) as canvas,
     ):
         encode(photo, canvas, job.target, overwrite=overwrite)
     return {
