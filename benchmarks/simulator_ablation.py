@@ -40,6 +40,7 @@ from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 from allfocus.simulate import PhotoPool, Simulator, SimulatorConfig
 
+RECIPES = Path(__file__).parents[1] / "recipes" / "simulator"
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
     "gaussian-psf": {"lens": {"profile": "gaussian"}},
@@ -47,12 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one-plane": {"scene": {"composite": 0.0, "single": 0.0, "plane": 0.97, "identity": 0.03}},
     "no-occlusion": {"occlusion": False},
     "no-noise": {"sensor": {"clean_chance": 1.0}},
-    "first-settings": {
-        "resolution_scale": (0.6, 1.0),
-        "reductions": (1.0, 0.0, 0.0),
-        "scene": {"highlight_gain": 4.0, "print_chance": 0.0},
-        "sensor": {"sharpen_chance": 0.3, "contrast_chance": 0.3},
-    },
+    "first-settings": json.loads((RECIPES / "first.json").read_text(encoding="utf-8")),
 }
 """Each variant by what it changes in the simulator's settings."""
 NETWORK = Architecture(iterations=8, unshuffle=2, width=16)
