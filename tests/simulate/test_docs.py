@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_every_setting_is_explained_with_its_default(page: str, config: type) ->
         for part in default if isinstance(default, tuple) else (default,):
             stated = str(part).lower() in values if isinstance(part, bool | str) else part in written
             assert stated, f"{field.name} {part} is not in '{values}' of {names}"
+
+
+def test_settings_files_can_be_read(repository: Path) -> None:
+    paths = sorted((repository / "recipes" / "simulator").glob("*.json"))
+    assert len(paths) >= 2
+    for path in paths:
+        assert SimulatorConfig.load(path) == SimulatorConfig.from_dict(json.loads(path.read_text()))
 
 
 def test_pictures_are_there_and_small(page: str, repository: Path) -> None:
