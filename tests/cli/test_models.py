@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from allfocus.cli.main import main
+from allfocus.nets import registry
+from allfocus.nets.registry import Description
 from allfocus.weights import store
 from allfocus.weights.card import Card
 
@@ -55,18 +57,22 @@ def test_machines_get_json(own: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
-def test_all_adds_the_networks_without_weights(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_adds_the_networks_and_says_which_have_weights(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = {name: registry.ENTRIES[name] for name in ("ifan", "ablation-fd")}
+    monkeypatch.setattr(registry, "ENTRIES", some)
     with pytest.raises(SystemExit):
         main(["models", "--all", "--json"])
     networks = {network["name"]: network for network in json.loads(capsys.readouterr().out)["networks"]}
     assert networks["ifan"]["parameters"] == 10_476_996
     assert networks["ifan"]["weights"] == ["mine"]
-    assert networks["ablation-fd"]["weights"] == networks["ifan-fast"]["weights"] == []
+    assert networks["ablation-fd"]["weights"] == []
+    monkeypatch.setattr(registry, "describe_all", lambda: [Description("ifan", "the one", 2_000_000, 0, 0, 3 * 10**9)])
     with pytest.raises(SystemExit):
         main(["models", "--all"])
-    told = capsys.readouterr().out
-    assert "362.9 G MACs at 1280x720  weights: mine; IFAN, N=17" in told
-    assert "no weights; neither filters nor disparity" in told
+    told = capsys.readouterr().out.splitlines()[-1].split()
+    assert " ".join(told) == "ifan 2.00 M parameters 3.0 G MACs at 1280x720 weights: mine; the one"
 
 
 def test_nothing_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
