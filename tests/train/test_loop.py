@@ -13,8 +13,9 @@ from lightning.fabric import Fabric
 from allfocus.data.cache import SampleCache
 from allfocus.data.source import Feed
 from allfocus.errors import DataError, OptionError, TrainingError
-from allfocus.train.config import LossWeights, NetConfig, TrainConfig
+from allfocus.train.config import LossWeights, NetConfig, TrainConfig, load_config
 from allfocus.train.loop import train, training_step
+from allfocus.train.provenance import Provenance
 from allfocus.train.state import CHECKPOINT, TrainState, load_averaged
 from train.conftest import write_cache
 
@@ -56,7 +57,7 @@ def test_training_writes_losses_and_a_checkpoint_that_loads(
         return {"psnr": 1.0}
 
     lines: list[str] = []
-    state = train(config, cache, tmp_path, fabric=fabric(config), validate=validate, report=lines.append)
+    state = train(config, cache, tmp_path, fabric=fabric(config), validate=validate, board=True, report=lines.append)
     loaded, net, step = load_averaged(tmp_path)
     assert (loaded, step) == (config, config.steps)
     assert len(scores) == 1
@@ -64,6 +65,9 @@ def test_training_writes_losses_and_a_checkpoint_that_loads(
     assert (tmp_path / "losses.csv").read_text().splitlines()[0] == "step,deblur,fourier,disparity,total"
     assert len((tmp_path / "losses.csv").read_text().splitlines()) == 7
     assert "left" in lines[0]
+    assert any((tmp_path / "board").iterdir())
+    assert load_config(tmp_path / "config.yaml") == config
+    assert Provenance.read(tmp_path) == Provenance()  # the folder of photos that the cache names is not there
     for ours, theirs in zip(net.parameters(), state.averaged.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
@@ -107,13 +111,13 @@ def test_averaged_weights_of_an_older_run_load_and_start_another(
     torch.save(saved, tmp_path / CHECKPOINT)
     loaded, net, step = load_averaged(tmp_path)
     assert (loaded.precision, loaded.loss, step) == ("32-true", LossWeights(), 5)
-    new = TrainState.start(replace(small, seed=3), fabric(small), tmp_path)
+    new = TrainState.start(replace(small, seed=3, start_from=str(tmp_path)), fabric(small))
     for ours, theirs in zip(new.task.net.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     with pytest.raises(DataError, match="older allfocus"):
         TrainState.resume_or_start(loaded, fabric(loaded), tmp_path)
-    with pytest.raises(OptionError, match="trained another network"):
-        TrainState.start(config, fabric(config), tmp_path)
+    with pytest.raises(OptionError, match="which is another network"):
+        TrainState.start(replace(config, start_from=str(tmp_path)), fabric(config))
 
 
 def test_a_step_that_overflows_leaves_the_weights_alone(cache: SampleCache, config: TrainConfig, fabric: Open) -> None:
@@ -158,13 +162,15 @@ def test_some_samples_are_first_worked_on_at_half_size(cache: SampleCache, confi
     always = replace(config, coarse_chance=1.0, residual_gain=1.0)
     state = TrainState.start(always, fabric(always))
     sharp = next(feed(state, cache).from_step(0, 1))
-    assert torch.equal(work_coarsely(sharp, state).centre, sharp.centre)  # nothing to do where nothing is blurred
+    assert torch.equal(
+        work_coarsely(sharp, state, range(2)).centre, sharp.centre
+    )  # nothing to do where nothing is blurred
     blurred = torch.nn.functional.interpolate(sharp.centre[..., ::8, ::8], scale_factor=8, mode="bilinear")
     batch = sharp._replace(centre=blurred)
-    worked = work_coarsely(batch, state)
+    worked = work_coarsely(batch, state, range(2))
     assert not torch.equal(worked.centre, batch.centre)
     assert torch.equal(worked.sharp, batch.sharp)
     assert worked.centre.min() >= 0
     assert worked.centre.max() <= 1
     never = replace(state, config=config)
-    assert work_coarsely(batch, never) is batch
+    assert work_coarsely(batch, never, range(2)) is batch

@@ -49,7 +49,7 @@ def losses(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def wait_for(done, process: subprocess.Popen, seconds: float = 120) -> None:
+def wait_for(done, process: subprocess.Popen, seconds: float = 250) -> None:
     limit = time.monotonic() + seconds
     while not done():
         assert process.poll() is None, "the run ended too early"
@@ -91,7 +91,7 @@ def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repos
         for rank in (0, 1)
     ]
     run_here(cache, one, 6)
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=250) for process in processes] == [0, 0]
     alone, shared = losses(one), losses(two)
     assert len(alone) == len(shared) == 6
     for ours, theirs in zip(alone, shared, strict=True):

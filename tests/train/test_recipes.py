@@ -35,7 +35,8 @@ def test_every_recipe_takes_two_steps(name: str, tmp_path: Path, cache: SampleCa
     if config.architecture.startswith(("ifan", "ablation")):
         small = replace(small, iterations=2)
     loss = replace(config.loss, reblurring_iterations=2)
-    two_steps(replace(config, net=small, loss=loss, batch=2, patch_px=32), cache, tmp_path / "run", fabric)
+    config = replace(config, start_from=None, net=small, loss=loss, batch=2, patch_px=32)
+    two_steps(config, cache, tmp_path / "run", fabric)
 
 
 @pytest.mark.slow

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from allfocus.train.config import TrainConfig
+    from allfocus.weights.card import Card
 
 
 def release_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run of `allfocus train`.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for its files.")],
-    cache: Annotated[Path | None, typer.Option(help="The samples that it was trained on, for the card.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="The samples that it was trained on, where the run does not tell.")
+    ] = None,
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos on which the network's reach is measured; IFAN needs it.")
     ] = None,
@@ -25,54 +28,69 @@ def release_command(
 ) -> None:
     """Write weights, graph and card of a run's averaged weights; the graph is checked against torch.
 
-    A DPDNet or DMENet becomes NAME.safetensors alone, which `allfocus eval` finds by its name.
+    A DPDNet or DMENet becomes weights and card without graph, which `allfocus eval` finds by their name.
     """
+    from dataclasses import replace
+
+    from allfocus.data.cache import SampleCache
+    from allfocus.train.provenance import Provenance, training_data
     from allfocus.train.state import load_averaged
     from allfocus.train.tasks.registry import BASELINES
 
     config, net, step = load_averaged(run)
-    if config.architecture in BASELINES:
-        from allfocus.checkpoints.baseline import save
-
-        output.mkdir(parents=True, exist_ok=True)
-        save(net, output / f"{name}.safetensors")
-        typer.echo(f"{output / name}.safetensors: {_size(net):,} parameters, step {step}")
-        return
-    _release_ifan(config, net, step, name, output, cache, photos, gain, failures, command)
-
-
-def _release_ifan(
-    config: TrainConfig, net, step: int, name: str, output: Path, cache: Path | None, photos: Path | None,
-    gain: float, failures: Path | None, command: str,
-) -> None:  # fmt: skip
-    from dataclasses import replace
-
-    from allfocus.checkpoints.release import release
-    from allfocus.data.cache import SampleCache
-    from allfocus.errors import OptionError
-    from allfocus.train.provenance import training_data
-    from allfocus.train.reach import measure_reach
-    from allfocus.train.tasks.registry import ifan_architecture
-    from allfocus.train.validate import read_photos
-
-    if photos is None or cache is None:
-        raise OptionError("an IFAN without --cache and --photos", "both", "--cache runs/samples --photos DIR")
-    spec = SampleCache(cache).spec
-    net.scale_residual(gain)
-    context_px = measure_reach(net, read_photos(photos)[:4])
-    model = release(net, ifan_architecture(config), name, output, context_px=context_px)
-    card = replace(
-        model.card,
-        trained_on=training_data(Path(spec.photos), spec.left_out),
-        simulator=spec.simulator,
+    seen = Provenance.read(run) or Provenance()
+    if cache is not None:
+        spec = SampleCache(cache).spec
+        seen = Provenance(training_data(Path(spec.photos), spec.left_out), spec.simulator)
+    write = _write_baseline if config.architecture in BASELINES else _write_ifan
+    card, path = write(config, net, name, output, photos, gain)
+    replace(
+        card,
+        trained_on=seen.trained_on,
+        simulator=seen.simulator,
         steps=step,
         seed=config.seed,
         known_failures=() if failures is None else tuple(failures.read_text(encoding="utf-8").splitlines()),
         command=command,
+    ).write(path.with_suffix(".json"))
+    typer.echo(f"{path}: {card.parameters:,} parameters, step {step}, reach {card.context_px} px")
+
+
+def _write_ifan(
+    config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None, gain: float
+) -> tuple[Card, Path]:
+    from allfocus.checkpoints.release import release
+    from allfocus.errors import OptionError
+    from allfocus.train.reach import measure_reach
+    from allfocus.train.tasks.registry import ifan_architecture
+    from allfocus.train.validate import read_photos
+
+    if photos is None:
+        raise OptionError("no --photos to measure the network's reach on", "a folder of photos", "--photos DIR")
+    net.scale_residual(gain)
+    context_px = measure_reach(net, read_photos(photos)[:4])
+    model = release(net, ifan_architecture(config), name, output, context_px=context_px)
+    return model.card, model.weights
+
+
+def _write_baseline(
+    config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None, gain: float
+) -> tuple[Card, Path]:
+    """The file that `allfocus eval` finds by its name, without a graph; gain and reach are IFAN's."""
+    from allfocus.checkpoints.baseline import save
+    from allfocus.weights.card import Card
+    from allfocus.weights.store import sha256
+
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"{name}.safetensors"
+    save(net, path)
+    card = Card(
+        name=name,
+        architecture={"name": config.architecture, "width": config.net.width},
+        parameters=sum(parameter.numel() for parameter in net.parameters()),
+        multiple=net.multiple,
+        context_px=0,
+        sha256=sha256(path),
+        licence="Apache-2.0",
     )
-    card.write(model.weights.with_suffix(".json"))
-    typer.echo(f"{model.weights}: {card.parameters:,} parameters, step {step}, reach {context_px} px")
-
-
-def _size(net) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
+    return card, path

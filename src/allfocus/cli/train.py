@@ -28,7 +28,7 @@ def train_command(
         list[str] | None, typer.Option(help="Pairs to validate on: DIR with source/ and target/, or syndp:DIR.")
     ] = None,
     lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files, for that column.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="A run, or .safetensors weights, to fine-tune from.")] = None,
+    start_from: Annotated[str | None, typer.Option(help="A run's folder or a model, to fine-tune from.")] = None,
     stop_at: Annotated[int | None, typer.Option(min=1, help="End at this step, schedule unchanged.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the configured number of steps.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples ahead of time.")] = 0,
@@ -42,7 +42,8 @@ def train_command(
     from allfocus.train.recipes import recipe as shipped
 
     base = None if recipe is None else shipped(recipe)
-    changes = [*(change or []), *([] if steps is None else [f"steps={steps}"])]
+    named = {"steps": steps, "start_from": start_from}
+    changes = [*(change or []), *(f"{name}={value}" for name, value in named.items() if value is not None)]
     settings = load_config(config, changes, base)
     if show:
         typer.echo(as_yaml(settings), nl=False)
@@ -51,14 +52,14 @@ def train_command(
         settings,
         _folder(output),
         cache=cache, photos=photos, data=data, simulator=simulator, leave_out=leave_out,
-        validate=validate or [], lpips=lpips, start_from=start_from, stop_at=stop_at,
+        validate=validate or [], lpips=lpips, stop_at=stop_at,
         workers=workers, devices=devices, accelerator=accelerator, board=board,
     )  # fmt: skip
 
 
 def _run(
     settings: TrainConfig, folder: Path, *, cache: Path | None, photos: Path | None, data: str | None,
-    simulator: Path | None, leave_out: Path | None, validate: list[str], lpips: Path | None, start_from: Path | None,
+    simulator: Path | None, leave_out: Path | None, validate: list[str], lpips: Path | None,
     stop_at: int | None, workers: int, devices: int, accelerator: str, board: bool,
 ) -> None:  # fmt: skip
     from allfocus.errors import MissingExtraError
@@ -78,7 +79,6 @@ def _run(
         source,
         folder,
         fabric=fabric,
-        start_from=start_from,
         stop_at=stop_at,
         validate=Validations(sets) if sets else None,
         workers=workers,

@@ -1,6 +1,7 @@
 """A pre-rendered data set on disk: simulated samples as flat arrays that training can crop from at random.
 
-Pictures are stored as plain 8-bit values.
+Pictures are stored as plain 8-bit values. Lossless WebP takes a third of the disk (PNG more, AVIF and JPEG lose grain),
+but decoding a batch of it would cost a good part of a step on a CPU.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from allfocus.data.augment import CELL_PX
 from allfocus.data.batch import Batch
+from allfocus.data.source import Origin
 from allfocus.errors import DataError, OptionError
 
 SHARD = 64
@@ -82,6 +84,7 @@ class SampleCache:
             )
         self.spec = CacheSpec(**json.loads(description.read_text()))
         self.name, self.side_px = str(folder), self.spec.side_px
+        self.origin = Origin(Path(self.spec.photos), tuple(self.spec.left_out), self.spec.simulator)
         self.fields = frozenset(self.spec.fields) - set(PICTURES)
         for name in self.spec.fields:
             if not (self.folder / f"{name}.npy").is_file():

@@ -1,4 +1,4 @@
-"""Photographed pairs as a source of samples: DPDD as it is unpacked, or anybody's own."""
+"""Pairs of photos on disk as a source of samples: DPDD as it is unpacked, anybody's own, or a simulated set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 
 from allfocus.data.batch import Batch
 from allfocus.data.pairs import Pair, PairSet, header, read
+from allfocus.data.source import Origin
+from allfocus.data.syndp import read_coc
 from allfocus.errors import DataError
 
 KEPT_BYTES = 1 << 31
@@ -38,7 +40,9 @@ class PhotographedPairs:
                 f"{pairs.name}: {lonely[0]} has no sharp counterpart", "pairs", "allfocus eval --data pairs says more"
             )
         self.pairs, self.name = pairs, str(pairs.root)
-        self.fields = frozenset({"left", "right"} if all(pair.left and pair.right for pair in pairs) else ())
+        views = {"left", "right"} if all(pair.left and pair.right for pair in pairs) else set()
+        self.fields = frozenset(views | ({"coc"} if all(pair.coc for pair in pairs) else set()))
+        self.origin = Origin(pairs.pairs[0].source.parent)
         sizes = [header(pair.source) for pair in pairs]
         self.side_px = min(min(size.width, size.height) for size in sizes)
         self._kept_bytes = kept_bytes
@@ -63,6 +67,9 @@ class PhotographedPairs:
             codes = self._codes(path)[y : y + side_px, x : x + side_px]
             unit = torch.from_numpy(codes.astype(np.float32) / np.iinfo(codes.dtype).max)
             parts[name] = unit.permute(2, 0, 1)[None]
+        if "coc" in fields and pair.coc is not None:
+            coc_px = read_coc(pair.coc, height, width)[y : y + side_px, x : x + side_px]
+            parts["coc"] = torch.from_numpy(coc_px.copy())[None, None]
         return Batch(**parts)
 
     def _codes(self, path: Path) -> np.ndarray:

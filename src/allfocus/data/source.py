@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,16 +16,33 @@ from allfocus.data.batch import OPTIONAL, Batch, concatenate
 from allfocus.errors import DataError
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What samples were made from, for the card of what they teach.
+
+    Attributes:
+        photos: folder of sharp photos, or of photographed pairs.
+        left_out: names in it that were not used.
+        simulator: settings of the simulator; empty for photographed pairs.
+    """
+
+    photos: Path
+    left_out: tuple[str, ...] = ()
+    simulator: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Source(Protocol):
     """A place that samples can be cropped from.
 
     Attributes:
+        origin: what they were made from.
         name: for people, in messages.
         fields: which of "coc", "left" and "right" its samples have.
         side_px: shorter side of the samples; the largest crop.
         remedy: what to do when a field is missing.
     """
 
+    origin: Origin
     name: str
     fields: frozenset[str]
     side_px: int
@@ -99,7 +118,7 @@ class Feed(Dataset[Batch]):
             num_workers=workers,
             worker_init_fn=_one_thread if workers else None,
             multiprocessing_context="spawn" if workers else None,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=workers > 0 and torch.cuda.is_available(),
         )
         return iter(loader)
 

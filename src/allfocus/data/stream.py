@@ -11,6 +11,7 @@ import torch
 
 from allfocus.data.batch import OPTIONAL, Batch
 from allfocus.data.cache import sharp_photos
+from allfocus.data.source import Origin
 from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.simulator import Simulator, SimulatorConfig
 
@@ -41,6 +42,7 @@ class SimulatedStream:
         self.paths = sharp_photos(photos, left_out)
         self.device = torch.device(device)
         self.name, self.side_px = f"simulated from {photos}", self.config.crop_px
+        self.origin = Origin(photos, tuple(left_out), self.config.to_dict())
         self._pool: PhotoPool | None = None
 
     def __getstate__(self) -> dict:

@@ -11,18 +11,41 @@ from torch.nn import functional
 
 from allfocus import light
 from allfocus.data.batch import Batch
+from allfocus.errors import OptionError
 from allfocus.scale import needs_scale
+from allfocus.train.config import TrainConfig
+from allfocus.train.tasks.base import Task
+from allfocus.train.tasks.deblurring import Deblurring
 
 if TYPE_CHECKING:
     from allfocus.train.state import TrainState
 
 
-def work_coarsely(batch: Batch, state: TrainState) -> Batch:
+def check_coarse(config: TrainConfig, task: Task) -> None:
+    """Whether samples can be worked on at half size.
+
+    Raises:
+        OptionError: the task makes no sharp pictures, or crops cannot be halved.
+    """
+    if not config.coarse_chance:
+        return
+    if not isinstance(task, Deblurring):
+        raise OptionError(f"coarse_chance for {config.architecture}", "a deblurring network", "--set coarse_chance=0")
+    multiple = 2 * task.net.multiple
+    odd = [patch for patch in config.patches if patch % multiple]
+    if odd:
+        raise OptionError(
+            f"crops of {odd[0]} px with coarse_chance", f"multiples of {multiple}", f"--set patch_px={multiple * 5}"
+        )
+
+
+def work_coarsely(batch: Batch, state: TrainState, own: range) -> Batch:
     """Let the run's averaged weights restore some samples at half size, as `restore.py` does, and add what they change.
 
     Args:
-        batch: on the training device; its sides are multiples of twice the network's.
+        batch: on the training device; its sides fit (`check_coarse`).
         state: gives the chance (`TrainConfig.coarse_chance`), the step and the averaged weights.
+        own: numbers of these samples in the batch of all processes.
 
     Returns:
         The batch with another `centre` in the chosen samples; what is sharp, views and maps stay.
@@ -30,8 +53,8 @@ def work_coarsely(batch: Batch, state: TrainState) -> Batch:
     chance = state.config.coarse_chance
     if not chance:
         return batch
-    rng = np.random.default_rng([state.config.seed, state.step, state.fabric.global_rank, 2])
-    chosen = torch.from_numpy(rng.random(len(batch.centre)) < chance).to(batch.centre.device)
+    draws = np.random.default_rng([state.config.seed, state.step]).random(state.config.batch)
+    chosen = torch.from_numpy(draws[list(own)] < chance).to(batch.centre.device)
     if not chosen.any():
         return batch
     centre = batch.centre.clone()
@@ -41,7 +64,8 @@ def work_coarsely(batch: Batch, state: TrainState) -> Batch:
 
 def _worked_on(batch: Batch, state: TrainState) -> Tensor:
     """The chosen photos plus the enlarged change that half their size asked for: (B, 3, H, W)."""
-    small = Batch(*(None if part is None else functional.avg_pool2d(part, 2) for part in batch))  # type: ignore[arg-type]
+    pictures = batch._replace(coc=None)
+    small = Batch(*(None if part is None else functional.avg_pool2d(part, 2) for part in pictures))  # type: ignore[arg-type]
     with torch.no_grad(), state.fabric.autocast():
         sharp = state.task.picture(state.averaged, small)
     changes = [_stage(*pair) for pair in zip(_pictures(small.centre), _pictures(sharp), strict=True)]

@@ -68,6 +68,7 @@ class TrainConfig:
     Attributes:
         architecture: a name of `nets.registry`, or dpdnet-s, dpdnet-d, dmenet (`train.tasks.registry`).
         net: sizes other than that name's.
+        start_from: folder of a run, or a model's name or file, whose weights are the first; None draws them.
         steps: optimiser steps in all.
         batch: samples a step, over all processes.
         patch_px: side of the training crops, a multiple of 16; several take equal shares of the run, one after another.
@@ -80,6 +81,7 @@ class TrainConfig:
         clip_norm: largest global gradient norm.
         ema: decay of the averaged weights that are validated and shipped; 0 averages nothing.
         residual_gain: scale of the last convolution's initial weights.
+        identity_filters: let IFAN's predicted filters start as the identity, not near zero as the paper's code does.
         seed: of the initial weights and of the batches.
         precision: "bf16-mixed" or "16-mixed" autocast the networks.
         threads: CPU threads of this process.
@@ -94,6 +96,7 @@ class TrainConfig:
 
     architecture: str = "ifan-fast"
     net: NetConfig = field(default_factory=NetConfig)
+    start_from: str | None = None
     steps: int = 8000
     batch: int = 8
     patch_px: int | list[int] = 192
@@ -107,6 +110,7 @@ class TrainConfig:
     clip_norm: float = 0.5
     ema: float = 0.999
     residual_gain: float = 0.1
+    identity_filters: bool = False
     seed: int = 0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     threads: int = 2
@@ -159,8 +163,9 @@ class TrainConfig:
         return _parsed(values, [])
 
     def difference(self, other: TrainConfig) -> list[str]:
-        """Names of the settings that differ."""
-        return [one.name for one in fields(self) if getattr(self, one.name) != getattr(other, one.name)]
+        """Names of the settings that differ; a run that is continued has its start behind it."""
+        names = [one.name for one in fields(self) if one.name != "start_from"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 def load_config(path: Path | None, changes: Sequence[str] = (), base: TrainConfig | None = None) -> TrainConfig:

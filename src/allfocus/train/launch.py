@@ -53,13 +53,8 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
         accelerator=kind,
         devices=devices,
         num_nodes=nodes,
-        strategy=DDPStrategy(find_unused_parameters=_leaves_some_out(config)) if several else "auto",
+        strategy=DDPStrategy() if several else "auto",
         plugins=None if config.precision == "32-true" else Autocast(config.precision, kind),
     )
     fabric.launch()
     return fabric
-
-
-def _leaves_some_out(config: TrainConfig) -> bool:
-    """Whether a switched-off loss may leave parameters without a gradient."""
-    return not config.loss.deblur or not config.loss.auxiliary

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from allfocus.data.batch import Batch
 from allfocus.data.source import Feed, Source
-from allfocus.train.coarse import work_coarsely
+from allfocus.train.coarse import check_coarse, work_coarsely
 from allfocus.train.config import TrainConfig, as_yaml
 from allfocus.train.launch import open_fabric
+from allfocus.train.provenance import Provenance
 from allfocus.train.record import Record
 from allfocus.train.state import TrainState
 
@@ -26,7 +27,6 @@ def train(
     folder: Path,
     *,
     fabric: Fabric | None = None,
-    start_from: Path | None = None,
     stop_at: int | None = None,
     validate: Validate | None = None,
     workers: int = 0,
@@ -38,9 +38,9 @@ def train(
     Args:
         config: the run.
         source: where samples come from.
-        folder: checkpoint (``last.pt``), ``config.yaml``, ``losses.csv`` and ``validation.csv`` go here.
+        folder: checkpoint (``last.pt``), ``config.yaml``, ``trained_on.json``, ``losses.csv`` and ``validation.csv`` go
+            here.
         fabric: device and processes; this machine's best device alone if None.
-        start_from: folder of a run whose averaged weights this one starts with, or a safetensors file, to fine-tune.
         stop_at: end at this step, on the schedule of the whole run.
         validate: scores the averaged weights.
         workers: processes that prepare batches; 0 prepares them between the steps.
@@ -57,16 +57,20 @@ def train(
     fabric = fabric or open_fabric(config)
     torch.set_num_threads(config.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    state = TrainState.resume_or_start(config, fabric, folder, start_from)
+    state = TrainState.resume_or_start(config, fabric, folder)
+    check_coarse(config, state.task)
     feed = Feed(
         source, state.task.needs, config.batch, config.patch_at, config.augment, config.seed,
         fabric.global_rank, fabric.world_size,
     )  # fmt: skip
     last = config.steps if stop_at is None else min(stop_at, config.steps)
     record = Record(folder, fabric, config, state.step, last, board, report)
-    (folder / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
+    if fabric.is_global_zero:
+        (folder / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
+        if state.step == 0:
+            Provenance.of(source, config.start_from).write(folder)
     for batch in feed.from_step(state.step, last, workers):
-        batch = work_coarsely(batch.to(fabric.device), state)
+        batch = work_coarsely(batch.to(fabric.device), state, feed.own)
         record.losses(state, training_step(state, batch))
         if state.step % config.save_every == 0 or state.step == last:
             state.save(folder)

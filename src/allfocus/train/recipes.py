@@ -53,6 +53,7 @@ def ifan() -> TrainConfig:
     """Ours at full resolution: every term, flips, cosine, averaged weights, crops that grow."""
     return TrainConfig(
         architecture="ifan",
+        identity_filters=True,
         steps=45_000,
         patch_px=[128, 192, 256],
         learning_rate=3e-4,
@@ -67,6 +68,7 @@ def ifan_fast() -> TrainConfig:
     """Ours on half-size features; no dual-pixel views needed, so every quarter turn is allowed."""
     return TrainConfig(
         architecture="ifan-fast",
+        identity_filters=True,
         steps=20_000,
         patch_px=[160, 192],
         learning_rate=3e-4,
@@ -90,6 +92,7 @@ def finetune() -> TrainConfig:
     """From shipped weights to one lens or one set of pairs, in an evening on a CPU: short, low rate, no supervision."""
     return TrainConfig(
         architecture="ifan-fast",
+        start_from="ifan-fast",
         steps=1_500,
         batch=4,
         patch_px=160,
@@ -175,6 +178,7 @@ def ablation(row: str) -> TrainConfig:
     )
     return TrainConfig(
         architecture=f"ablation-{row}",
+        identity_filters=True,
         steps=20_000,
         patch_px=192,
         learning_rate=3e-4,

@@ -53,11 +53,12 @@ class Record:
             self._scores = Table(folder / "validation.csv", first)
 
     def losses(self, state: TrainState, terms: Mapping[str, Tensor]) -> None:
-        """Add the losses of a step; writes their means every `log_every` steps."""
-        for name, term in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + term.float()
-        self._count += 1
-        if state.step % self._config.log_every and state.step != self._last:
+        """Add the losses of a step that was not skipped; writes their means every `log_every` steps."""
+        if not state.skipped_in_a_row:
+            for name, term in terms.items():
+                self._sums[name] = self._sums.get(name, 0.0) + term.float()
+            self._count += 1
+        if (state.step % self._config.log_every and state.step != self._last) or not self._count:
             return
         means = torch.stack(list(self._sums.values())) / self._count
         means = self._fabric.all_reduce(means, reduce_op="mean") if self._fabric.world_size > 1 else means

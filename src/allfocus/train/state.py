@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 CHECKPOINT = "last.pt"
 MOST_SKIPPED = 20
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True),
-    "radam": lambda parameters, rate, decay: torch.optim.RAdam(
-        parameters, rate, weight_decay=decay, decoupled_weight_decay=True
+    "adamw": lambda taught, config: torch.optim.AdamW(
+        taught, config.learning_rate, weight_decay=config.weight_decay, fused=_fused(config)
     ),
-    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, rate, fused=True),
+    "radam": lambda taught, config: torch.optim.RAdam(
+        taught, config.learning_rate, weight_decay=config.weight_decay, decoupled_weight_decay=True
+    ),
+    "adam": lambda taught, config: torch.optim.Adam(taught, config.learning_rate, fused=_fused(config)),
 }
 
 
@@ -57,27 +59,27 @@ class TrainState:
     skipped_in_a_row: int = 0
 
     @classmethod
-    def start(cls, config: TrainConfig, fabric: Fabric, first: Path | None = None) -> TrainState:
-        """Step 0: fresh weights from the seed, or the averaged weights of another run (or released file) of that net.
+    def start(cls, config: TrainConfig, fabric: Fabric) -> TrainState:
+        """Step 0: weights from the seed, or from `config.start_from`.
 
         Raises:
-            DataError: the other run trained another network.
+            OptionError: that start is of another network.
         """
         torch.manual_seed(config.seed)
         task = build(config)
-        if first is not None:
-            _fill(task.net, first)
+        if config.start_from is not None:
+            fill(task.net, config.start_from)
         task = task.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        optimiser = OPTIMISERS[config.optimiser](taught, config.learning_rate, config.weight_decay)
+        optimiser = OPTIMISERS[config.optimiser](taught, config)
         averaged = copy.deepcopy(task.net).requires_grad_(False).eval()
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
         model, shared = fabric.setup(task, optimiser)  # type: ignore[misc]
         return cls(config, fabric, task, model, averaged, shared)
 
     @classmethod
-    def resume_or_start(
-        cls, config: TrainConfig, fabric: Fabric, folder: Path, first: Path | None = None
-    ) -> TrainState:
+    def resume_or_start(cls, config: TrainConfig, fabric: Fabric, folder: Path) -> TrainState:
         """The run's last checkpoint in the folder, or step 0 (see `start`).
 
         Raises:
@@ -85,7 +87,7 @@ class TrainState:
         """
         path = folder / CHECKPOINT
         if not path.exists():
-            return cls.start(config, fabric, first)
+            return cls.start(config, fabric)
         saved = torch.load(path, weights_only=True, map_location="cpu")
         differing = config.difference(TrainConfig.from_dict(saved["config"]))
         if differing:
@@ -100,7 +102,8 @@ class TrainState:
                 "a checkpoint of this one, to resume",
                 f"--start-from {folder}",
             )
-        state = cls.start(config, fabric)
+        state = cls.start(replace(config, start_from=None), fabric)
+        state.config = config
         state.task.load_state_dict(saved["task"])
         state.averaged.load_state_dict(saved["averaged"])
         state.optimiser.load_state_dict(saved["optimiser"])
@@ -176,15 +179,30 @@ def load_averaged(folder: Path) -> tuple[TrainConfig, Any, int]:
     return config, net.eval(), saved["step"]
 
 
-def _fill(net: nn.Module, first: Path) -> None:
-    """Weights from the folder of a run, or from a safetensors file that allfocus wrote."""
-    if first.suffix == ".safetensors":
-        from allfocus.checkpoints.native import load_into
+def fill(net: nn.Module, first: str) -> None:
+    """Give a network the averaged weights of a run, or those of a model.
 
-        load_into(net, first)
-        return
-    found = load_averaged(first)[1].state_dict()
-    wanted = net.state_dict()
-    if {name: part.shape for name, part in found.items()} != {name: part.shape for name, part in wanted.items()}:
-        raise OptionError(f"--start-from {first}, which trained another network", "the same network", "its recipe")
-    net.load_state_dict(found)
+    Args:
+        net: to be filled.
+        first: folder of a run, name of a model, or path of its files.
+
+    Raises:
+        OptionError: they are of another network. WeightsError: there is no such model.
+    """
+    if Path(first).is_dir():
+        found = load_averaged(Path(first))[1]
+    else:
+        from allfocus.checkpoints import native
+        from allfocus.weights import store
+
+        found = native.load(store.find(first).weights)
+    stored, wanted = found.state_dict(), net.state_dict()
+    alike = {name: part.shape for name, part in stored.items()} == {name: part.shape for name, part in wanted.items()}
+    if not alike or getattr(found, "tied", None) != getattr(net, "tied", None):
+        raise OptionError(f"--start-from {first}, which is another network", "the same network", "its recipe")
+    net.load_state_dict(stored)
+
+
+def _fused(config: TrainConfig) -> bool:
+    """One kernel for all parameters; it does not let gradients be unscaled before they are clipped."""
+    return config.precision != "16-mixed"

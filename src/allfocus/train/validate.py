@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyvips
+import torch
 
 from allfocus.data.pairs import Pair, PairSet, read
 from allfocus.data.registry import load
@@ -53,7 +55,7 @@ class Validation:
         name, _, folder = place.rpartition(":")
         pairs = load(name or "pairs", Path(folder), "val" if name == "dpdd" else "test")
         if name == "syndp":
-            pairs = PairSet(pairs.name, pairs.root, pairs.pairs[::THINNED], pairs.bits, pairs.read_bits)
+            pairs = replace(pairs, pairs=pairs.pairs[::THINNED])
         return cls(pairs if limit is None else pairs.first(limit), _lpips(lpips), f"{name}." if name else "")
 
     def __call__(self, state: TrainState) -> dict[str, float]:
@@ -61,7 +63,7 @@ class Validation:
         rows: dict[str, list[float]] = defaultdict(list)
         with state.fabric.autocast():
             for scene in self.scenes():
-                scores = state.task.score(state.averaged, scene, self.lpips)
+                scores = state.task.score(state.averaged, scene, None if self.lpips is None else self._distance)
                 for name, value in scores.items():
                     rows[name].append(value)
                 for stratum in sorted(STRATA.keys() & set(scene.groups)):
@@ -70,6 +72,12 @@ class Validation:
                     elif "psnr" in scores:
                         rows[f"gain_{stratum}"].append(scores["psnr"] - psnr(scene.source, scene.target))
         return {f"{self.prefix}{name}": float(np.mean(values)) for name, values in rows.items()}
+
+    def _distance(self, first: np.ndarray, second: np.ndarray) -> float:
+        """LPIPS in float32, whatever the network computes in."""
+        assert self.lpips is not None
+        with torch.autocast("cpu", enabled=False):
+            return self.lpips(first, second)
 
     def scenes(self) -> Iterator[Scene]:
         """The scenes one after another, read when it is their turn."""

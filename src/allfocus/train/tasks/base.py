@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from allfocus.data.batch import Batch
-from allfocus.metrics.lpips import LPIPS
+
+Distance = Callable[[np.ndarray, np.ndarray], float]
+"""A perceptual distance of two photos, as `metrics.lpips.LPIPS`."""
 
 
 @dataclass(frozen=True)
@@ -53,5 +56,5 @@ class Task(nn.Module, ABC):
         """What the network makes of a batch, to be looked at: (B, 3, H, W) in [0, 1]."""
 
     @abstractmethod
-    def score(self, net: Any, scene: Scene, lpips: LPIPS | None) -> dict[str, float]:
+    def score(self, net: Any, scene: Scene, lpips: Distance | None) -> dict[str, float]:
         """How well a network does on a whole photo."""

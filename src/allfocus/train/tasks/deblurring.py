@@ -12,10 +12,9 @@ from torch.nn import functional
 
 from allfocus.data.batch import Batch
 from allfocus.errors import DataError
-from allfocus.metrics.lpips import LPIPS
 from allfocus.metrics.psnr import psnr, psnr_fit
 from allfocus.metrics.ssim import ssim
-from allfocus.train.tasks.base import Scene, Task
+from allfocus.train.tasks.base import Distance, Scene, Task
 
 
 class Deblurring(Task):
@@ -35,7 +34,7 @@ class Deblurring(Task):
         """See `Task.picture`."""
         return self.sharpen(net, batch).float().clamp(0, 1)
 
-    def score(self, net: Any, scene: Scene, lpips: LPIPS | None) -> dict[str, float]:
+    def score(self, net: Any, scene: Scene, lpips: Distance | None) -> dict[str, float]:
         """PSNR, PSNR-fit, SSIM and, where its files are, LPIPS."""
         sharp = self.restore(net, scene)
         scores = {

@@ -13,11 +13,10 @@ from torch.nn import functional
 
 from allfocus.data.batch import Batch
 from allfocus.errors import DataError
-from allfocus.metrics.lpips import LPIPS
 from allfocus.nets.dmenet import DMENet
 from allfocus.train.config import LossWeights
 from allfocus.train.losses import DMENET_LARGEST_COC_PX, defocus_map
-from allfocus.train.tasks.base import Scene, Task
+from allfocus.train.tasks.base import Distance, Scene, Task
 from allfocus.train.tasks.deblurring import whole
 
 
@@ -53,7 +52,7 @@ class DMENetTask(Task):
         """See `Task.picture`; the map as grey values, white for 15 px of diameter."""
         return net(batch.centre).defocus.float().expand(-1, 3, -1, -1)
 
-    def score(self, net: DMENet, scene: Scene, lpips: LPIPS | None) -> dict[str, float]:
+    def score(self, net: DMENet, scene: Scene, lpips: Distance | None) -> dict[str, float]:
         """Mean absolute error of the radius in px up to 7.5 px, and the rank correlation, over cells of 8 px.
 
         Raises:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
-from allfocus.nets.ifan import IFAN
+from allfocus.nets.ifan import IFAN, FilterHead
 from allfocus.nets.registry import Architecture
 from allfocus.train.config import LossWeights
 from allfocus.train.losses import DISTANCES, fourier, reblurred, supervised_disparity, warped_views
@@ -24,6 +24,7 @@ class IFANTask(Deblurring):
         architecture: which member of the family.
         loss: weights of the terms; 0 takes a term and what it needs away.
         residual_gain: scale of the last convolution's initial weights.
+        identity_filters: let every predicted filter start as the identity.
 
     Raises:
         OptionError: a term that this network cannot be taught by.
@@ -31,9 +32,17 @@ class IFANTask(Deblurring):
 
     net: IFAN
 
-    def __init__(self, architecture: Architecture, loss: LossWeights, residual_gain: float = 1.0) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        loss: LossWeights,
+        residual_gain: float = 1.0,
+        identity_filters: bool = False,
+    ) -> None:
         super().__init__()
         self.net = architecture.build(residual_gain)
+        if identity_filters and hasattr(self.net, "filter_head"):
+            open_filters(self.net.filter_head)
         self.loss, self.views = loss, self.net.views
         self._check()
         self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
@@ -73,3 +82,18 @@ class IFANTask(Deblurring):
                     "terms that the network can be taught by",
                     f"--set loss.{term}=0",
                 )
+
+
+@torch.no_grad()
+def open_filters(head: FilterHead) -> None:
+    """Let every predicted filter start as the identity: [0, 1, 0] plus what the fresh weights predict.
+
+    From the paper's initialisation the taps are near 0 and 2N passes multiply the deepest features by nothing: it takes
+    many thousand steps until a gradient comes through.
+    """
+    bias = head.project.bias
+    assert bias is not None  # the head is built with one
+    for iteration in range(head.layout.iterations):
+        for rows in (head.layout.vertical(iteration), head.layout.horizontal(iteration)):
+            taps = bias[rows].view(head.layout.channels, -1)
+            taps[:, taps.shape[1] // 2] = 1.0

@@ -54,4 +54,4 @@ def ifan_architecture(config: TrainConfig) -> networks.Architecture:
 
 
 def _ifan(config: TrainConfig) -> Task:
-    return IFANTask(ifan_architecture(config), config.loss, config.residual_gain)
+    return IFANTask(ifan_architecture(config), config.loss, config.residual_gain, config.identity_filters)
