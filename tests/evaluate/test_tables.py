@@ -105,6 +105,15 @@ def test_part_of_a_set_is_said(numbers: list[Published]) -> None:
     assert "ifan: only 3 of 76 images." in comparison(results, numbers, "dpdd-test").notes
 
 
+def test_times_on_a_busy_machine_are_said(numbers: list[Published]) -> None:
+    busy = stored("jnb", "dpdd-test", 24.0, machine={"cores": 2, "load_average": 9.0})
+    idle = stored("ebdb", "dpdd-test", 24.0, machine={"cores": 2, "load_average": 2.1})
+    notes = comparison({"dpdd-test": {"jnb": busy, "ebdb": idle}}, numbers, "dpdd-test").notes
+    assert [note for note in notes if "shared" in note] == [
+        "jnb: timed while other work shared the cores (load 9.0 on 2)."
+    ]
+
+
 def test_finished_runs_are_found_and_other_json_is_not(tmp_path: Path, numbers: list[Published]) -> None:
     folder = tmp_path / "real-val"
     folder.mkdir()

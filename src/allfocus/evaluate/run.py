@@ -180,7 +180,8 @@ def _run(
             sheet.append(scored.row)
         done += 1
         yield Step(method.label, done, len(pairs), scored.row)
-    yield sheet.finish({**record, "jobs": options.jobs, "machine": machine()})
+    conditions = {**machine(), "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None}
+    yield sheet.finish({**record, "jobs": options.jobs, "machine": conditions})
 
 
 def _scored(

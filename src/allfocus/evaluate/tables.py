@@ -274,6 +274,10 @@ def _notes(lines: Sequence[Line], stored: Mapping[str, Mapping[str, Any]]) -> tu
     for name, record in stored.items():
         if record.get("images") != record.get("of"):
             notes.append(f"{name}: only {record.get('images')} of {record.get('of')} images.")
+    for name, record in stored.items():
+        load, cores = (record.get("machine", {}).get(key) for key in ("load_average", "cores"))
+        if load is not None and cores is not None and load > cores + 1:
+            notes.append(f"{name}: timed while other work shared the cores (load {load:.1f} on {cores}).")
     printed = [(line.name, one) for line in lines for cell in line.cells for one in cell.published]
     for source in dict.fromkeys(one.source for _, one in printed):
         notes.append(f"Published: {source}.")
