@@ -78,7 +78,7 @@ def ablation() -> list[str]:
     """The differences that the poster's order claims."""
     record = stored("results/ablation.json")
     if record is None:
-        return []
+        return ["Nobody has run it yet."]
     sets = list(dict.fromkeys(row["set"] for row in record["differences"]))
     rows: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in record["differences"]:
@@ -117,6 +117,21 @@ def reading(set_name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def weights() -> list[str]:
+    """Which learnt baselines have weights in the package."""
+    cards = sorted((ROOT / "src" / "allfocus" / "weights" / "baselines").glob("*.json"))
+    found = [json.loads(card.read_text(encoding="utf-8")) for card in cards]
+    if not found:
+        return ["No weights of DMENet or DPDNet are in the package yet: without files of your own they say so."]
+    lines = [table_line(["in the package", "parameters", "steps"]), "|---|---:|---:|"]
+    lines += [table_line([f"`{one['name']}`", f"{one['parameters']:,}", f"{one['steps']:,}"]) for one in found]
+    return [
+        *lines,
+        "",
+        "Narrow and trained for minutes on simulated samples: they do not represent the published networks.",
+    ]
+
+
 POSTER = {
     "F helps": "+0.19",
     "D helps without F": "+0.09",
@@ -129,6 +144,7 @@ POSTER = {
 BLOCKS = {
     "real-val": lambda: scores("real-val"),
     "syndp": lambda: scores("syndp-test"),
+    "weights": weights,
     "known-blur": known_blur,
     "ablation": ablation,
 }
