@@ -41,7 +41,9 @@ def test_recipes_are_spelt_out_in_yaml(name: str) -> None:
 
 def test_older_settings_in_json_load(repository: Path) -> None:
     for path in sorted((repository / "recipes").glob("*.json")):
-        assert load_config(path).steps > 0
+        config = load_config(path)
+        assert config.steps > 0
+        assert isinstance(config.learning_rate, float)  # "3e-4" is a text to YAML
 
 
 def test_a_file_and_single_changes_lie_on_top_of_a_recipe(tmp_path: Path) -> None:

@@ -62,10 +62,12 @@ def test_a_run_killed_in_the_middle_ends_as_if_it_had_not_been(tmp_path: Path, r
     process = subprocess.Popen(
         command(cache.folder, killed, 1000), env=environment(repository), stdout=subprocess.DEVNULL
     )
-    wait_for((killed / "last.pt").is_file, process)
-    wait_for(lambda: len(losses(killed)) > 10, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        wait_for((killed / "last.pt").is_file, process)
+        wait_for(lambda: len(losses(killed)) > 10, process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     written = losses(killed)
     last = len(written) + 4
     assert 10 < last < 1000
@@ -90,8 +92,12 @@ def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repos
         )
         for rank in (0, 1)
     ]
-    run_here(cache, one, 6)
-    assert [process.wait(timeout=250) for process in processes] == [0, 0]
+    try:
+        run_here(cache, one, 6)
+        assert [process.wait(timeout=250) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     alone, shared = losses(one), losses(two)
     assert len(alone) == len(shared) == 6
     for ours, theirs in zip(alone, shared, strict=True):

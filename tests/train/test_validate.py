@@ -46,6 +46,6 @@ def test_scores_are_means_over_whole_photos(pairs: Path, config: TrainConfig, fa
 
 def test_a_folder_without_pairs_is_refused_with_the_layout_that_was_expected(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
-    with pytest.raises(DataError, match=r"source/\* .*target/\*") as refusal:
+    with pytest.raises(DataError, match=r"(?s)source/\* .*target/\*") as refusal:
         Validation.open(str(tmp_path))
     assert "the layout of a folder of pairs" in str(refusal.value)
