@@ -8,8 +8,8 @@ with another budget, take another folder.
     python benchmarks/simulator_ablation.py --photos DIR --real DIR -o runs/simulator-ablation
 
 `--real` holds source/ and target/. The table goes to results/simulator_ablation.csv: one row a training, and the mean
-of the trainings of a variant with its distance to the full simulator. The trainings of the full simulator with other
-seeds show how much of a distance is chance. `--only full,no-noise` takes some variants.
+of the trainings of a variant with its distance to the full simulator. The trainings of a variant with two seeds show
+how much of a distance is chance. `--only full,no-noise` takes some variants.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import argparse
 import csv
 import io
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -68,7 +67,7 @@ def main() -> None:
     rows = [{"variant": "input", "seed": "", **_means(inputs), "steps": 0, "samples": 0}]
     budget = {name: getattr(options, name) for name in BUDGET}
     for name in options.only:
-        for seed in range(options.full_seeds if name == "full" else options.seeds):
+        for seed in range(2 if name in options.twice else 1):
             rows.append(_row(options, name, seed, budget, real, lpips, inputs))
             _write(options.results, rows)
     conditions = {"machine": machine(), "network": repr(NETWORK), **budget, "pairs": len(real)}
@@ -242,7 +241,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         own = [row for row in rows if row["variant"] == name]
         found = _means([{score: row[score] for score in (*SCORES, "improved") if score in row} for row in own])
         means.append({"variant": name, "seed": "mean", **found, "steps": own[0]["steps"], "samples": own[0]["samples"]})
-    full = next((row["psnr_fit"] for row in means if row["variant"] == "full"), math.nan)
+    full = next((row["psnr_fit"] for row in means if row["variant"] == "full"), None)
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -250,7 +249,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         gains: dict[str, Any] = {}
         if row["variant"] != "input":
             gains["psnr_fit_gain"] = row["psnr_fit"] - rows[0]["psnr_fit"]
-            gains["psnr_fit_against_full"] = row["psnr_fit"] - full if row["seed"] == "mean" else ""
+            gains["psnr_fit_against_full"] = "" if full is None or row["seed"] != "mean" else row["psnr_fit"] - full
         whole = {**row, **gains}
         writer.writerow({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in whole.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -271,9 +270,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=320)
     parser.add_argument("--side", type=int, default=192, help="of a sample in px, a multiple of 16")
     parser.add_argument("--seed", type=int, default=0, help="of the first sample")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each variant")
-    parser.add_argument("--full-seeds", type=int, default=2, help="trainings of the full simulator")
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--twice", type=_names, default=["full"], help="variants that are trained with two seeds")
+    parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--patch", type=int, default=112, help="side of the training crops in px, a multiple of 16")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
