@@ -39,9 +39,14 @@ def scores(set_name: str) -> list[str]:
         cells = [number(found[score], digits) for score, (_, digits) in SCORES.items()]
         cells += [number(found[score], digits, factor) for score, (_, digits, factor) in CHECKS.items()]
         seconds, found_on = record["timing"]["seconds_median"], record["machine"]
+        ran = record["conditions"]["kind"] not in ("input", "folder")
         busy = (found_on.get("load_average") or 0) > found_on["cores"] + 1
         images = f"{record['images']} of {record['of']}" if record["images"] != record["of"] else str(record["images"])
-        lines.append(table_line([f"`{name}`", images, *cells, "busy" if busy else number(seconds, 1)]))
+        lines.append(
+            table_line(
+                [f"`{name}`", images, *cells, number(seconds, 1) if ran and not busy else "busy" if ran else "-"]
+            )
+        )
     return lines
 
 

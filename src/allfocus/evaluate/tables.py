@@ -55,6 +55,8 @@ REBLUR = Column("reblur", "Re-blurred against input, dB", 2)
 SHIFTS = ("shift_r", "shift_g", "shift_b")
 SHIFT = Column("shift", "Colour shift x 0.01", 2, 100.0)
 COSTS = (Column("params_m", "Parameters, M", 2, 1e-6), Column("macs_b", "MACs, B", 1, 1e-9))
+READ_ONLY = ("input", "folder")
+"""Kinds of methods that compute nothing, so that their time means nothing."""
 SECONDS = Column("seconds", "Time, s", 3)
 
 
@@ -255,13 +257,14 @@ def _cells(
 def _measured(record: Mapping[str, Any] | None, column: Column) -> float | None:
     if record is None:
         return None
-    cost = record.get("conditions", {}).get("cost", {})
+    cost, kind = (record.get("conditions", {}).get(key) for key in ("cost", "kind"))
+    cost = cost or {}
     shifts = [record["scores"][name] for name in SHIFTS if record["scores"].get(name) is not None]
     value = {
         "shift": max(shifts, key=abs, default=None),
         "params_m": cost.get("parameters"),
         "macs_b": cost.get("macs_poster"),
-        "seconds": record.get("timing", {}).get("seconds_median"),
+        "seconds": None if kind in READ_ONLY else record.get("timing", {}).get("seconds_median"),
     }.get(column.metric, record["scores"].get(column.metric.removesuffix("_x10")))
     return None if value is None else float(value) * column.factor
 
