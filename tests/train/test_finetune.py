@@ -20,7 +20,7 @@ from allfocus.train.state import TrainState
 from allfocus.train.tasks.base import Scene
 from allfocus.train.tasks.deblurring import Deblurring
 
-SIDE_PX = 192
+SIDE_PX = 128
 LENS = SimulatorConfig.from_dict(
     {
         "crop_px": SIDE_PX,
@@ -53,9 +53,11 @@ def test_finetuning_to_a_lens_helps_on_photos_that_nobody_trained_on(
     photos = shared_data / "sharp"
     ours = (repository / "recipes" / "held_out.txt").read_text().split()
     others = [path.name for path in sorted(photos.glob("*.avif")) if path.name not in ours]
-    own = samples(tmp_path / "own", photos, ours, 64, 0)
+    own = samples(tmp_path / "own", photos, ours, 40, 0)
     held_out = samples(tmp_path / "held_out", photos, others, 12, 10_000)
-    config = replace(recipe("finetune"), steps=160, warmup=10, patch_px=128, ema=0.98, log_every=20, threads=2)
+    config = replace(
+        recipe("finetune"), steps=80, warmup=10, learning_rate=2e-4, patch_px=96, ema=0.95, log_every=20, threads=2
+    )
     before = mean_psnr(TrainState.start(config, fabric(config)), held_out)
     state = train(config, own, tmp_path / "run", fabric=fabric(config))
     after = mean_psnr(state, held_out)

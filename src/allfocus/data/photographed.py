@@ -42,7 +42,7 @@ class PhotographedPairs:
         self.pairs, self.name = pairs, str(pairs.root)
         views = {"left", "right"} if all(pair.left and pair.right for pair in pairs) else set()
         self.fields = frozenset(views | ({"coc"} if all(pair.coc for pair in pairs) else set()))
-        self.origin = Origin(pairs.pairs[0].source.parent)
+        self.origin = Origin(pairs.pairs[0].source.parent, group=pairs.name)
         sizes = [header(pair.source) for pair in pairs]
         self.side_px = min(min(size.width, size.height) for size in sizes)
         self._kept_bytes = kept_bytes

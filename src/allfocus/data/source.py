@@ -21,14 +21,16 @@ class Origin:
     """What samples were made from, for the card of what they teach.
 
     Attributes:
-        photos: folder of sharp photos, or of photographed pairs.
+        photos: folder of sharp photos, or of the defocused ones of photographed pairs.
         left_out: names in it that were not used.
         simulator: settings of the simulator; empty for photographed pairs.
+        group: what the set is called; the folder's name if empty.
     """
 
     photos: Path
     left_out: tuple[str, ...] = ()
     simulator: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
 
 
 class Source(Protocol):

@@ -34,7 +34,7 @@ class Provenance:
     def of(cls, source: Source, first: str | None) -> Provenance:
         """Of a run on a source that starts from another run, from a model, or from nothing."""
         origin = source.origin
-        own = training_data(origin.photos, origin.left_out) if origin.photos.is_dir() else ()
+        own = training_data(origin.photos, origin.left_out, origin.group) if origin.photos.is_dir() else ()
         return cls(_united([*(() if first is None else cls.before(first).trained_on), *own]), origin.simulator)
 
     @classmethod
@@ -59,12 +59,13 @@ class Provenance:
         (folder / FILE).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
-def training_data(folder: Path, left_out: Collection[str] = ()) -> tuple[TrainingData, ...]:
+def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") -> tuple[TrainingData, ...]:
     """Count the pictures of a folder by group and licence.
 
     Args:
         folder: sharp photos, with or without a ``manifest.csv`` that has the columns file, group and licence.
         left_out: names that were not used.
+        name: of the only group, where there is no manifest; the folder's if empty.
 
     Returns:
         One entry a group; a single one with an unknown licence where there is no manifest.
@@ -72,7 +73,7 @@ def training_data(folder: Path, left_out: Collection[str] = ()) -> tuple[Trainin
     manifest = folder / "manifest.csv"
     if not manifest.is_file():
         count = sum(1 for path in folder.iterdir() if path.is_file() and path.name not in set(left_out))
-        return (TrainingData(folder.name, UNKNOWN, count),)
+        return (TrainingData(name or folder.name, UNKNOWN, count),)
     with manifest.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["file"] not in set(left_out)]
     counts = Counter((row["group"], row["licence"]) for row in rows)
