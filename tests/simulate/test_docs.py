@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import re
@@ -44,6 +45,15 @@ def test_settings_files_can_be_read(repository: Path) -> None:
     assert len(paths) >= 2
     for path in paths:
         assert SimulatorConfig.load(path) == SimulatorConfig.from_dict(json.loads(path.read_text()))
+
+
+def test_the_ablation_is_that_of_the_result_file(page: str, repository: Path) -> None:
+    with (repository / "results" / "simulator_ablation.csv").open(encoding="utf-8") as file:
+        means = [row for row in csv.DictReader(file) if row["seed"] == "mean"]
+    assert len(means) == 7
+    for row in means:
+        scores = [f"{float(row['psnr_fit_gain']):+.3f}", f"{float(row['psnr']):.2f}", row["ssim"], row["lpips"]]
+        assert " | ".join(scores) in page, row["variant"]
 
 
 def test_pictures_are_there_and_small(page: str, repository: Path) -> None:
