@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ def check_coarse(config: TrainConfig, task: Task) -> None:
         return
     if not isinstance(task, Deblurring):
         raise OptionError(f"coarse_chance for {config.architecture}", "a deblurring network", "--set coarse_chance=0")
-    multiple = 2 * task.net.multiple
+    net: Any = task.net
+    multiple = 2 * net.multiple
     odd = [patch for patch in config.patches if patch % multiple]
     if odd:
         raise OptionError(

@@ -74,7 +74,7 @@ class TrainState:
         optimiser = OPTIMISERS[config.optimiser](taught, config)
         averaged = copy.deepcopy(task.net).requires_grad_(False).eval()
         if fabric.world_size > 1 and fabric.device.type == "cuda":
-            task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
+            nn.SyncBatchNorm.convert_sync_batchnorm(task)  # exchanges the layers inside
         model, shared = fabric.setup(task, optimiser)  # type: ignore[misc]
         return cls(config, fabric, task, model, averaged, shared)
 
