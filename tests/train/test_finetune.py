@@ -56,7 +56,7 @@ def test_finetuning_to_a_lens_helps_on_photos_that_nobody_trained_on(
     own = samples(tmp_path / "own", photos, ours, 40, 0)
     held_out = samples(tmp_path / "held_out", photos, others, 12, 10_000)
     config = replace(
-        recipe("finetune"), steps=80, warmup=10, learning_rate=2e-4, patch_px=96, ema=0.95, log_every=20, threads=2
+        recipe("finetune"), steps=80, warmup=10, learning_rate=2e-4, patch_px=96, ema=0.95, log_every=20, threads=1
     )
     before = mean_psnr(TrainState.start(config, fabric(config)), held_out)
     state = train(config, own, tmp_path / "run", fabric=fabric(config))
