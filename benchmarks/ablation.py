@@ -43,13 +43,12 @@ from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
 from allfocus.evaluate.rows import write_whole
 from allfocus.evaluate.run import Options, evaluate
 from allfocus.evaluate.tables import SEED, TIED
-from allfocus.ops.adaptive_conv.contract import TAPS
 from allfocus.simulate.simulator import SimulatorConfig
 from allfocus.train.config import NetConfig, TrainConfig
 from allfocus.train.launch import open_fabric
 from allfocus.train.loop import train
 from allfocus.train.recipes import recipe
-from allfocus.train.state import TrainState, load_averaged
+from allfocus.train.state import load_averaged
 from allfocus.train.tasks import base
 from allfocus.train.tasks.deblurring import Deblurring
 from allfocus.train.tasks.registry import build, ifan_architecture
@@ -165,28 +164,11 @@ def _train(config: TrainConfig, cache: SampleCache, folder: Path, label: str) ->
         return float(json.loads(clock.read_text(encoding="utf-8")))
     fabric = open_fabric(config)
     resumed = (folder / "last.pt").is_file()
-    if not resumed:
-        folder.mkdir(parents=True, exist_ok=True)
-        state = TrainState.start(config, fabric)
-        for net in (state.task.net, state.averaged):
-            open_filters(net)
-        state.save(folder)
     started = time.perf_counter()
     train(config, cache, folder, fabric=fabric, report=lambda line: print(f"{label}: {line}", flush=True))
     seconds = 0.0 if resumed else time.perf_counter() - started
     clock.write_text(json.dumps(seconds), encoding="utf-8")
     return seconds
-
-
-@torch.no_grad()
-def open_filters(net: nn.Module) -> None:
-    """Let every predicted filter start as the identity, [0, 1, 0] plus what the fresh weights predict."""
-    head = getattr(net, "filter_head", None)
-    if head is None:
-        return
-    for iteration in range(head.layout.iterations):
-        for rows in (head.layout.vertical(iteration), head.layout.horizontal(iteration)):
-            head.project.bias[rows].view(-1, TAPS)[:, TAPS // 2] = 1.0
 
 
 def _samples(options: argparse.Namespace) -> SampleCache:

@@ -50,19 +50,6 @@ def test_every_variant_has_the_same_budget_and_nearly_the_same_size(
     assert losses["ablation-fdr"] == losses[script.TIED] == (True, True)
 
 
-def test_open_filters_pass_positive_features_on(script: ModuleType) -> None:
-    from allfocus.nets.registry import Architecture
-
-    torch.manual_seed(0)
-    net = Architecture(iterations=3, width=4, unshuffle=2).build()
-    head = net.filter_head
-    features, embedding = torch.rand(1, 16, 5, 6), torch.randn(1, 16, 5, 6)
-    torch.nn.init.zeros_(head.project.weight)
-    assert torch.count_nonzero(head.filter(features, embedding, False)) == 0
-    script.open_filters(net)
-    torch.testing.assert_close(head.filter(features, embedding, False), features)
-
-
 def test_differences_are_taken_seed_by_seed(script: ModuleType) -> None:
     scores = {("ablation-none", 0): 25.0, ("ablation-none", 1): 25.2, ("ablation-f", 0): 25.3, ("ablation-f", 1): 25.1}
     rows = [{"variant": v, "seed": s, "set": "x", "psnr": p, "psnr_fit": p + 1} for (v, s), p in scores.items()]

@@ -100,6 +100,19 @@ def test_filters_that_start_as_the_identity_let_features_through() -> None:
     assert 0.1 < through[1] < 10
 
 
+def test_filters_of_foreign_weights_are_opened_only_where_they_are_closed() -> None:
+    task = build(TrainConfig(net=NetConfig(width=8), loss=OFF, identity_filters=True))
+    closed = build(TrainConfig(net=NetConfig(width=8), loss=OFF)).net.state_dict()
+    name = "filter_head.project.bias"
+    task.net.load_state_dict(closed)
+    task.filled()
+    opened = task.net.state_dict()[name].clone()
+    assert opened.sum() == closed[name].sum() + 2 * 17 * 32  # as many passes as taps at the centre
+    task.net.load_state_dict({**closed, name: opened * 0.9})
+    task.filled()
+    torch.testing.assert_close(task.net.state_dict()[name], opened * 0.9)
+
+
 def test_dpdnet_sees_the_left_view_first_and_ifan_the_right_one() -> None:
     whole = batch()
     for name in ("dpdnet-d", "ifan-dual-fast"):

@@ -81,7 +81,8 @@ class TrainConfig:
         clip_norm: largest global gradient norm.
         ema: decay of the averaged weights that are validated and shipped; 0 averages nothing.
         residual_gain: scale of the last convolution's initial weights.
-        identity_filters: let IFAN's predicted filters start as the identity, not near zero as the paper's code does.
+        identity_filters: let IFAN's predicted filters start as the identity, not near zero as the paper's code does;
+            with `start_from`, only if those of the weights pass nothing on.
         seed: of the initial weights and of the batches.
         precision: "bf16-mixed" or "16-mixed" autocast the networks.
         threads: CPU threads of this process.

@@ -69,6 +69,7 @@ class TrainState:
         task = build(config)
         if config.start_from is not None:
             fill(task.net, config.start_from)
+            task.filled()
         task = task.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = [parameter for parameter in task.parameters() if parameter.requires_grad]
         optimiser = OPTIMISERS[config.optimiser](taught, config)

@@ -51,6 +51,9 @@ class Task(nn.Module, ABC):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of the loss by the names of `LossWeights`, only those that count; unweighted means."""
 
+    def filled(self) -> None:
+        """Called once the network has been given the weights of another run or model."""
+
     @abstractmethod
     def picture(self, net: Any, batch: Batch) -> Tensor:
         """What the network makes of a batch, to be looked at: (B, 3, H, W) in [0, 1]."""

@@ -15,6 +15,8 @@ from allfocus.train.tasks.deblurring import Deblurring
 
 TAUGHT = {"disparity": "disparity_estimator", "warp": "disparity_estimator", "reblur": "filter_head"}
 """What a network must have to be taught by a term."""
+CLOSED_BELOW = 0.1
+"""Mean size of the centre taps' biases below which 2N passes leave nothing."""
 
 
 class IFANTask(Deblurring):
@@ -24,7 +26,7 @@ class IFANTask(Deblurring):
         architecture: which member of the family.
         loss: weights of the terms; 0 takes a term and what it needs away.
         residual_gain: scale of the last convolution's initial weights.
-        identity_filters: let every predicted filter start as the identity.
+        identity_filters: let every predicted filter start as the identity, also in weights that pass nothing on.
 
     Raises:
         OptionError: a term that this network cannot be taught by.
@@ -41,13 +43,19 @@ class IFANTask(Deblurring):
     ) -> None:
         super().__init__()
         self.net = architecture.build(residual_gain)
-        if identity_filters and hasattr(self.net, "filter_head"):
+        self.identity_filters = identity_filters and hasattr(self.net, "filter_head")
+        if self.identity_filters:
             open_filters(self.net.filter_head)
         self.loss, self.views = loss, self.net.views
         self._check()
         self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
         views = {"left", "right"} if loss.warp or self.net.views == 2 else set()
         self.needs = frozenset(views | ({"coc"} if loss.disparity else set()))
+
+    def filled(self) -> None:
+        """Weights whose filters pass nothing on, as those trained from the paper's start, have them opened."""
+        if self.identity_filters and are_closed(self.net.filter_head):
+            open_filters(self.net.filter_head)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.forward`; the disparity of the right view, not of the photo, warps the views of a one-view net."""
@@ -91,9 +99,20 @@ def open_filters(head: FilterHead) -> None:
     From the paper's initialisation the taps are near 0 and 2N passes multiply the deepest features by nothing: it takes
     many thousand steps until a gradient comes through.
     """
+    for taps in _tap_biases(head):
+        taps[:, taps.shape[1] // 2] = 1.0
+
+
+@torch.no_grad()
+def are_closed(head: FilterHead) -> bool:
+    """Whether the predicted filters shrink what passes through them to nothing: no centre tap is near 1 by itself."""
+    return all(float(taps[:, taps.shape[1] // 2].abs().mean()) < CLOSED_BELOW for taps in _tap_biases(head))
+
+
+def _tap_biases(head: FilterHead) -> list[Tensor]:
+    """Views of the biases of every 1-D filter: 2N of (C, taps)."""
     bias = head.project.bias
     assert bias is not None  # the head is built with one
-    for iteration in range(head.layout.iterations):
-        for rows in (head.layout.vertical(iteration), head.layout.horizontal(iteration)):
-            taps = bias[rows].view(head.layout.channels, -1)
-            taps[:, taps.shape[1] // 2] = 1.0
+    layout = head.layout
+    rows = [part(n) for n in range(layout.iterations) for part in (layout.vertical, layout.horizontal)]
+    return [bias[one].view(layout.channels, -1) for one in rows]
