@@ -52,7 +52,7 @@ def test_a_finer_stage_tells_only_where_no_coarser_one_acted(acted: float, expec
 
 def test_tiles_that_overlap_tell_a_cell_once() -> None:
     coarse = filled(np.full((3, 20), 1.0), 0.5, 300, 40, 2)
-    tiles = plan(300, 40, side=128, halo=16, overlap=16, multiple=SIDE).tiles
+    tiles = plan(300, 40, side=80, halo=16, overlap=16, multiple=SIDE).tiles
     assert len(tiles) > 2
     found = RadiusMap(300, 40, SIDE, 1, coarse)
     for tile in tiles:
