@@ -100,6 +100,15 @@ def test_filters_that_start_as_the_identity_let_features_through() -> None:
     assert 0.1 < through[1] < 10
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_reblurring_through_open_filters_does_not_explode(tied: bool) -> None:
+    net = NetConfig(width=16, tied=tied)
+    torch.manual_seed(0)
+    for identity in (False, True):
+        task = build(TrainConfig(net=net, loss=replace(OFF, reblur=1.0), identity_filters=identity))
+        assert task(batch())["reblur"] < 1
+
+
 def test_filters_of_foreign_weights_are_opened_only_where_they_are_closed() -> None:
     task = build(TrainConfig(net=NetConfig(width=8), loss=OFF, identity_filters=True))
     closed = build(TrainConfig(net=NetConfig(width=8), loss=OFF)).net.state_dict()

@@ -8,6 +8,7 @@ from torch import Tensor
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
 from allfocus.nets.ifan import IFAN, FilterHead
+from allfocus.nets.reblur import ReblurringNetwork
 from allfocus.nets.registry import Architecture
 from allfocus.train.config import LossWeights
 from allfocus.train.losses import DISTANCES, fourier, reblurred, supervised_disparity, warped_views
@@ -15,6 +16,7 @@ from allfocus.train.tasks.deblurring import Deblurring
 
 TAUGHT = {"disparity": "disparity_estimator", "warp": "disparity_estimator", "reblur": "filter_head"}
 """What a network must have to be taught by a term."""
+QUIET = 1e-2
 CLOSED_BELOW = 0.1
 """Mean size of the centre taps' biases below which 2N passes leave nothing."""
 
@@ -49,6 +51,8 @@ class IFANTask(Deblurring):
         self.loss, self.views = loss, self.net.views
         self._check()
         self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
+        if self.reblurring is not None and self.identity_filters:
+            quieten(self.reblurring)
         views = {"left", "right"} if loss.warp or self.net.views == 2 else set()
         self.needs = frozenset(views | ({"coc"} if loss.disparity else set()))
 
@@ -101,6 +105,12 @@ def open_filters(head: FilterHead) -> None:
     """
     for taps in _tap_biases(head):
         taps[:, taps.shape[1] // 2] = 1.0
+
+
+@torch.no_grad()
+def quieten(reblurring: ReblurringNetwork) -> None:
+    """Let the blurring filters start near 0: seen through open filters they start above 1, and 2N passes explode."""
+    reblurring.project.weight.mul_(QUIET)
 
 
 @torch.no_grad()
