@@ -32,8 +32,8 @@ from allfocus.simulate.sensor import display_from_linear, linear_from_display
 
 WIDTH, HEIGHT = 6000, 4000
 BLOCK, MARGIN = 896, 64
-ENLARGE = 2  # things in a photo of 24 megapixels are larger than in one of 512 px
-TILE = 512 * ENLARGE
+ENLARGE = 1.5  # things in a photo of 24 megapixels are larger than in one of 512 px; more, and nothing is in focus
+TILE = int(512 * ENLARGE)
 NOISE = 0.004
 SHARP_PX = 1.6  # photos with places softer than this are out of focus themselves
 LENS = Lens(edge_px=0.35)
