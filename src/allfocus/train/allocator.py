@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process: fresh pages cost a training step on a CPU more than its arithmetic."""
+"""Keeps freed memory in the process: on some machines fresh pages cost a CPU training step more than its arithmetic."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Ask glibc to keep what is freed, and to take no large block straight from the kernel.
 
     Every activation of a network is a block of megabytes. By default glibc maps each one afresh and gives it back at
-    once, so that every step writes to pages that the kernel has to find and clear first. `benchmarks/allocator.py`
-    measures what that costs.
+    once, so that every step writes to pages that the kernel has to find and clear first. What that costs depends on the
+    machine and on its state: `benchmarks/allocator.py` measures it.
 
     Returns:
         Whether it was granted; False where the C library is another one.
