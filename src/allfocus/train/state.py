@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from allfocus.errors import DataError, OptionError, TrainingError
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.inherit import can_inherit, inherit
 from allfocus.train.config import TrainConfig
 from allfocus.train.tasks.base import Task
 from allfocus.train.tasks.registry import build
@@ -185,7 +187,8 @@ def fill(net: nn.Module, first: str) -> None:
 
     Args:
         net: to be filled.
-        first: folder of a run, name of a model, or path of its files.
+        first: folder of a run, name of a model, or path of its files; of the same network, or of one that it can
+            inherit from (`nets.inherit`).
 
     Raises:
         OptionError: they are of another network. WeightsError: there is no such model.
@@ -199,6 +202,9 @@ def fill(net: nn.Module, first: str) -> None:
         found = native.load(store.find(first).weights)
     stored, wanted = found.state_dict(), net.state_dict()
     alike = {name: part.shape for name, part in stored.items()} == {name: part.shape for name, part in wanted.items()}
+    if isinstance(net, IFAN) and isinstance(found, IFAN) and can_inherit(found, net):
+        inherit(found, net)
+        return
     if not alike or getattr(found, "tied", None) != getattr(net, "tied", None):
         raise OptionError(f"--start-from {first}, which is another network", "the same network", "its recipe")
     net.load_state_dict(stored)

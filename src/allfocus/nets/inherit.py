@@ -1,0 +1,45 @@
+"""A member of the family starts from another's weights: full size from half size, two views from one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from allfocus.nets.ifan import IFAN
+
+FIRST = ("feature_extractor.levels.0.0.0.weight", "filter_encoder.levels.0.0.0.weight")
+LAST = ("decoder.out.0.weight", "decoder.out.0.bias")
+
+
+def can_inherit(parent: IFAN, child: IFAN) -> bool:
+    """Whether the networks differ in nothing but that the child works at full size, takes both views, or both."""
+    alike = all(getattr(parent, name) == getattr(child, name) for name in ("iterations", "tied", "width")) and type(
+        parent
+    ) is type(child)
+    return alike and child.unshuffle <= parent.unshuffle and child.views >= parent.views
+
+
+@torch.no_grad()
+def inherit(parent: IFAN, child: IFAN) -> None:
+    """Fill the child with what the parent learnt.
+
+    Two views: each takes half of the weights, so that a pair of equal views gives what the single photo gave; what
+    differs between the views is still to be learnt. Full size: the child sees a photo as the parent sees it enlarged
+    by 2 with every px repeated, and gives the mean of the parent's four (but for the last activation, which comes after
+    the mean instead of before). Blur of r px looks to the child like 2r px to the parent; that is to be learnt too.
+    """
+    weights = dict(parent.state_dict())
+    if child.unshuffle < parent.unshuffle:
+        subpixels = parent.unshuffle**2
+        for name in FIRST:
+            weights[name] = _grouped(weights[name], 1, subpixels).sum(dim=2)
+        for name in LAST:
+            weights[name] = _grouped(weights[name], 0, subpixels).mean(dim=1)
+    if child.views > parent.views:
+        weights[FIRST[1]] = torch.cat([weights[FIRST[1]] / child.views] * child.views, dim=1)
+    child.load_state_dict(weights)
+
+
+def _grouped(weight: Tensor, axis: int, subpixels: int) -> Tensor:
+    """Split an axis as `pixel_unshuffle` orders it: colours, then sub-pixels."""
+    return weight.unflatten(axis, (-1, subpixels))
