@@ -19,7 +19,9 @@ def train_command(
     recipe: Annotated[str | None, typer.Option(help="Shipped settings: ifan, ifan-fast, finetune, ...")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, on top of the recipe's.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="One setting: NAME=VALUE, loss.warp=0.5.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Samples that `allfocus prepare` has made.")] = None,
+    cache: Annotated[
+        list[Path] | None, typer.Option(help="Samples that `allfocus prepare` has made; several are mixed.")
+    ] = None,
     photos: Annotated[Path | None, typer.Option(help="Sharp photos; samples are simulated while training.")] = None,
     data: Annotated[str | None, typer.Option(help="Photographed pairs: DIR, or dpdd:ROOT.")] = None,
     simulator: Annotated[Path | None, typer.Option(help="JSON file with simulator settings, with --photos.")] = None,
@@ -51,14 +53,14 @@ def train_command(
     _run(
         settings,
         _folder(output),
-        cache=cache, photos=photos, data=data, simulator=simulator, leave_out=leave_out,
+        cache=cache or [], photos=photos, data=data, simulator=simulator, leave_out=leave_out,
         validate=validate or [], lpips=lpips, stop_at=stop_at,
         workers=workers, devices=devices, accelerator=accelerator, board=board,
     )  # fmt: skip
 
 
 def _run(
-    settings: TrainConfig, folder: Path, *, cache: Path | None, photos: Path | None, data: str | None,
+    settings: TrainConfig, folder: Path, *, cache: list[Path], photos: Path | None, data: str | None,
     simulator: Path | None, leave_out: Path | None, validate: list[str], lpips: Path | None,
     stop_at: int | None, workers: int, devices: int, accelerator: str, board: bool,
 ) -> None:  # fmt: skip
@@ -96,7 +98,7 @@ def _folder(output: Path | None) -> Path:
 
 
 def _source(
-    settings: TrainConfig, cache: Path | None, photos: Path | None, data: str | None, simulator: Path | None,
+    settings: TrainConfig, cache: list[Path], photos: Path | None, data: str | None, simulator: Path | None,
     leave_out: Path | None, device: str,
 ) -> Source:  # fmt: skip
     """The one place that samples come from."""
@@ -104,16 +106,18 @@ def _source(
 
     from allfocus.errors import OptionError
 
-    if sum(place is not None for place in (cache, photos, data)) != 1:
+    if sum(bool(place) for place in (cache, photos, data)) != 1:
         raise OptionError(
             "no samples, or samples from several places",
             "one of --cache DIR, --photos DIR and --data DIR",
             "allfocus prepare --photos DIR -o runs/samples, then --cache runs/samples",
         )
-    if cache is not None:
+    if cache:
         from allfocus.data.cache import SampleCache
+        from allfocus.data.mixture import Mixture
 
-        return SampleCache(cache)
+        caches = [SampleCache(folder) for folder in cache]
+        return caches[0] if len(caches) == 1 else Mixture(caches)
     if data is not None:
         from allfocus.data.photographed import PhotographedPairs
         from allfocus.data.registry import load
