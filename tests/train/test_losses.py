@@ -39,14 +39,14 @@ def test_fourier_of_a_constant_difference_sits_in_one_coefficient() -> None:
 def test_disparity_is_measured_in_cells_where_the_radius_is_known(finer: int) -> None:
     coc_px = torch.full((1, 1, 2 * finer, 2 * finer), 20.0)
     right = torch.full((1, 1, 2, 2), 0.8 / 2 * 20 / 16)  # cells of 16 px
-    assert supervised_disparity(right, coc_px, 16).item() == pytest.approx(0, abs=1e-6)
-    assert supervised_disparity(right + 0.5, coc_px, 16).item() == pytest.approx(0.5, abs=1e-6)
+    assert supervised_disparity(right, coc_px, 16, sided=False).item() == pytest.approx(0, abs=1e-6)
+    assert supervised_disparity(right + 0.5, coc_px, 16, sided=False).item() == pytest.approx(0.5, abs=1e-6)
 
 
 def test_unknown_radii_teach_nothing() -> None:
     coc_px = torch.full((1, 1, 2, 2), torch.nan)
     estimate = torch.ones(1, 1, 2, 2, requires_grad=True)
-    loss = supervised_disparity(estimate, coc_px, 8)
+    loss = supervised_disparity(estimate, coc_px, 8, sided=False)
     loss.backward()
     assert loss.item() == 0
     assert estimate.grad is not None
@@ -64,7 +64,7 @@ def test_losses_of_a_batch_are_the_mean_of_the_losses_of_its_halves() -> None:
     generator = torch.Generator().manual_seed(1)
     estimate, coc_px = torch.rand(4, 1, 4, 4, generator=generator), torch.rand(4, 1, 8, 8, generator=generator) * 9
     coc_px[1, :, :5] = torch.nan
-    for loss in (lambda a, b: supervised_disparity(a, b, 8), defocus_map):
+    for loss in (lambda a, b: supervised_disparity(a, b, 8, sided=False), defocus_map):
         whole = loss(estimate, coc_px)
         halves = torch.stack([loss(estimate[:2], coc_px[:2]), loss(estimate[2:], coc_px[2:])])
         torch.testing.assert_close(halves.mean(), whole)
@@ -102,13 +102,22 @@ def test_a_defocus_map_is_a_diameter_over_15_px_whatever_its_sign_and_size() -> 
         assert defocus_map(right + 0.5, coc_px).item() == pytest.approx(0.25, rel=1e-4)
 
 
+def test_where_views_show_the_side_of_the_focus_a_wrong_sign_costs_twice_the_size() -> None:
+    coc_px = torch.full((1, 1, 4, 4), 20.0)
+    right = coc_px * (0.8 / 2 / 8)
+    wrong_sign, nothing = (supervised_disparity(one, coc_px, 8, sided=True).item() for one in (-right, 0 * right))
+    assert wrong_sign == pytest.approx(2 * nothing) == pytest.approx(2 * right.mean().item())
+
+
 def test_where_the_sign_is_open_the_size_is_still_worth_telling() -> None:
     coc_px = torch.full((1, 1, 4, 4), 20.0)
     right = coc_px * (0.8 / 2 / 8)
-    wrong_sign, nothing = (supervised_disparity(estimate, coc_px, 8).item() for estimate in (-right, 0 * right))
+    wrong_sign, nothing = (
+        supervised_disparity(estimate, coc_px, 8, sided=False).item() for estimate in (-right, 0 * right)
+    )
     assert wrong_sign == nothing == pytest.approx(right.mean().item())
 
     def unsure(estimate: Tensor) -> float:
-        return sum(supervised_disparity(estimate, sign * coc_px, 8).item() for sign in (1, -1))
+        return sum(supervised_disparity(estimate, sign * coc_px, 8, sided=False).item() for sign in (1, -1))
 
     assert unsure(right) < unsure(0 * right)

@@ -45,6 +45,15 @@ def test_the_warp_loss_reads_the_disparity_of_the_right_view() -> None:
     assert not torch.equal(task(whole._replace(right=whole.sharp))["warp"], first)
 
 
+def test_supervision_sees_what_is_estimated_from_the_photo_and_from_the_right_view() -> None:
+    whole = batch()
+    seen_alone, seen_with_views = build(ifan(disparity=1.0)), build(ifan(disparity=1.0, warp=1.0))
+    for task, matters in ((seen_alone, False), (seen_with_views, True)):
+        changed = whole._replace(right=whole.sharp)
+        assert torch.equal(task(changed)["disparity"], task(whole)["disparity"]) is not matters
+        assert not torch.equal(task(whole._replace(centre=whole.sharp))["disparity"], task(whole)["disparity"])
+
+
 def test_each_term_reaches_the_part_it_teaches() -> None:
     for term, part in (
         ("disparity", "disparity_estimator"),

@@ -33,23 +33,28 @@ def fourier(output: Tensor, target: Tensor) -> Tensor:
     return torch.view_as_real(difference).abs().mean()
 
 
-def supervised_disparity(estimate: Tensor, coc_px: Tensor, cell_px: int) -> Tensor:
-    """L1 distance of an estimated disparity map to the simulator's, half of it between their sizes alone.
+def supervised_disparity(estimate: Tensor, coc_px: Tensor, cell_px: int, *, sided: bool) -> Tensor:
+    """L1 distance of an estimated disparity map to the simulator's; not `sided`, half of it between sizes alone.
 
     One photo hardly tells what lies before the focus from what lies behind. An estimate that is charged for the sign
-    alone shrinks to the middle of both, and its size is what a defocus map shows.
+    alone shrinks to the middle of both, and its size is what a defocus map shows. A dual-pixel view tells: half a
+    pupil blurs to one side before the focus and to the other behind it.
 
     Args:
         estimate: (B, 1, h, w) disparity in cells of `cell_px` px.
         coc_px: (B, 1, h*j, w*j) signed circle-of-confusion radius in px on a grid j times as fine, NaN where unknown.
         cell_px: side of a cell in px.
+        sided: whether the side of the focus can be seen in what was estimated from.
 
     Returns:
         The mean over the samples of the means over their known cells, in cells; a sample without any counts as 0.
     """
     target, known = pooled(coc_px, coc_px.shape[-1] // estimate.shape[-1])
     target = target * (KAPPA / 2 / cell_px)
-    error = 0.5 * ((estimate - target).abs() + (estimate.abs() - target.abs()).abs()) * known
+    error = (estimate - target).abs()
+    if not sided:
+        error = 0.5 * (error + (estimate.abs() - target.abs()).abs())
+    error = error * known
     return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 

@@ -68,11 +68,12 @@ class IFANTask(Deblurring):
         terms = {"deblur": DISTANCES[loss.distance](output.sharp.float(), batch.sharp)}
         if loss.fourier:
             terms["fourier"] = fourier(output.sharp.float(), batch.sharp)
+        of_views = self._of_right_view(batch) if pair is None else output.disparity
+        if loss.warp and of_views is not None and batch.right is not None and batch.left is not None:
+            terms["warp"] = warped_views(of_views.float(), batch.left, batch.right)
         if loss.disparity and batch.coc is not None:
-            terms["disparity"] = supervised_disparity(output.disparity.float(), batch.coc, self.net.multiple)
-        if loss.warp and batch.right is not None and batch.left is not None:
-            disparity = self.net.estimate_disparity(batch.right) if pair is None else output.disparity
-            terms["warp"] = warped_views(disparity.float(), batch.left, batch.right)
+            of_photo = output.disparity if pair is None else None
+            terms["disparity"] = self._supervised(batch.coc, of_photo, of_views)
         if self.reblurring is not None:
             terms["reblur"] = reblurred(self.reblurring, output.filters, batch.sharp, batch.centre)
         return terms
@@ -80,6 +81,16 @@ class IFANTask(Deblurring):
     def sharpen(self, net: IFAN, batch: Batch) -> Tensor:
         """See `Deblurring.sharpen`."""
         return net(batch.centre, self._pair(batch)).sharp
+
+    def _of_right_view(self, batch: Batch) -> Tensor | None:
+        """As the poster has it for the warp loss; where that is off, views are not looked at."""
+        return self.net.estimate_disparity(batch.right) if self.loss.warp and batch.right is not None else None
+
+    def _supervised(self, coc_px: Tensor, of_photo: Tensor | None, of_views: Tensor | None) -> Tensor:
+        """The mean over what was estimated from the photo and from dual-pixel views."""
+        estimates = [(one, sided) for one, sided in ((of_photo, False), (of_views, True)) if one is not None]
+        errors = [supervised_disparity(one.float(), coc_px, self.net.multiple, sided=sided) for one, sided in estimates]
+        return torch.stack(errors).mean()
 
     def _pair(self, batch: Batch) -> Tensor | None:
         if self.net.views == 1 or batch.left is None or batch.right is None:
