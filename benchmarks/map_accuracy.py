@@ -5,6 +5,11 @@
 Pixels count where the sharp picture has texture (blur shows nowhere else) and one radius describes the blur. Two maps
 are compared: from the photo at full size alone, and coarse to fine as `allfocus deblur --map` writes it. A third row
 has a single number for all, the median of all true radii, as what knows nothing about the photo.
+
+The side of the focus counts where the disparity between the dual-pixel views is more than half a px. One photo hardly
+tells it; a single view does, as half a pupil blurs to one side before the focus and to the other behind it, and from
+the right view alone the disparity is estimated in training. The last row has the side as the model tells it from that
+view.
 """
 
 from __future__ import annotations
@@ -24,17 +29,19 @@ from allfocus.restore import Settings
 
 TEXTURE = 0.02
 WINDOW_PX = 25
-SIGN_FROM_PX = 1.0
+SIGN_FROM_PX = 0.5 / (0.8 / 2)
+"""Radius in px that has half a px of disparity at the usual split of 0.8."""
 SCALES = ("1", "auto")
 AT_MOST_PX = 1.0
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene: photo (H, W, 3) in [0, 1], signed true radius (H, W) in px, and which pixels count."""
+    """One scene: photo and right view (H, W, 3) in [0, 1], signed true radius (H, W) in px, which pixels count."""
 
     name: str
     photo: NDArray[np.float32]
+    right: NDArray[np.float32]
     truth_px: NDArray[np.float32]
     counts: NDArray[np.bool_]
 
@@ -55,9 +62,10 @@ def rendered(every: int) -> Iterator[Scene]:
     for item in strata[::every]:
         sample = syndp.render(item)
         syndp.check(item, sample)
-        photo, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in (sample.centre, sample.sharp))
+        pictures = sample.centre, sample.right, sample.sharp
+        photo, right, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in pictures)
         truth_px = sample.coc[0, 0].numpy()
-        yield Scene(item.name, photo, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
+        yield Scene(item.name, photo, right, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
 
 
 def stored(root: Path, every: int) -> Iterator[Scene]:
@@ -65,9 +73,10 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
     pairs = syndp.load(root).only("strata").every(every)
     for pair in pairs:
         photo = pairs.read(pair.source)
-        assert pair.coc is not None and pair.target is not None  # the set has both
+        assert pair.coc and pair.target and pair.right  # the set has them all
         truth_px = syndp.read_coc(pair.coc, *photo.shape[:2])
-        yield Scene(pair.name, photo, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
+        right = pairs.read(pair.right)
+        yield Scene(pair.name, photo, right, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
 
 
 def mapped(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> tuple[NDArray, NDArray, tuple[int, ...]]:
@@ -80,7 +89,7 @@ def mapped(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> tupl
 
 
 def summary(errors_px: NDArray, truth_px: NDArray, right_side: NDArray | None) -> dict[str, object]:
-    """Errors over all pixels that count; the side of focus where the true radius is more than 1 px."""
+    """Errors over all pixels that count; the side of focus where there is enough disparity."""
     clear = np.abs(truth_px) > SIGN_FROM_PX
     sided = right_side is not None and clear.any()
     return {
@@ -98,6 +107,7 @@ def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
     truths: dict[str, list[NDArray]] = {}
     errors: dict[tuple[str, str], list[NDArray]] = {}
     sides: dict[tuple[str, str], list[NDArray]] = {}
+    of_view: list[NDArray] = []
     used: dict[str, list[int]] = {}
     for scene in scenes:
         stratum, counts = scene.name[:2], scene.counts
@@ -111,6 +121,8 @@ def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
             sides.setdefault((scale, stratum), []).append(signed_px[counts] * scene.truth_px[counts] > 0)
             if scale == "auto":
                 used[scene.name] = list(scales)
+        clear = counts & (np.abs(scene.truth_px) > SIGN_FROM_PX)
+        of_view.append(mapped(deblurrer, scene.right, "1")[1][clear] * scene.truth_px[clear] > 0)
         print(scene.name, round(float(np.median(difference)), 2), flush=True)
     truth = {stratum: np.concatenate(parts) for stratum, parts in truths.items()}
     everything = np.concatenate(list(truth.values()))
@@ -127,6 +139,8 @@ def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
             **{s: summary(error, truth[s], side) for s, (error, side) in joined.items()},
         }
     rows["one number for all"] = {"all": summary(np.abs(np.abs(everything) - constant), everything, None)}
+    told = np.concatenate(of_view)
+    rows["right view alone"] = {"all": {"right_side_of_focus": round(float(told.mean()), 3), "pixels": len(told)}}
     return {"scenes": len(used), "coarsest_scale": {name: max(scales) for name, scales in used.items()}, "maps": rows}
 
 
