@@ -31,8 +31,8 @@ def deblur_command(
     """Make photos sharp everywhere. Originals are never touched."""
     from allfocus.cli.report import Report
     from allfocus.deblurrer import Deblurrer
-    from allfocus.errors import AllfocusError, OptionError
-    from allfocus.inputs import collect
+    from allfocus.errors import OptionError
+    from allfocus.inputs import Job, collect
     from allfocus.restore import Settings
 
     settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
@@ -49,23 +49,16 @@ def deblur_command(
         deblur_with(method, jobs, weights=named, compare=pictures, overwrite=overwrite, as_json=json)
         return
     report = Report(len(jobs), as_json=json)
-    with report:
-        deblurrer = Deblurrer(model, engine, precision)
-        for job in jobs:
-            try:
-                numbers = job.target.with_name(f"{job.source.stem}.map.tiff") if map else None
-                with report.photo(job.source) as progress:
-                    done = deblurrer.run(
-                        job.source, job.target, settings, map=numbers, overwrite=overwrite, progress=progress
-                    )
-                picture = _write_comparison(job.source, job.target) if compare else None
-                report.done(job, done, picture, numbers)
-            except AllfocusError as error:
-                if len(jobs) == 1:
-                    raise
-                report.failed(job, error)
-    if report.failures:
-        raise SystemExit(AllfocusError.exit_code)
+    deblurrer = Deblurrer(model, engine, precision)
+
+    def restore(job: Job) -> None:
+        numbers = job.target.with_name(f"{job.source.stem}.map.tiff") if map else None
+        with report.photo(job.source) as progress:
+            done = deblurrer.run(job.source, job.target, settings, map=numbers, overwrite=overwrite, progress=progress)
+        picture = _write_comparison(job.source, job.target) if compare else None
+        report.done(job, done, picture, numbers)
+
+    report.each(jobs, restore)
 
 
 def _write_comparison(source: Path, target: Path) -> Path:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from allfocus.errors import AllfocusError, OptionError, OutputError
+from allfocus.errors import OptionError, OutputError
 from allfocus.inputs import Job
 
 
@@ -44,19 +44,14 @@ def deblur_with(
         )
     registry.require(method, weights)
     report = Report(len(jobs), as_json=as_json)
-    with report:
-        for job in jobs:
-            try:
-                row = _restore(method, job, weights, overwrite, quiet=as_json)
-                row["comparison"] = None if compare is None else str(compare(job.source, job.target))
-                report.finished += 1
-                _say(row, as_json)
-            except AllfocusError as error:
-                if len(jobs) == 1:
-                    raise
-                report.failed(job, error)
-    if report.failures:
-        raise SystemExit(AllfocusError.exit_code)
+
+    def restore(job: Job) -> None:
+        row = _restore(method, job, weights, overwrite, quiet=as_json)
+        row["comparison"] = None if compare is None else str(compare(job.source, job.target))
+        report.finished += 1
+        _say(row, as_json)
+
+    report.each(jobs, restore)
 
 
 def _restore(method: str, job: Job, weights: str | None, overwrite: bool, *, quiet: bool) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,23 @@ class Report:
             print(f"{self.finished} of {self.total} photos done, {len(self.failures)} failed:", file=sys.stderr)
             for path, failure in self.failures:
                 print(f"  {path}: {failure}", file=sys.stderr)
+
+    def each(self, jobs: Sequence[Job], restore: Callable[[Job], None]) -> None:
+        """Restore photos one by one; a photo that fails does not stop the others.
+
+        Raises:
+            AllfocusError: the only photo failed. SystemExit: some of several photos failed.
+        """
+        with self:
+            for job in jobs:
+                try:
+                    restore(job)
+                except AllfocusError as error:
+                    if len(jobs) == 1:
+                        raise
+                    self.failed(job, error)
+        if self.failures:
+            raise SystemExit(AllfocusError.exit_code)
 
     @contextmanager
     def photo(self, source: Path) -> Iterator[Callable[[Progress], None] | None]:

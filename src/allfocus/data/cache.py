@@ -113,7 +113,7 @@ class SampleCache:
         for name in (*PICTURES, *fields):
             grid_px = self.spec.grid_px if name == "coc" else 1
             rows, columns = (slice(start // grid_px, (start + side_px) // grid_px) for start in (y, x))
-            stored = torch.from_numpy(np.ascontiguousarray(self.array(name)[index, rows, columns]))
+            stored = torch.from_numpy(np.array(self.array(name)[index, rows, columns]))  # a copy: the map is read-only
             parts[name] = stored.float()[None, None] if name == "coc" else stored.permute(2, 0, 1)[None].float() / 255
         return Batch(**parts)
 
