@@ -47,6 +47,13 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     assert told in capsys.readouterr().err
 
 
+def test_caches_that_are_given_together_are_mixed(tmp_path: Path) -> None:
+    folders = [str(write_cache(tmp_path / name, views=False).folder) for name in ("a", "b")]
+    line = ("--recipe", "smoke", "--cache", folders[0], "--cache", folders[1], "-o", str(tmp_path / "run"))
+    assert run(*line, "--steps", "1", "--set", "patch_px=32", "--set", "threads=1", "--accelerator", "cpu") == 0
+    assert set(json.loads((tmp_path / "run" / "trained_on.json").read_text())["simulator"]) == {"a", "b"}
+
+
 def test_a_small_dpdnet_is_trained_and_released_with_its_card(tmp_path: Path) -> None:
     cache = write_cache(tmp_path / "cache")
     settings = ("net.width=4", "steps=2", "batch=2", "patch_px=32", "threads=1")
