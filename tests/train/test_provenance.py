@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 from allfocus.data.source import Origin, Source
+from allfocus.train.config import TrainConfig
+from allfocus.train.loop import train
 from allfocus.train.provenance import Provenance, training_data
 from allfocus.weights.card import TrainingData
+from allfocus.weights.store import find
+from train.conftest import write_cache
+
+
+def _silent(_: str) -> None:
+    """Instead of printing."""
 
 
 def photos(origin: Origin) -> Source:
@@ -25,7 +34,7 @@ def test_groups_and_licences_come_from_the_manifest(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_that_starts_from_another_has_seen_what_that_one_saw(tmp_path: Path) -> None:
+def test_a_run_that_starts_from_another_has_seen_what_that_one_saw(tmp_path: Path, config: TrainConfig) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, count in ((first, 2), (second, 3)):
         folder.mkdir()
@@ -36,11 +45,14 @@ def test_a_run_that_starts_from_another_has_seen_what_that_one_saw(tmp_path: Pat
     run.mkdir()
     seen.write(run)
     assert Provenance.read(run) == seen
+    done = train(replace(config, steps=2), write_cache(tmp_path / "samples"), tmp_path / "two steps", report=_silent)
+    done.save(run)
     later = Provenance.of(photos(Origin(second, group="mine")), str(run))
     assert [(one.group, one.pictures) for one in later.trained_on] == [("first", 2), ("mine", 3)]
     again = Provenance.of(photos(Origin(first)), str(run))
     assert again.trained_on == seen.trained_on
     assert Provenance.read(first) is None
     shipped = Provenance.of(photos(Origin(second)), "ifan-fast")
+    assert (seen.steps_before, later.steps_before, shipped.steps_before) == (0, 2, find("ifan-fast").card.steps)
     assert shipped.trained_on[-1] == TrainingData("second", "not stated", 3)
     assert len(shipped.trained_on) > 1

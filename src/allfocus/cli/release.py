@@ -41,19 +41,19 @@ def release_command(
     seen = Provenance.read(run) or Provenance()
     if cache is not None:
         spec = SampleCache(cache).spec
-        seen = Provenance(training_data(Path(spec.photos), spec.left_out), spec.simulator)
+        seen = replace(seen, trained_on=training_data(Path(spec.photos), spec.left_out), simulator=spec.simulator)
     write = _write_baseline if config.architecture in BASELINES else _write_ifan
     card, path = write(config, net, name, output, photos, gain)
     replace(
         card,
         trained_on=seen.trained_on,
         simulator=seen.simulator,
-        steps=step,
+        steps=seen.steps_before + step,
         seed=config.seed,
         known_failures=() if failures is None else tuple(failures.read_text(encoding="utf-8").splitlines()),
         command=command,
     ).write(path.with_suffix(".json"))
-    typer.echo(f"{path}: {card.parameters:,} parameters, step {step}, reach {card.context_px} px")
+    typer.echo(f"{path}: {card.parameters:,} parameters, step {step} of this run, reach {card.context_px} px")
 
 
 def _write_ifan(

@@ -6,11 +6,12 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from allfocus.data.source import Source
+from allfocus.train.state import load_averaged
 from allfocus.weights import store
 from allfocus.weights.card import TrainingData
 
@@ -25,24 +26,29 @@ class Provenance:
     Attributes:
         trained_on: groups of pictures, those of the run that it started from included.
         simulator: settings of the simulator that made the samples; empty for photographed pairs.
+        steps_before: steps of the runs, or of the model, that it started from.
     """
 
     trained_on: tuple[TrainingData, ...] = ()
     simulator: Mapping[str, Any] = field(default_factory=dict)
+    steps_before: int = 0
 
     @classmethod
     def of(cls, source: Source, first: str | None) -> Provenance:
         """Of a run on a source that starts from another run, from a model, or from nothing."""
         origin = source.origin
         own = training_data(origin.photos, origin.left_out, origin.group) if origin.photos.is_dir() else ()
-        return cls(_united([*(() if first is None else cls.before(first).trained_on), *own]), origin.simulator)
+        before = cls() if first is None else cls.before(first)
+        return cls(_united([*before.trained_on, *own]), origin.simulator, before.steps_before)
 
     @classmethod
     def before(cls, first: str) -> Provenance:
-        """What the start of a run has seen: another run's folder, or a model by its name or file."""
+        """What the start of a run has seen, its steps done: another run's folder, or a model by its name or file."""
         if not Path(first).is_dir():
-            return cls(store.find(first).card.trained_on)
-        return cls.read(Path(first)) or cls()
+            card = store.find(first).card
+            return cls(card.trained_on, card.simulator, card.steps)
+        seen = cls.read(Path(first)) or cls()
+        return replace(seen, steps_before=seen.steps_before + load_averaged(Path(first))[2])
 
     @classmethod
     def read(cls, folder: Path) -> Provenance | None:
@@ -51,12 +57,12 @@ class Provenance:
         if not path.is_file():
             return None
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return cls(tuple(TrainingData(**one) for one in stored["trained_on"]), stored["simulator"])
+        groups = tuple(TrainingData(**one) for one in stored["trained_on"])
+        return cls(groups, stored["simulator"], stored.get("steps_before", 0))
 
     def write(self, folder: Path) -> None:
         """Note it in the folder of a run."""
-        stored = {"trained_on": [asdict(one) for one in self.trained_on], "simulator": dict(self.simulator)}
-        (folder / FILE).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") -> tuple[TrainingData, ...]:
