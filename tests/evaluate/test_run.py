@@ -16,7 +16,7 @@ from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, InputError, OptionError, WeightsError
 from allfocus.evaluate import methods
 from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
-from allfocus.evaluate.rows import read_scores, read_summary
+from allfocus.evaluate.rows import SCORES, mean_scores, read_scores, read_summary
 from allfocus.evaluate.run import Options, Step, evaluate
 from allfocus.metrics import psnr, psnr_fit
 
@@ -236,3 +236,10 @@ def test_unwritable_output(tiny: PairSet, tmp_path: Path) -> None:
 def test_options_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         Options(**change)
+
+
+def test_one_photo_that_equals_its_target_does_not_decide_the_mean() -> None:
+    row = dict.fromkeys(SCORES, 0.5)
+    rows = [{**row, "psnr": 30.0, "psnr_fit": 32.0}, {**row, "psnr": math.inf, "psnr_fit": 127.0}]
+    means = mean_scores(rows)
+    assert (means["psnr"], means["psnr_fit"], means["ssim"]) == (45.0, 46.0, 0.5)

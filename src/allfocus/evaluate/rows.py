@@ -21,6 +21,9 @@ SCORES = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur", "shif
 SCORE_COLUMNS = ("name", "groups", "width", "height", *SCORES)
 TIMING_COLUMNS = ("name", "seconds", "peak_mib", "peak_gpu_mib")
 DIGITS = 9
+MOST_DB = 60.0
+"""A picture that is nearly its target counts as this in a mean: 60 dB is less than rounding to 8 bits costs, and one
+photo without blur, which the input itself matches to infinity, would else decide the mean of a hundred others."""
 
 
 @dataclass(frozen=True)
@@ -176,10 +179,11 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The arithmetic mean of each score over the images that have it; None where none has."""
+    """The arithmetic mean of each score over the images that have it, PSNR up to `MOST_DB`; None where none has."""
     means: dict[str, float | None] = {}
     for name in SCORES:
-        values = [row[name] for row in rows if row[name] is not None]
+        most = MOST_DB if name in ("psnr", "psnr_fit") else math.inf
+        values = [min(row[name], most) for row in rows if row[name] is not None]
         means[name] = math.fsum(values) / len(values) if values else None
     return means
 
