@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from allfocus.data.augment import AugmentConfig, augment, draw_reduction
 from allfocus.data.batch import Batch
+from allfocus.errors import OptionError
+from allfocus.simulate.sensor import linear_from_display
 
 PLAIN = AugmentConfig(flips=False, turns=False)
 
@@ -90,6 +92,20 @@ def test_grey_is_brighter_and_has_one_colour() -> None:
     assert (grey.centre[:, 0] == grey.centre[:, 2]).all()
     assert (grey.centre > first.centre).all()
     assert grey.coc is first.coc
+
+
+def test_darker_takes_the_same_light_from_every_picture() -> None:
+    first = sample()
+    stop = AugmentConfig(flips=False, turns=False, dark_chance=1.0, dark_stops=(1.0, 1.0))
+    dark = augment(first, stop, np.random.default_rng(0))
+    for before, after in zip(
+        (first.centre, first.sharp, first.right), (dark.centre, dark.sharp, dark.right), strict=True
+    ):
+        assert before is not None and after is not None
+        torch.testing.assert_close(linear_from_display(after), linear_from_display(before) / 2, atol=1e-5, rtol=0)
+    assert dark.coc is first.coc
+    with pytest.raises(OptionError, match="dark_stops"):
+        AugmentConfig(dark_stops=(2.0, 1.0))
 
 
 def test_nothing_happens_where_nothing_is_asked_for() -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
+from allfocus.simulate.sensor import display_from_linear, linear_from_display
 
 CELL_PX = 8
 """Crops start on cells of this side, so that a map of blur radii can be cropped with the pictures."""
@@ -31,6 +32,8 @@ class AugmentConfig:
         noise_sigma: range of its standard deviation.
         grey_chance: how often a sample becomes grey (Rec. 709 weights) and brighter by another sRGB encoding, as the
             paper's code has it.
+        dark_chance: how often a sample becomes darker, as a photo that was exposed for its lamps or windows is.
+        dark_stops: by how many stops of light, drawn evenly.
     """
 
     flips: bool = True
@@ -40,11 +43,16 @@ class AugmentConfig:
     noise_chance: float = 0.0
     noise_sigma: tuple[float, float] = (0.001, 0.0707)
     grey_chance: float = 0.0
+    dark_chance: float = 0.0
+    dark_stops: tuple[float, float] = (0.5, 3.5)
 
     def __post_init__(self) -> None:
         low, high = self.reduce_to
         if not 0.125 <= low <= high <= 1:
             raise OptionError(f"reduce_to {self.reduce_to}", "two sizes from 0.125 to 1, the smaller first", "0.25, 1")
+        least, most = self.dark_stops
+        if not 0 <= least <= most:
+            raise OptionError(f"dark_stops {self.dark_stops}", "two numbers from 0, the smaller first", "0.5, 3.5")
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: in
 
 
 def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> Batch:
-    """Mirror, turn, grey and noise, in this order; see `AugmentConfig`.
+    """Mirror, turn, grey, noise and less light, in this order; see `AugmentConfig`.
 
     Args:
         sample: one sample, not reduced any more; any batch is treated alike.
@@ -110,6 +118,9 @@ def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> B
         sample = sample._replace(
             centre=_noisy(sample.centre, grain), left=_noisy(sample.left, grain), right=_noisy(sample.right, grain)
         )
+    if rng.random() < config.dark_chance:
+        light = 0.5 ** rng.uniform(*config.dark_stops)
+        sample = _each(sample._replace(coc=None), lambda part: _darker(part, light))._replace(coc=sample.coc)
     return sample
 
 
@@ -129,5 +140,8 @@ def _noisy(picture: Tensor | None, grain: Tensor) -> Tensor | None:
 def _grey(picture: Tensor) -> Tensor:
     weights = torch.tensor(LUMA, device=picture.device)[None, :, None, None]
     luma = (picture * weights).sum(dim=1, keepdim=True).clamp(0, 1)
-    encoded = torch.where(luma <= 0.0031308, 12.92 * luma, 1.055 * luma.clamp_min(1e-6) ** (1 / 2.4) - 0.055)
-    return encoded.expand(-1, 3, -1, -1)
+    return display_from_linear(luma).expand(-1, 3, -1, -1)
+
+
+def _darker(picture: Tensor, light: float) -> Tensor:
+    return display_from_linear(linear_from_display(picture) * light)

@@ -19,7 +19,7 @@ PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.
 PAPER_AUGMENT = AugmentConfig(
     flips=False, turns=False, reduce_chance=0.5, reduce_to=(0.7, 1.0), noise_chance=0.05, grey_chance=0.3
 )
-OUR_AUGMENT = AugmentConfig(reduce_chance=0.3, reduce_to=(0.5, 1.0))
+OUR_AUGMENT = AugmentConfig(reduce_chance=0.3, reduce_to=(0.5, 1.0), dark_chance=0.25)
 
 
 def ifan_paper(tied: bool = False) -> TrainConfig:
