@@ -58,8 +58,12 @@ def joined(tables: list[Table], offsets: list[float] | None = None) -> tuple[Tab
 
 
 def draw(losses: Table, validation: Table, borders: list[float], path: Path) -> None:
-    """One panel for the losses (logarithmic), one for every score; dashed lines between stages."""
+    """One panel for the losses (logarithmic), one for every score; dashed lines between stages.
+
+    The losses are cut at twice their 99th percentile: one sample on which the filters overflow is many decades higher.
+    """
     import matplotlib
+    import numpy as np
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -73,6 +77,9 @@ def draw(losses: Table, validation: Table, borders: list[float], path: Path) -> 
     for name, values in losses.items():
         if name != "step":
             above.semilogy(losses["step"], values, label=name, linewidth=0.9)
+    values = np.concatenate([column for name, column in losses.items() if name != "step"])
+    low, high = np.nanquantile(values, [0.01, 0.99])
+    above.set_ylim(low / 2, high * 2)
     above.set_ylabel("loss")
     above.legend(fontsize=7, ncols=4)
     panels = [above]

@@ -55,7 +55,7 @@ def test_tiled_equals_whole(size: tuple[int, int]) -> None:
 def test_each_scale_is_told_with_its_tiles() -> None:
     _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2)
     assert restored.scales == (2, 1)
-    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 12) for i in range(1, 13))]
+    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 5) for i in range(1, 6))]
 
 
 def test_strength_scales_the_change() -> None:
@@ -91,7 +91,7 @@ def test_a_coarse_stage_sharpens_what_the_fine_one_cannot_see() -> None:
     photo = np.kron(np.random.default_rng(0).integers(60, 200, (8, 8)), np.ones((32, 32))).astype(np.uint8)
     photo = photo[..., None].repeat(3, 2)
     fine, coarse = (run(photo, LocalEngine(), scale=scale)[0].astype(float) for scale in (1, 4))
-    assert np.abs(coarse - photo).mean() > 2 * np.abs(fine - photo).mean()
+    assert np.abs(coarse - photo).mean() > 1.5 * np.abs(fine - photo).mean()
 
 
 @pytest.mark.parametrize(

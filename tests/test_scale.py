@@ -53,20 +53,30 @@ def test_another_scale_is_refused() -> None:
         choose_scales("3", 100, 100, Blur(1, 1, 1))
 
 
-def test_a_scale_has_nothing_to_do_where_the_photo_is_sharp_there() -> None:
+def test_a_coarser_scale_has_nothing_to_do_where_the_photo_is_sharp_there() -> None:
     sharp, soft = (blurred_texture(radius, 256) / np.float32(255) for radius in (0.5, 5))
-    assert needs_scale(sharp).mean() < 0.3  # flat windows count as blurred
-    assert needs_scale(soft).mean() > 0.95
+    assert needs_scale(sharp, finest=False).mean() < 0.3  # flat windows count as blurred
+    assert needs_scale(soft, finest=False).mean() > 0.95
     both = np.concatenate([sharp[:, :128], soft[:, 128:]], axis=1)
-    need = needs_scale(both)
+    need = needs_scale(both, finest=False)
     assert need.shape == (256, 256, 1)
     assert need[:, :80].mean() < 0.3
     assert need[:, 176:].mean() > 0.95
 
 
+def test_the_finest_scale_takes_up_what_coarser_ones_leave_to_it() -> None:
+    slight = blurred_texture(0.8, 256) / np.float32(255)
+    assert needs_scale(slight, finest=True).mean() > needs_scale(slight, finest=False).mean() + 0.1
+
+
+def test_fine_texture_in_focus_is_left_alone_at_every_scale() -> None:
+    fine = np.random.default_rng(0).uniform(0.2, 0.8, (128, 128, 1)).astype(np.float32).repeat(3, 2)
+    assert needs_scale(fine, finest=True).max() < 0.05
+
+
 def test_need_is_local() -> None:
     picture = blurred_texture(2, 256) / np.float32(255)
-    whole = needs_scale(picture)
-    part = needs_scale(picture[32:224, 64:224])
+    whole = needs_scale(picture, finest=True)
+    part = needs_scale(picture[32:224, 64:224], finest=True)
     inside = slice(CONTEXT_PX, -CONTEXT_PX)
     np.testing.assert_allclose(part[inside, inside], whole[32:224, 64:224][inside, inside], atol=1e-5)

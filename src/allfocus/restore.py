@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allfocus import light
 from allfocus.engine.base import Engine
 from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.canvas import Canvas
@@ -15,7 +14,7 @@ from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box, Tile, plan
 from allfocus.radius_map import RadiusMap, check_tells_radius
 from allfocus.residual import Residual
-from allfocus.scale import Blur, choose_scales, measure_blur, needs_scale
+from allfocus.scale import CONTEXT_PX, Blur, choose_scales, measure_blur, needs_scale
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
@@ -150,8 +149,8 @@ def _run_plan(
         if coarser is not None:
             start = np.clip(seen + coarser.residual.enlarged(tile.source, coarser.scale // scale), 0, 1)
         found = engine.run(np.ascontiguousarray(start.transpose(2, 0, 1)[None]))
-        blurred = needs_scale(seen)
-        sharp = light.conserve_light(start, start + found.residual[0].transpose(1, 2, 0) * blurred)
+        blurred = needs_scale(seen, finest=scale == 1)
+        sharp = start + found.residual[0].transpose(1, 2, 0) * blurred
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
         if found.disparity is not None:
             radius.add(tile, found.disparity, blurred)
@@ -160,8 +159,8 @@ def _run_plan(
 
 
 def _halo(card: Card) -> int:
-    """What a tile has to see around its target: for the network and for what is done to its residual after it."""
-    return card.context_px + light.CONTEXT_PX
+    """What a tile has to see around its target: for the network, and to tell where it is blurred."""
+    return max(card.context_px, CONTEXT_PX)
 
 
 def _inside(values: np.ndarray, tile: Tile) -> np.ndarray:

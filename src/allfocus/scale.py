@@ -16,7 +16,12 @@ SAMPLES_ACROSS = 8
 PRESMOOTH_SIGMA_PX = 0.7  # noise out, before gradients are compared
 REBLUR_SIGMA_PX = 1.0
 WINDOW_PX = 25
-NOTHING_PX, EVERYTHING_PX = 0.75, 1.5
+LEFT_ALONE_PX = (0.75, 1.5)
+"""At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
+LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)
+"""At the finest scale, which no other follows. Chosen between real photos, whose places in focus are softer than a
+pixel (+0.016 dB over the pair above on 12 of them), and soft things in focus, which are crispened (-0.15 dB where SynDP
+is in focus). An edge from one pixel to the next measures about 0.8 px, fine texture in focus much less."""
 FLAT = 2e-6  # squared gradient of what counts as flat
 CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
@@ -84,16 +89,17 @@ START_RADIUS_PX = {4: 28.0, 2: 14.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.csv."""
 
 
-def needs_scale(pixels: np.ndarray) -> np.ndarray:
+def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
     """Where a picture is blurred at its own scale: 0 where it is sharp there, so that this scale has nothing to do.
 
     The same measure as `measure_blur`, over windows of 25 px. Flat places count as blurred; nothing happens there.
 
     Args:
         pixels: (h, w, 3) float32 in [0, 1], the photo reduced to a working scale.
+        finest: whether no finer scale follows.
 
     Returns:
-        (h, w, 1) float32, rising from 0 to 1 between blur radii of 0.75 and 1.5 px of this picture.
+        (h, w, 1) float32, rising from 0 to 1 between two blur radii in px of this picture.
     """
     grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
     before = _window_mean(_gradient(grey)) + FLAT
@@ -101,7 +107,8 @@ def needs_scale(pixels: np.ndarray) -> np.ndarray:
     peak_ratio = (
         before / after
     ) ** 2  # across a whole edge the energy falls with its width, at its peak with the square
-    share = np.clip((_radius_of(peak_ratio) - NOTHING_PX) / (EVERYTHING_PX - NOTHING_PX), 0, 1)
+    nothing_px, everything_px = LEFT_ALONE_IN_THE_END_PX if finest else LEFT_ALONE_PX
+    share = np.clip((_radius_of(peak_ratio) - nothing_px) / (everything_px - nothing_px), 0, 1)
     return _window_mean(share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 

@@ -36,6 +36,14 @@ def test_dmenet_comes_back(tmp_path: Path) -> None:
         load_dpdnet(tmp_path / "net.safetensors", 1)
 
 
+def test_statistics_of_layers_are_kept_in_full(tmp_path: Path) -> None:
+    net = DMENet(scale=0.03).eval()
+    torch.nn.init.constant_(net.decoder[0][0][1].running_mean, 1e6)  # beyond float16, as VGG's range of values makes it
+    save(net, tmp_path / "net.safetensors")
+    kept = load_dmenet(tmp_path / "net.safetensors").state_dict()
+    assert kept["decoder.0.0.1.running_mean"].max() == 1e6
+
+
 def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_bytes(b"12345678 nothing")
     with pytest.raises(WeightsError, match="damaged"):

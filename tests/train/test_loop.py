@@ -47,6 +47,16 @@ def test_a_killed_run_continues_with_the_same_losses(
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
+def test_the_reblurring_network_learns_at_its_own_rate(cache: SampleCache, config: TrainConfig, fabric: Open) -> None:
+    loss = LossWeights(reblur=1.0, reblurring_iterations=2)
+    state = TrainState.start(replace(config, loss=loss, reblurring_rate=0.0, weight_decay=0.0), fabric(config))
+    before = {name: part.clone() for name, part in state.task.state_dict().items()}
+    steps(state, cache, 1)
+    moved = {name for name, part in state.task.state_dict().items() if not torch.equal(part, before[name])}
+    assert moved
+    assert not any(name.startswith("reblurring.") for name in moved)
+
+
 def test_training_writes_losses_and_a_checkpoint_that_loads(
     tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open
 ) -> None:

@@ -61,8 +61,9 @@ def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16
         OutputError: the file cannot be written.
     """
     safetensors = _safetensors()
+    learnt = {name for name, _ in net.named_parameters()}  # statistics are few, and may be too large for float16
     tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        name: (tensor.to(dtype) if name in learnt else tensor).detach().cpu().contiguous()
         for name, tensor in net.state_dict().items()
     }
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
@@ -71,7 +72,7 @@ def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16
     described = {"dpdnet": asdict(net.sizes)} if isinstance(net, DPDNet) else {"dmenet": {"scale": net.scale}}
     beside = path.with_name(f".{path.name}.part")
     try:
-        safetensors.torch.save_file(tensors, beside, {_KEY: json.dumps(described)})
+        beside.write_bytes(safetensors.torch.save(tensors, {_KEY: json.dumps(described)}))
         beside.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         beside.unlink(missing_ok=True)

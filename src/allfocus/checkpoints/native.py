@@ -45,9 +45,9 @@ def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: to
             "float32, or look at the training run",
         )
     beside = path.with_name(f"{path.name}.part")
-    metadata = {"format": FORMAT, "architecture": json.dumps(asdict(architecture))}
+    metadata = {FORMAT: json.dumps(asdict(architecture))}  # one entry: several come in any order, with another sha256
     try:
-        safetensors.torch.save_file(tensors, beside, metadata)
+        beside.write_bytes(safetensors.torch.save(tensors, metadata))
         beside.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         beside.unlink(missing_ok=True)
@@ -69,13 +69,13 @@ def load(path: Path) -> IFAN:
 def architecture_of(path: Path) -> Architecture:
     """What builds the network of a file that `save` wrote; errors as `load`."""
     metadata = _read(path)[1]
-    if metadata.get("format") != FORMAT or "architecture" not in metadata:
+    if FORMAT not in metadata:
         raise WeightsError(
-            f"{path} has format {metadata.get('format')!r}",
-            f"{FORMAT!r} with the architecture stored in it",
+            f"{path} has no entry {FORMAT!r}, but {', '.join(sorted(metadata)) or 'none at all'}",
+            "a safetensors file with the architecture stored in it",
             "a file that this allfocus wrote, or load_into with a network that you built",
         )
-    return Architecture(**json.loads(metadata["architecture"]))
+    return Architecture(**json.loads(metadata[FORMAT]))
 
 
 def load_into(module: nn.Module, path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from allfocus import light
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
 from allfocus.scale import needs_scale
@@ -76,8 +75,7 @@ def _worked_on(batch: Batch, state: TrainState) -> Tensor:
 
 def _stage(seen: np.ndarray, sharp: np.ndarray) -> np.ndarray:
     """What a stage of the pipeline adds to a photo (h, w, 3) that its network would make into `sharp`."""
-    gated = seen + (sharp - seen) * needs_scale(seen)
-    return light.conserve_light(seen, gated).astype(np.float32) - seen
+    return (sharp - seen) * needs_scale(seen, finest=False)
 
 
 def _pictures(batch: Tensor) -> np.ndarray:

@@ -74,6 +74,7 @@ class TrainConfig:
         patch_px: side of the training crops, a multiple of 16; several take equal shares of the run, one after another.
         optimiser: "radam" decays weights apart from the gradient, as "adamw" does; "adam" is for DPDNet.
         learning_rate: peak, reached after the warm-up.
+        reblurring_rate: rate of the reblurring network over that; its filters multiply 2N times too, and start near 0.
         warmup: steps of linear warm-up.
         schedule: "cosine" falls to a hundredth of the peak; "drops" multiplies by `drop` at the shares `drop_at`.
         drop, drop_at: see `schedule`.
@@ -103,6 +104,7 @@ class TrainConfig:
     patch_px: int | list[int] = 192
     optimiser: Literal["adamw", "radam", "adam"] = "adamw"
     learning_rate: float = 5e-4
+    reblurring_rate: float = 1.0
     warmup: int = 200
     schedule: Literal["cosine", "drops"] = "cosine"
     drop: float = 0.5

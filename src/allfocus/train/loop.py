@@ -94,7 +94,7 @@ def training_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
     norm = fabric.clip_gradients(state.model, state.optimiser, max_norm=config.clip_norm, error_if_nonfinite=False)
     finite = bool(norm.isfinite())  # type: ignore[union-attr]
     for group in state.optimiser.param_groups:
-        group["lr"] = config.rate_at(state.step)
+        group["lr"] = config.rate_at(state.step) * group["share"]
     # 34 filter passes in a row can overflow on one odd sample: that batch teaches nothing, the weights stay whole
     if finite or scales_gradients(fabric):
         state.optimiser.step()

@@ -57,6 +57,7 @@ def ifan() -> TrainConfig:
         steps=45_000,
         patch_px=[128, 192, 256],
         learning_rate=3e-4,
+        reblurring_rate=0.1,
         warmup=500,
         loss=LossWeights(warp=0.1, reblur=0.1),
         augment=OUR_AUGMENT,
@@ -182,6 +183,7 @@ def ablation(row: str) -> TrainConfig:
         steps=20_000,
         patch_px=192,
         learning_rate=3e-4,
+        reblurring_rate=0.1,
         loss=loss,
         augment=AugmentConfig(turns=False),
     )

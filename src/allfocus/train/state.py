@@ -73,8 +73,7 @@ class TrainState:
             fill(task.net, config.start_from)
             task.filled()
         task = task.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        taught = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        optimiser = OPTIMISERS[config.optimiser](taught, config)
+        optimiser = OPTIMISERS[config.optimiser](_groups(task, config), config)
         averaged = copy.deepcopy(task.net).requires_grad_(False).eval()
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(task)  # exchanges the layers inside
@@ -208,6 +207,16 @@ def fill(net: nn.Module, first: str) -> None:
     if not alike or getattr(found, "tied", None) != getattr(net, "tied", None):
         raise OptionError(f"--start-from {first}, which is another network", "the same network", "its recipe")
     net.load_state_dict(stored)
+
+
+def _groups(task: Task, config: TrainConfig) -> list[dict[str, Any]]:
+    """The network that is shipped, and what stands beside it with its own share of the learning rate."""
+    shipped = {id(parameter) for parameter in task.net.parameters()}
+    taught = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    own = [parameter for parameter in taught if id(parameter) in shipped]
+    beside = [parameter for parameter in taught if id(parameter) not in shipped]
+    groups = [{"params": own, "share": 1.0}, {"params": beside, "share": config.reblurring_rate}]
+    return [group for group in groups if group["params"]]
 
 
 def _fused(config: TrainConfig) -> bool:
