@@ -15,7 +15,19 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "evaluation.md"
-METHODS = ("input", "ifan-fast", "ifan-fast@command", "ebdb", "jnb", "dmenet-small", "dpdnet-s-small", "dpdnet-d-small")
+METHODS = (
+    "input",
+    "ifan-fast",
+    "ifan-fast@command",
+    "ifan",
+    "ifan@command",
+    "ifan-dual-fast",
+    "ebdb",
+    "jnb",
+    "dmenet-small",
+    "dpdnet-s-small",
+    "dpdnet-d-small",
+)
 SCORES = {"psnr": ("PSNR", 2), "psnr_fit": ("PSNR-fit", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
 CHECKS = {"ringing": ("ringing x 0.01", 3, 100.0), "reblur": ("re-blurred, dB", 1, 1.0)}
 

@@ -4,7 +4,7 @@
 
 Pixels count where the sharp picture has texture (blur shows nowhere else) and one radius describes the blur. Two maps
 are compared: from the photo at full size alone, and coarse to fine as `allfocus deblur --map` writes it. A third row
-has a single number for all, the median of all true radii, as what knows nothing about the photo.
+has a single number for all, the median of all true radii, behind the focus, as what knows nothing about the photo.
 
 The side of the focus counts where the disparity between the dual-pixel views is more than half a px. One photo hardly
 tells it; a single view does, as half a pupil blurs to one side before the focus and to the other behind it, and from
@@ -138,7 +138,7 @@ def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
             ),
             **{s: summary(error, truth[s], side) for s, (error, side) in joined.items()},
         }
-    rows["one number for all"] = {"all": summary(np.abs(np.abs(everything) - constant), everything, None)}
+    rows["one number for all"] = {"all": summary(np.abs(np.abs(everything) - constant), everything, everything > 0)}
     told = np.concatenate(of_view)
     rows["right view alone"] = {"all": {"right_side_of_focus": round(float(told.mean()), 3), "pixels": len(told)}}
     return {"scenes": len(used), "coarsest_scale": {name: max(scales) for name, scales in used.items()}, "maps": rows}

@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 NAMES = {"psnr_fit": "PSNR-fit (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE", "lpips": "LPIPS"}
+ROWS = {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"}
 DIGITS = {"psnr_fit": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
 
 
@@ -25,11 +26,12 @@ def stored(path: str) -> Any:
 
 def real_photos() -> list[str]:
     """The table of real pairs."""
-    rows = {"input": stored("results/real-val/input.json"), "ours": stored("results/real-val/ifan-fast@command.json")}
-    if None in rows.values():
+    rows = {name: stored(f"results/real-val/{file}.json") for name, file in ROWS.items()}
+    rows = {name: record for name, record in rows.items() if record is not None}
+    if not {"input", "`ifan-fast`"} <= rows.keys():
         return []
     lines = [
-        f"**{rows['ours']['images']} real defocused photos** (DPDD test scenes at 61 % scale; "
+        f"**{rows['input']['images']} real defocused photos** (DPDD test scenes at 61 % scale; "
         "no weights were trained on them, one factor was chosen on them), "
         "through `allfocus deblur`:",
         "",
@@ -38,7 +40,7 @@ def real_photos() -> list[str]:
     ]
     for label, record in rows.items():
         cells = [f"{record['scores'][name]:.{DIGITS[name]}f}" for name in NAMES]
-        lines.append(f"| {'input' if label == 'input' else '`ifan-fast`'} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 

@@ -36,7 +36,7 @@ def import_command(
     found = official.read(file)
     typer.echo(f"{file}: {found.describe()}")
     context_px = LARGEST_PX
-    if photos is not None and found.architecture.views == 1:
+    if photos is not None:
         from allfocus.train.validate import read_photos
 
         context_px = measure_reach(found.build().eval(), read_photos(photos)[:MEASURED_PHOTOS])

@@ -23,7 +23,7 @@ def measure_reach(net: IFAN, photos: Sequence[np.ndarray], tolerance: float = HA
     weights use.
 
     Args:
-        net: the trained network, float32.
+        net: the trained network, float32; one of two views sees the photo as both.
         photos: (H, W, 3) float32 in [0, 1], sides of 512 px or more.
         tolerance: largest change of a value in [0, 1]; half a grey level of 8 bits when left out.
 
@@ -43,6 +43,7 @@ def measure_reach(net: IFAN, photos: Sequence[np.ndarray], tolerance: float = HA
 def _residual(net: IFAN, photo: np.ndarray, context: int) -> np.ndarray:
     top, left = ((length - WINDOW_PX) // 2 // STEP_PX * STEP_PX for length in photo.shape[:2])
     seen = photo[top - context : top + WINDOW_PX + context, left - context : left + WINDOW_PX + context]
+    batch = torch.from_numpy(np.ascontiguousarray(seen)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        residual = net(torch.from_numpy(np.ascontiguousarray(seen)).permute(2, 0, 1)[None]).residual[0]
+        residual = net(batch, batch.repeat(1, 2, 1, 1) if net.views == 2 else None).residual[0]
     return residual[:, context : context + WINDOW_PX, context : context + WINDOW_PX].numpy()
