@@ -8,15 +8,16 @@ has a single number for all, the median of all true radii, behind the focus, as 
 
 The side of the focus counts where the disparity between the dual-pixel views is more than half a px. One photo hardly
 tells it; a single view does, as half a pupil blurs to one side before the focus and to the other behind it, and from
-the right view alone the disparity is estimated in training. The last row has the side as the model tells it from that
-view.
+the right view alone the disparity is estimated in training. The last row is the map that the model makes of that view;
+a model that takes both views has a map of them alone. As most of SynDP's blur lies behind the focus, the mean of the
+shares before and behind it stands beside the share of all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,22 +26,25 @@ from numpy.typing import NDArray
 
 from allfocus.data import syndp
 from allfocus.deblurrer import Deblurrer
+from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.restore import Settings
 
 TEXTURE = 0.02
 WINDOW_PX = 25
 SIGN_FROM_PX = 0.5 / (0.8 / 2)
 """Radius in px that has half a px of disparity at the usual split of 0.8."""
-SCALES = ("1", "auto")
 AT_MOST_PX = 1.0
+Map = tuple[NDArray, NDArray]
+"""Radius and signed radius (H, W) in px."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene: photo and right view (H, W, 3) in [0, 1], signed true radius (H, W) in px, which pixels count."""
+    """One scene: photo and views (H, W, 3) in [0, 1], signed true radius (H, W) in px, which pixels count."""
 
     name: str
     photo: NDArray[np.float32]
+    left: NDArray[np.float32]
     right: NDArray[np.float32]
     truth_px: NDArray[np.float32]
     counts: NDArray[np.bool_]
@@ -62,10 +66,10 @@ def rendered(every: int) -> Iterator[Scene]:
     for item in strata[::every]:
         sample = syndp.render(item)
         syndp.check(item, sample)
-        pictures = sample.centre, sample.right, sample.sharp
-        photo, right, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in pictures)
+        pictures = sample.centre, sample.left, sample.right, sample.sharp
+        photo, left, right, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in pictures)
         truth_px = sample.coc[0, 0].numpy()
-        yield Scene(item.name, photo, right, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
+        yield Scene(item.name, photo, left, right, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
 
 
 def stored(root: Path, every: int) -> Iterator[Scene]:
@@ -73,75 +77,86 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
     pairs = syndp.load(root).only("strata").every(every)
     for pair in pairs:
         photo = pairs.read(pair.source)
-        assert pair.coc and pair.target and pair.right  # the set has them all
+        assert pair.coc and pair.target and pair.left and pair.right  # the set has them all
         truth_px = syndp.read_coc(pair.coc, *photo.shape[:2])
-        right = pairs.read(pair.right)
-        yield Scene(pair.name, photo, right, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
+        left, right = pairs.read(pair.left), pairs.read(pair.right)
+        yield Scene(pair.name, photo, left, right, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
 
 
-def mapped(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> tuple[NDArray, NDArray, tuple[int, ...]]:
-    """Radius and signed radius (H, W) in px, and the scales that were used."""
+def of_photo(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> Map:
+    """What the pipeline makes of a photo or of a view taken for one."""
     done = deblurrer.run(photo, settings=Settings(scale=scale))
     assert done.radius is not None
-    side = done.radius.cell_px
-    signed = done.radius.signed_px.repeat(side, axis=0).repeat(side, axis=1)[: photo.shape[0], : photo.shape[1]]
-    return done.radius.read(), signed, done.scales
+    return done.radius.read(), _each_px(done.radius.signed_px, done.radius.cell_px, photo)
 
 
-def summary(errors_px: NDArray, truth_px: NDArray, right_side: NDArray | None) -> dict[str, object]:
+def of_views(deblurrer: Deblurrer, scene: Scene) -> Map:
+    """What a network of two views makes of them, whole at full size; sides are multiples of its cells in SynDP."""
+    photo, pair = scene.photo, np.concatenate([scene.right, scene.left], axis=2)
+    batch, both = (np.ascontiguousarray(one.transpose(2, 0, 1)[None]) for one in (photo, pair))
+    found = deblurrer.engine.run(batch, both).disparity
+    assert found is not None
+    side = deblurrer.model.card.multiple
+    signed_px = _each_px(found[0, 0] * np.float32(DISPARITY_TO_RADIUS * side), side, photo)
+    return np.abs(signed_px), signed_px
+
+
+def _each_px(cells: NDArray[np.float32], side: int, photo: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cells.repeat(side, axis=0).repeat(side, axis=1)[: photo.shape[0], : photo.shape[1]]
+
+
+def summary(errors_px: NDArray, truth_px: NDArray, right_side: NDArray) -> dict[str, object]:
     """Errors over all pixels that count; the side of focus where there is enough disparity."""
     clear = np.abs(truth_px) > SIGN_FROM_PX
-    sided = right_side is not None and clear.any()
+    sides = [right_side[clear & one] for one in (truth_px < 0, truth_px > 0)]
+    shares = [float(one.mean()) for one in sides if len(one)]
     return {
         "median_error_px": round(float(np.median(errors_px)), 3),
         "mean_error_px": round(float(errors_px.mean()), 3),
         "error_px_of_9_in_10": round(float(np.quantile(errors_px, 0.9)), 3),
         "median_true_px": round(float(np.median(np.abs(truth_px))), 3),
-        "right_side_of_focus": round(float(right_side[clear].mean()), 3) if sided else None,
+        "right_side_of_focus": round(float(right_side[clear].mean()), 3) if shares else None,
+        "right_side_before_and_behind": round(sum(shares) / len(shares), 3) if len(shares) == 2 else None,
         "pixels": len(errors_px),
     }
 
 
 def measure(deblurrer: Deblurrer, scenes: Iterator[Scene]) -> dict[str, object]:
     """All scenes, pooled by pixels and by stratum."""
+    kinds: dict[str, Callable[[Scene], Map]] = {"both views": lambda scene: of_views(deblurrer, scene)}
+    if deblurrer.model.card.views == 1:
+        kinds = {
+            "full size alone": lambda scene: of_photo(deblurrer, scene.photo, "1"),
+            "coarse to fine": lambda scene: of_photo(deblurrer, scene.photo, "auto"),
+            "right view alone": lambda scene: of_photo(deblurrer, scene.right, "1"),
+        }
     truths: dict[str, list[NDArray]] = {}
     errors: dict[tuple[str, str], list[NDArray]] = {}
     sides: dict[tuple[str, str], list[NDArray]] = {}
-    of_view: list[NDArray] = []
-    used: dict[str, list[int]] = {}
+    names = []
     for scene in scenes:
         stratum, counts = scene.name[:2], scene.counts
         if not counts.any():
             continue
-        truths.setdefault(stratum, []).append(scene.truth_px[counts])
-        for scale in SCALES:
-            radius_px, signed_px, scales = mapped(deblurrer, scene.photo, scale)
-            difference = np.abs(radius_px[counts] - np.abs(scene.truth_px[counts]))
-            errors.setdefault((scale, stratum), []).append(difference)
-            sides.setdefault((scale, stratum), []).append(signed_px[counts] * scene.truth_px[counts] > 0)
-            if scale == "auto":
-                used[scene.name] = list(scales)
-        clear = counts & (np.abs(scene.truth_px) > SIGN_FROM_PX)
-        of_view.append(mapped(deblurrer, scene.right, "1")[1][clear] * scene.truth_px[clear] > 0)
-        print(scene.name, round(float(np.median(difference)), 2), flush=True)
+        names.append(scene.name)
+        truth_px = scene.truth_px[counts]
+        truths.setdefault(stratum, []).append(truth_px)
+        for kind, told in kinds.items():
+            radius_px, signed_px = (one[counts] for one in told(scene))
+            errors.setdefault((kind, stratum), []).append(np.abs(radius_px - np.abs(truth_px)))
+            sides.setdefault((kind, stratum), []).append(signed_px * truth_px > 0)
+        print(scene.name, flush=True)
     truth = {stratum: np.concatenate(parts) for stratum, parts in truths.items()}
     everything = np.concatenate(list(truth.values()))
     constant = float(np.median(np.abs(everything)))
     rows: dict[str, object] = {}
-    for scale in SCALES:
-        joined = {s: (np.concatenate(errors[scale, s]), np.concatenate(sides[scale, s])) for s in truth}
-        rows["full size alone" if scale == "1" else "coarse to fine"] = {
-            "all": summary(
-                np.concatenate([one for one, _ in joined.values()]),
-                everything,
-                np.concatenate([side for _, side in joined.values()]),
-            ),
-            **{s: summary(error, truth[s], side) for s, (error, side) in joined.items()},
-        }
+    for kind in kinds:
+        joined = {s: (np.concatenate(errors[kind, s]), np.concatenate(sides[kind, s])) for s in truth}
+        error, side = (np.concatenate([one[part] for one in joined.values()]) for part in (0, 1))
+        by_stratum = {s: summary(joined[s][0], truth[s], joined[s][1]) for s in truth}
+        rows[kind] = {"all": summary(error, everything, side), **by_stratum}
     rows["one number for all"] = {"all": summary(np.abs(np.abs(everything) - constant), everything, everything > 0)}
-    told = np.concatenate(of_view)
-    rows["right view alone"] = {"all": {"right_side_of_focus": round(float(told.mean()), 3), "pixels": len(told)}}
-    return {"scenes": len(used), "coarsest_scale": {name: max(scales) for name, scales in used.items()}, "maps": rows}
+    return {"scenes": names, "maps": rows}
 
 
 def main() -> None:
