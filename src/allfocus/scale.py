@@ -19,9 +19,9 @@ WINDOW_PX = 25
 LEFT_ALONE_PX = (0.75, 1.5)
 """At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
 LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)
-"""At the finest scale, which no other follows. Chosen between real photos, whose places in focus are softer than a
-pixel (+0.016 dB over the pair above on 12 of them), and soft things in focus, which are crispened (-0.15 dB where SynDP
-is in focus). An edge from one pixel to the next measures about 0.8 px, fine texture in focus much less."""
+"""At the finest scale, which no other follows. A choice between real photos, whose places in focus are softer than a
+pixel and gain, and soft things in focus, which are crispened. An edge from one pixel to the next counts as blurred
+here, fine texture in focus does not."""
 FLAT = 2e-6  # squared gradient of what counts as flat
 CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing

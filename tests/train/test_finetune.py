@@ -62,4 +62,4 @@ def test_finetuning_to_a_lens_helps_on_photos_that_nobody_trained_on(
     state = train(config, own, tmp_path / "run", fabric=fabric(config))
     after = mean_psnr(state, held_out)
     print(f"PSNR on 12 held-out samples of the new lens: shipped {before:.3f} dB, fine-tuned {after:.3f} dB")
-    assert after > before + 0.03
+    assert after > before + 0.05
