@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,14 @@ def sample(side: int = 32, views: bool = True) -> Batch:
 
 def cells(batch: Batch) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(batch.centre[:, :1], 8) * 10
+
+
+def test_exchanged_views_lie_on_the_other_side_of_the_focus() -> None:
+    plain = sample()
+    changed = augment(plain, replace(PLAIN, exchange_chance=1.0), np.random.default_rng(0))
+    assert plain.coc is not None and changed.coc is not None
+    assert torch.equal(changed.left, plain.right) and torch.equal(changed.right, plain.left)  # type: ignore[arg-type]
+    assert torch.equal(changed.coc, -plain.coc) and torch.equal(changed.centre, plain.centre)
 
 
 @settings(max_examples=30, deadline=None)

@@ -41,6 +41,15 @@ def test_equal_views_give_what_the_single_photo_gave(parent: IFAN) -> None:
     assert torch.allclose(ours.disparity, theirs.disparity, atol=1e-5)
 
 
+def test_views_that_differ_are_told_apart_from_the_first_step(parent: IFAN) -> None:
+    child = IFAN(iterations=2, unshuffle=2, width=4, views=2).eval()
+    inherit(parent, child)
+    right, left = torch.rand(2, 1, 3, 32, 48)
+    with torch.no_grad():
+        one, other = (child.estimate_disparity(torch.cat(pair, dim=1)) for pair in ((right, left), (left, right)))
+    assert (one - other).abs().mean() > 0.1 * one.abs().mean()
+
+
 def test_full_size_and_both_views_at_once(parent: IFAN) -> None:
     one, both = IFAN(iterations=2, width=4).eval(), IFAN(iterations=2, width=4, views=2).eval()
     inherit(parent, one)

@@ -26,6 +26,9 @@ class AugmentConfig:
     Attributes:
         flips: mirror up-down and left-right with a chance of one half each; a mirrored left view is a right view.
         turns: quarter turns; only where no dual-pixel views are used, whose disparity is horizontal.
+        exchange_chance: how often the views are exchanged and with them the sides of the focus: what lay behind it lies
+            before it. The photo stays, so this is for networks that tell the side from the views alone. Most simulated
+            blur lies behind the focus; without this, always saying so is nearly right.
         reduce_chance: how often a sample is reduced in size, which also shrinks its grain, JPEG blocks and blur.
         reduce_to: range of the new size over the old one; drawn evenly, as far down as the source's samples reach.
         noise_chance: how often Gaussian noise, the same in all views, is added to the defocused pictures.
@@ -38,6 +41,7 @@ class AugmentConfig:
 
     flips: bool = True
     turns: bool = True
+    exchange_chance: float = 0.0
     reduce_chance: float = 0.0
     reduce_to: tuple[float, float] = (0.5, 1.0)
     noise_chance: float = 0.0
@@ -95,7 +99,7 @@ def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: in
 
 
 def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> Batch:
-    """Mirror, turn, grey, noise and less light, in this order; see `AugmentConfig`.
+    """Mirror, turn, exchange, grey, noise and less light, in this order; see `AugmentConfig`.
 
     Args:
         sample: one sample, not reduced any more; any batch is treated alike.
@@ -110,6 +114,9 @@ def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> B
     if config.turns and sample.left is None:
         quarters = int(rng.integers(4))
         sample = _each(sample, lambda part: part.rot90(quarters, (-2, -1)))
+    if config.exchange_chance and rng.random() < config.exchange_chance:
+        coc = None if sample.coc is None else -sample.coc
+        sample = sample._replace(left=sample.right, right=sample.left, coc=coc)
     if rng.random() < config.grey_chance:
         sample = _each(sample._replace(coc=None), _grey)._replace(coc=sample.coc)
     if rng.random() < config.noise_chance:

@@ -9,6 +9,11 @@ from allfocus.nets.ifan import IFAN
 
 FIRST = ("feature_extractor.levels.0.0.0.weight", "filter_encoder.levels.0.0.0.weight")
 LAST = ("decoder.out.0.weight", "decoder.out.0.bias")
+DIFFERENCE = 8.0
+"""Size of a two-view child's fresh weights for what differs between the views, over the parent's. Views differ by a
+few hundredths where photos differ by a few tenths. Without them, or with 0.7, the sign of disparity was still at chance
+after 600 steps of the estimator; with 8 it was right on 79 % of textured places after 200, on 97 % after 600."""
+SEED = 0
 
 
 def can_inherit(parent: IFAN, child: IFAN) -> bool:
@@ -23,8 +28,8 @@ def can_inherit(parent: IFAN, child: IFAN) -> bool:
 def inherit(parent: IFAN, child: IFAN) -> None:
     """Fill the child with what the parent learnt.
 
-    Two views: each takes half of the weights, so that a pair of equal views gives what the single photo gave; what
-    differs between the views is still to be learnt. Full size: the child sees a photo as the parent sees it enlarged
+    Two views: each takes half of the weights, so that a pair of equal views gives what the single photo gave. What
+    differs between the views passes through fresh random weights besides, which cancel out on equal views. Full size: the child sees a photo as the parent sees it enlarged
     by 2 with every px repeated, and gives the mean of the parent's four (but for the last activation, which comes after
     the mean instead of before). Blur of r px looks to the child like 2r px to the parent; that is to be learnt too.
     """
@@ -36,8 +41,14 @@ def inherit(parent: IFAN, child: IFAN) -> None:
         for name in LAST:
             weights[name] = _grouped(weights[name], 0, subpixels).mean(dim=1)
     if child.views > parent.views:
-        weights[FIRST[1]] = torch.cat([weights[FIRST[1]] / child.views] * child.views, dim=1)
+        weights[FIRST[1]] = _of_both(weights[FIRST[1]])
     child.load_state_dict(weights)
+
+
+def _of_both(weight: Tensor) -> Tensor:
+    """Weights for one photo, (O, C, k, k) -> for the right and the left view, (O, 2C, k, k)."""
+    fresh = torch.randn(weight.shape, generator=torch.Generator().manual_seed(SEED)) * weight.std() * DIFFERENCE
+    return torch.cat([weight / 2 + fresh, weight / 2 - fresh], dim=1)
 
 
 def _grouped(weight: Tensor, axis: int, subpixels: int) -> Tensor:

@@ -80,8 +80,14 @@ def ifan_fast() -> TrainConfig:
 
 
 def ifan_dual() -> TrainConfig:
-    """Filters from both dual-pixel views; the views are in the samples, so the paper's losses are on."""
-    return replace(ifan(), architecture="ifan-dual")
+    """Filters from both dual-pixel views, which tell the side of the focus: half of the samples have it exchanged."""
+    config = ifan()
+    return replace(
+        config,
+        architecture="ifan-dual",
+        augment=replace(config.augment, exchange_chance=0.5),
+        loss=replace(config.loss, disparity=1.0),
+    )
 
 
 def ifan_dual_fast() -> TrainConfig:
