@@ -29,9 +29,10 @@ def inherit(parent: IFAN, child: IFAN) -> None:
     """Fill the child with what the parent learnt.
 
     Two views: each takes half of the weights, so that a pair of equal views gives what the single photo gave. What
-    differs between the views passes through fresh random weights besides, which cancel out on equal views. Full size: the child sees a photo as the parent sees it enlarged
-    by 2 with every px repeated, and gives the mean of the parent's four (but for the last activation, which comes after
-    the mean instead of before). Blur of r px looks to the child like 2r px to the parent; that is to be learnt too.
+    differs between the views passes through fresh random weights besides, which cancel out on equal views. Full size:
+    the child sees a photo as the parent sees it enlarged by 2 with every px repeated, and gives the mean of the
+    parent's four (but for the last activation, which comes after the mean instead of before). Blur of r px looks to the
+    child like 2r px to the parent; that is to be learnt too.
     """
     weights = dict(parent.state_dict())
     if child.unshuffle < parent.unshuffle:
