@@ -89,10 +89,31 @@ START_RADIUS_PX = {4: 28.0, 2: 14.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.csv."""
 
 
+def radius_px(pixels: np.ndarray) -> np.ndarray:
+    """How blurred each place is: the measure of `measure_blur`, over windows of 25 px.
+
+    Args:
+        pixels: (h, w, 3) float32 in [0, 1].
+
+    Returns:
+        (h, w) float32, blur radius in px of this picture; flat places count as very blurred.
+    """
+    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
+    before = _window_mean(_gradient(grey)) + FLAT
+    after = _window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
+    # across a whole edge the energy falls with its width, at its peak with the square
+    return _radius_of((before / after) ** 2).astype(np.float32)
+
+
+def has_texture(pixels: np.ndarray) -> np.ndarray:
+    """Where blur would show: (h, w, 3) in [0, 1] -> (h, w), root mean square gradients over 25 px above `TEXTURE`."""
+    return _window_mean(_gradient(pixels.mean(axis=2, dtype=np.float32))) > TEXTURE**2
+
+
 def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
     """Where a picture is blurred at its own scale: 0 where it is sharp there, so that this scale has nothing to do.
 
-    The same measure as `measure_blur`, over windows of 25 px. Flat places count as blurred; nothing happens there.
+    Flat places count as blurred; nothing happens there.
 
     Args:
         pixels: (h, w, 3) float32 in [0, 1], the photo reduced to a working scale.
@@ -101,14 +122,8 @@ def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
     Returns:
         (h, w, 1) float32, rising from 0 to 1 between two blur radii in px of this picture.
     """
-    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
-    before = _window_mean(_gradient(grey)) + FLAT
-    after = _window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
-    peak_ratio = (
-        before / after
-    ) ** 2  # across a whole edge the energy falls with its width, at its peak with the square
     nothing_px, everything_px = LEFT_ALONE_IN_THE_END_PX if finest else LEFT_ALONE_PX
-    share = np.clip((_radius_of(peak_ratio) - nothing_px) / (everything_px - nothing_px), 0, 1)
+    share = np.clip((radius_px(pixels) - nothing_px) / (everything_px - nothing_px), 0, 1)
     return _window_mean(share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 

@@ -17,6 +17,16 @@ from allfocus.evaluate.run import Options, evaluate
 from allfocus.evaluate.strata import strata
 from allfocus.evaluate.tables import read_results
 
+NO_SHARP = {"sharp_pixels": "0", "sharp_mse_input": "0", "sharp_mse": "0"}
+
+
+def _blurred(picture: np.ndarray, radius: int) -> np.ndarray:
+    """The mean over a square of 2 * radius + 1 px, edges repeated."""
+    side = 2 * radius + 1
+    padded = np.pad(picture, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))
+    return windows.mean(axis=(-2, -1), dtype=np.float64).astype(np.float32)
+
 
 def test_every_known_pixel_is_in_one_bin() -> None:
     generator = np.random.default_rng(0)
@@ -31,16 +41,34 @@ def test_every_known_pixel_is_in_one_bin() -> None:
     assert all(one.map_error_px == pytest.approx(1, abs=1e-5) for one in bins)
 
 
+def test_what_is_not_sharp_in_the_sharp_picture_is_counted_apart() -> None:
+    blocks = np.random.default_rng(0).random((12, 24, 1), dtype=np.float32)
+    target = blocks.repeat(8, axis=0).repeat(8, axis=1).repeat(3, axis=2)
+    target[:, 96:] = _blurred(target[:, 96:], 4)
+    source, picture = target + np.float32(0.1), target.copy()
+    picture[:, 120:] += np.float32(0.2)  # wrong only well inside of what is blurred in the sharp picture
+    (only,) = by_radius(picture, source, target, np.zeros((96, 192), np.float32))
+    assert only.pixels == 96 * 192
+    assert 0.7 * 96 * 96 < only.sharp_pixels < 96 * 96
+    assert only.sharp_mse_input == pytest.approx(0.01, rel=1e-3)
+    assert only.sharp_mse == pytest.approx(0, abs=1e-9)
+    assert only.mse == pytest.approx(0.04 * 72 / 192, rel=1e-3)
+
+
 def test_pooling_weighs_by_pixels() -> None:
     rows = [
-        {"from_px": "1", "to_px": "2", "pixels": "30", "mse_input": "0.01", "mse": "0.001", "map_error_px": ""},
-        {"from_px": "1", "to_px": "2", "pixels": "10", "mse_input": "0.05", "mse": "0.001", "map_error_px": "0.5"},
-        {"from_px": "20", "to_px": "inf", "pixels": "1", "mse_input": "0", "mse": "0", "map_error_px": ""},
+        {"from_px": "1", "to_px": "2", "pixels": "30", "mse_input": "0.01", "mse": "0.001", "map_error_px": ""}
+        | NO_SHARP,
+        {"from_px": "1", "to_px": "2", "pixels": "10", "mse_input": "0.05", "mse": "0.001", "map_error_px": "0.5"}
+        | {"sharp_pixels": "4", "sharp_mse_input": "0.002", "sharp_mse": "0.001"},
+        {"from_px": "20", "to_px": "inf", "pixels": "1", "mse_input": "0", "mse": "0", "map_error_px": ""} | NO_SHARP,
     ]
     first, last = pooled(rows)
     assert first["psnr_input"] == pytest.approx(-10 * math.log10(0.02))
     assert first["gain"] == pytest.approx(10 * math.log10(20))
     assert (first["pixels"], first["map_error_px"]) == (40, 0.5)
+    assert first["gain_sharp"] == pytest.approx(10 * math.log10(2))
+    assert (first["sharp_pixels"], last["gain_sharp"]) == (4, None)
     assert (last["gain"], last["to_px"]) == (0.0, math.inf)
 
 
@@ -97,9 +125,10 @@ def test_gain_and_map_by_true_radius(simulated: PairSet, tmp_path: Path, monkeyp
     assert focus["gain"] == pytest.approx(20 * math.log10(2), abs=0.01)
     assert focus["map_error_px"] == pytest.approx(3) and blurred["map_error_px"] == pytest.approx(0)
     assert read_summary(whole / "half.json")["scores"]["reblur"] is not None
-    groups, radii, maps = strata(read_results(tmp_path / "whole"))
+    groups, radii, sharp, maps = strata(read_results(tmp_path / "whole"))
     assert [column.metric for column in groups.columns] == ["S1", "S2"]
     assert [cell.ours_text for cell in radii.lines[0].cells] == ["6.02", "6.02"]
+    assert sharp.name.startswith("radius-sharp") and len(sharp.columns) == len(radii.columns)
     assert [cell.ours_text for cell in maps.lines[0].cells] == ["3.00", "0.00"]
 
 

@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from allfocus.evaluate.radius import SHARP_PX
 from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table, variants
 
 IN_FOCUS_NOTE = "The first column is what was in focus: a negative gain there is harm."
+SHARP_NOTE = (
+    f"Without the places where the photo that a scene was made from was itself blurred by more than {SHARP_PX:g} px, "
+    "measured by its gradients."
+)
 
 
 def by_group(results: Stored, set_name: str) -> Table | None:
@@ -31,6 +36,12 @@ def by_radius(results: Stored, set_name: str) -> Table | None:
     return _by_radius(results, set_name, "gain", f"radius-{set_name}", title, "gain, dB", (IN_FOCUS_NOTE,))
 
 
+def by_radius_where_sharp(results: Stored, set_name: str) -> Table | None:
+    """The same over the pixels whose sharp picture is sharp (`radius.SHARP_PX`)."""
+    title = f"Gain over the input on {set_name} by true blur radius, where the sharp picture is itself sharp"
+    return _by_radius(results, set_name, "gain_sharp", f"radius-sharp-{set_name}", title, "gain, dB", (SHARP_NOTE,))
+
+
 def map_by_radius(results: Stored, set_name: str) -> Table | None:
     """Error of the estimated blur radius by the true one; None where nothing was estimated (`eval --maps`)."""
     title = f"Mean error of the estimated blur radius on {set_name} by the true one"
@@ -39,8 +50,11 @@ def map_by_radius(results: Stored, set_name: str) -> Table | None:
 
 def strata(results: Stored) -> list[Table]:
     """The tables of every set that has them."""
-    made = [make(results, name) for name in sorted(results) for make in (by_group, by_radius, map_by_radius)]
+    made = [make(results, name) for name in sorted(results) for make in KINDS]
     return [table for table in made if table is not None]
+
+
+KINDS = (by_group, by_radius, by_radius_where_sharp, map_by_radius)
 
 
 def _by_radius(
