@@ -85,8 +85,9 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
     return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
 
 
-START_RADIUS_PX = {4: 28.0, 2: 14.0}
-"""From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.csv."""
+START_RADIUS_PX = {4: 28.0, 2: 10.0}
+"""From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.json. SynDP gains
+from 8 px on, but the two real photos of 8 and 9 px lose."""
 
 
 def radius_px(pixels: np.ndarray) -> np.ndarray:
