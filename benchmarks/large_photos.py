@@ -29,6 +29,7 @@ from allfocus.scale import measure_blur
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.render import Surface, compose, render
 from allfocus.simulate.sensor import display_from_linear, linear_from_display
+from allfocus.weights.store import find
 
 WIDTH, HEIGHT = 6000, 4000
 BLOCK, MARGIN = 896, 64
@@ -167,8 +168,11 @@ def main() -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
     mean = {key: float(np.mean([row[key] for row in rows])) for key in ("gain_auto_db", "gain_1_db")}  # type: ignore[misc]
+    model = rows[0]["scale_auto"]["engine"]["model"]  # type: ignore[index]
     record = {
         "photo": f"{WIDTH}x{HEIGHT}, 8 bit, noise {NOISE}",
+        "model": model,
+        "sha256": find(model).card.sha256,
         "machine": Processor.here().name,
         "mean": mean,
         "rows": rows,

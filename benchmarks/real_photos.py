@@ -14,14 +14,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
 from allfocus.metrics.psnr import psnr
-from allfocus.weights.card import Card
+from allfocus.weights.store import find
+from card import own_name
 
 SHARP_PHOTOS = 20
 IDENTICAL_DB = 100.0  # what a photo that comes out bit for bit counts as
@@ -55,6 +55,7 @@ def score_sharp(photos: list[Path], folder: Path, model: str) -> dict[str, objec
     return {
         "what": "PSNR in dB of the output against the input, sharp photos not trained on; bit-identical counts 100",
         "model": model,
+        "sha256": find(model).card.sha256,
         "engine": told[0]["engine"],
         "mean": round(float(np.mean(list(rows.values()))), 3),
         "rows": rows,
@@ -69,7 +70,6 @@ def main() -> None:
     parser.add_argument("--sharp", type=Path, required=True)
     parser.add_argument("--only", type=Path, required=True, help="names of the sharp photos to use")
     parser.add_argument("--model", default="ifan-fast")
-    parser.add_argument("--card", type=Path, help="card of the weights, to store the scores in")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     lpips = () if arguments.lpips is None else ("--lpips", arguments.lpips)
@@ -86,22 +86,9 @@ def main() -> None:
         names = arguments.only.read_text().split()[:: max(1, len(arguments.only.read_text().split()) // SHARP_PHOTOS)]
         photos = [arguments.sharp / name for name in names[:SHARP_PHOTOS]]
         record = score_sharp(photos, Path(scratch) / "sharp", arguments.model)
-    target = arguments.output / "sharp_photos.json"
+    target = arguments.output / own_name("sharp_photos", arguments.model)
     target.write_text(json.dumps(record, indent=2) + "\n")
     print(f"sharp photos: {record['mean']} dB against the input")
-    if arguments.card is not None:
-        folder = arguments.output / arguments.pairs.resolve().name
-        scores = {
-            label: {name: round(value, 4) for name, value in _means(folder / f"{file}.json").items()}
-            for label, file in ((folder.name, f"{arguments.model}@command"), (f"{folder.name} input", "input"))
-        }
-        scores["sharp photos, output against input"] = {"psnr": float(str(record["mean"]))}
-        replace(Card.read(arguments.card), scores=scores).write(arguments.card)
-
-
-def _means(summary: Path) -> dict[str, float]:
-    scores = json.loads(summary.read_text())["scores"]
-    return {name: scores[name] for name in ("psnr", "psnr_fit", "ssim", "mae", "lpips") if scores[name] is not None}
 
 
 if __name__ == "__main__":
