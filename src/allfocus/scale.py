@@ -24,6 +24,7 @@ pixel and gain, and soft things in focus, which are crispened. An edge from one 
 here, fine texture in focus does not."""
 FLAT = 2e-6  # squared gradient of what counts as flat
 CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
+TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
 
@@ -48,11 +49,12 @@ def measure_blur(photo: Photo) -> Blur:
 
     Where there is texture, the energy of the gradients is compared with that after another, known blur: the less is
     lost, the more blurred the place already was (the gradient ratio of Zhuo and Sim, Pattern Recognition 2011). A disc
-    of radius r has the second moment of a Gaussian of r/2.
+    of radius r has the second moment of a Gaussian of r/2. From about 8 px on that blur is too small to tell, and what
+    it takes away is grain: such places are measured at half their size.
     """
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
-    radii = [radius for box in _places(reader) if (radius := _radius_px(reader.read(box))) is not None]
+    radii = [radius for box in _places(reader) if (radius := _place_radius_px(reader.read(box))) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
     return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))
@@ -85,9 +87,9 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
     return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
 
 
-START_RADIUS_PX = {4: 28.0, 2: 10.0}
+START_RADIUS_PX = {4: 28.0, 2: 12.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.json. SynDP gains
-from 8 px on, but the two real photos of 8 and 9 px lose."""
+from 10 px on, but the one real photo at hand between 10 and 12 px loses."""
 
 
 def radius_px(pixels: np.ndarray) -> np.ndarray:
@@ -129,12 +131,28 @@ def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
 
 
 def _places(reader: Reader) -> list[Box]:
-    side_x, side_y = min(SAMPLE_PX, reader.width), min(SAMPLE_PX, reader.height)
-    count_x = min(SAMPLES_ACROSS, reader.width // side_x)
-    count_y = min(SAMPLES_ACROSS, reader.height // side_y)
+    side_x, side_y = min(2 * SAMPLE_PX, reader.width), min(2 * SAMPLE_PX, reader.height)
+    count_x = min(SAMPLES_ACROSS, max(1, reader.width // SAMPLE_PX))
+    count_y = min(SAMPLES_ACROSS, max(1, reader.height // SAMPLE_PX))
     xs = np.linspace(0, reader.width - side_x, count_x).astype(int)
     ys = np.linspace(0, reader.height - side_y, count_y).astype(int)
     return [Box(int(x), int(y), side_x, side_y) for y in ys for x in xs]
+
+
+def _place_radius_px(pixels: np.ndarray) -> float | None:
+    """At half size where it is blurred enough for that, otherwise of its middle as it is; None without texture."""
+    halved = _radius_px(_halved(pixels))
+    if halved is not None and halved >= TRUSTED_PX:
+        return 2 * halved
+    top, left = ((size - min(size, SAMPLE_PX)) // 2 for size in pixels.shape[:2])
+    middle = _radius_px(pixels[top : top + SAMPLE_PX, left : left + SAMPLE_PX])
+    return 2 * halved if middle is None and halved is not None else middle
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 px; an odd last row or column is left out."""
+    height, width = (size // 2 * 2 for size in pixels.shape[:2])
+    return pixels[:height, :width].reshape(height // 2, 2, width // 2, 2, -1).mean(axis=(1, 3))
 
 
 def _radius_px(pixels: np.ndarray) -> float | None:
