@@ -13,6 +13,7 @@ from allfocus.photo.tiling import Box
 SCALES = (4, 2, 1)
 SAMPLE_PX = 128
 SAMPLES_ACROSS = 8
+LEAST_PX = 16  # sides of what can be measured
 PRESMOOTH_SIGMA_PX = 0.7  # noise out, before gradients are compared
 REBLUR_SIGMA_PX = 1.0
 WINDOW_PX = 25
@@ -141,7 +142,7 @@ def _places(reader: Reader) -> list[Box]:
 
 def _place_radius_px(pixels: np.ndarray) -> float | None:
     """At half size where it is blurred enough for that, otherwise of its middle as it is; None without texture."""
-    halved = _radius_px(_halved(pixels))
+    halved = _radius_px(_halved(pixels)) if min(pixels.shape[:2]) >= 2 * LEAST_PX else None
     if halved is not None and halved >= TRUSTED_PX:
         return 2 * halved
     top, left = ((size - min(size, SAMPLE_PX)) // 2 for size in pixels.shape[:2])
@@ -157,7 +158,7 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
 
 def _radius_px(pixels: np.ndarray) -> float | None:
     grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
-    if min(grey.shape) < 16:
+    if min(grey.shape) < LEAST_PX:
         return None
     before = _gradient(grey)
     after = _gradient(_smooth(grey, REBLUR_SIGMA_PX))
