@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from card import own_name
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "evaluation.md"
 METHODS = (
@@ -59,6 +61,56 @@ def scores(set_name: str) -> list[str]:
                 [f"`{name}`", images, *cells, number(seconds, 1) if ran and not busy else "busy" if ran else "-"]
             )
         )
+    return lines
+
+
+def by_radius() -> list[str]:
+    """Gain over the input on SynDP by true blur radius: everywhere, and where the sharp picture is sharp."""
+    lines: list[str] = []
+    for name in METHODS:
+        record = stored(f"results/syndp-test/{name}.json")
+        if name == "input" or not record or "by_radius" not in record:
+            continue
+        bins = [one for one in record["by_radius"] if one["from_px"] < LARGEST_PX]
+        if not lines:
+            heads = [f"{one['from_px']:g} to {one['to_px']:g}" for one in bins]
+            lines = [table_line(["gain in dB at px", "", *heads]), "|---|---|" + "---:|" * len(heads)]
+        for key, where in (("gain", "everywhere"), ("gain_sharp", "sharp truth")):
+            if any(one.get(key) is not None for one in bins):
+                lines.append(table_line([f"`{name}`", where, *(number(one.get(key), 2) for one in bins)]))
+    return lines
+
+
+def same_photos() -> list[str]:
+    """Gain by radius on photos that are otherwise the same."""
+    records = {name: stored(f"results/{own_name('gain_by_radius', name)}") for name in ("ifan-fast", "ifan")}
+    records = {name: record for name, record in records.items() if record}
+    if not records:
+        return []
+    rows = next(iter(records.values()))["rows"]
+    lines = [table_line(["radius in px", *(f"{row['radius_px']:g}" for row in rows)]), "|---|" + "---:|" * len(rows)]
+    for name, record in records.items():
+        for key, said in (("gain_mean_db", "mean over scenes"), ("gain_pooled_db", "all errors together")):
+            lines.append(table_line([f"`{name}`, {said}", *(f"{row[key]:+.2f}" for row in record["rows"])]))
+    return [*lines, "", f"In dB; {next(iter(records.values()))['what']}."]
+
+
+def maps() -> list[str]:
+    """Radius and side of the focus, as every model tells them."""
+    lines = [
+        table_line(
+            ["", "map from", "error, median px", "9 in 10 within, px", "right side", "mean of before and behind"]
+        ),
+        "|---|---|" + "---:|" * 4,
+    ]
+    for name in ("ifan-fast", "ifan", "ifan-dual-fast"):
+        record = stored(f"results/{own_name('map_accuracy', name)}")
+        for kind, row in (record or {"maps": {}})["maps"].items():
+            if kind == "one number for all" and name != "ifan-fast":
+                continue
+            keys = ("median_error_px", "error_px_of_9_in_10", "right_side_of_focus", "right_side_before_and_behind")
+            model = "-" if kind == "one number for all" else f"`{name}`"
+            lines.append(table_line([model, kind, *(number(row["all"][key], 2) for key in keys)]))
     return lines
 
 
@@ -158,7 +210,11 @@ POSTER = {
     "R helps beside F and D": "+0.19",
 }
 """Differences of PSNR between rows of the poster's ablation table (results/published.csv)."""
+LARGEST_PX = 14.0
 BLOCKS = {
+    "radius": by_radius,
+    "same-photos": same_photos,
+    "maps": maps,
     "real-val": lambda: scores("real-val"),
     "syndp": lambda: scores("syndp-test"),
     "weights": weights,
