@@ -1,6 +1,6 @@
 """Put what was measured with shipped weights into their card.
 
-    python benchmarks/card.py ifan-fast [--results results]
+    python benchmarks/card.py ifan-fast [--results results] [--failures recipes/ifan-fast.failures.txt]
 
 Read are the files that `real_photos.py`, `large_photos.py`, `map_accuracy.py` and `allfocus eval --data syndp` wrote
 for this model. A file made with other weights is refused; one that is not there leaves its scores out.
@@ -102,9 +102,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a model of the package, or a card")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--failures", type=Path, help="known failures, one a line, in place of the card's")
     arguments = parser.parse_args()
     found = find(arguments.model)
     card = replace(found.card, scores=collect(found.card.name, found.card.sha256, arguments.results))
+    if arguments.failures is not None:
+        card = replace(card, known_failures=tuple(arguments.failures.read_text(encoding="utf-8").splitlines()))
     path = found.weights.with_suffix(".json")
     assert Card.read(path).sha256 == card.sha256
     card.write(path)
