@@ -33,7 +33,7 @@ ALLOWED = {
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "radius_map", "defocus_map"},
     "baselines": {"errors", "photo", "nets", "checkpoints"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "estimate", "restore", "baselines", "nets", "photo",
-                 "weights", "engine", "checkpoints", "simulate"},
+                 "weights", "engine", "checkpoints", "simulate", "scale"},
 }  # fmt: skip
 HEAVY = ("torch", "safetensors", "onnx", "scipy", "matplotlib", "skimage", "lightning")
 
