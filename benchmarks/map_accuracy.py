@@ -28,9 +28,8 @@ from allfocus.data import syndp
 from allfocus.deblurrer import Deblurrer
 from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.restore import Settings
+from allfocus.scale import TEXTURE, WINDOW_PX, has_texture
 
-TEXTURE = 0.02
-WINDOW_PX = 25
 SIGN_FROM_PX = 0.5 / (0.8 / 2)
 """Radius in px that has half a px of disparity at the usual split of 0.8."""
 AT_MOST_PX = 1.0
@@ -50,16 +49,6 @@ class Scene:
     counts: NDArray[np.bool_]
 
 
-def textured(sharp: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where the gradients of the sharp picture are strong, by their mean square over windows of 25 px."""
-    dy, dx = np.gradient(sharp.mean(axis=2, dtype=np.float64))
-    energy = np.pad(dy**2 + dx**2, WINDOW_PX // 2, mode="edge").cumsum(axis=0).cumsum(axis=1)
-    energy = np.pad(energy, ((1, 0), (1, 0)))
-    far = WINDOW_PX
-    window = energy[far:, far:] - energy[:-far, far:] - energy[far:, :-far] + energy[:-far, :-far]
-    return window / WINDOW_PX**2 > TEXTURE**2
-
-
 def rendered(every: int) -> Iterator[Scene]:
     """Every so many scenes of the strata, rendered as the benchmark has them."""
     strata = [item for item in syndp.items() if not item.probe]
@@ -69,7 +58,7 @@ def rendered(every: int) -> Iterator[Scene]:
         pictures = sample.centre, sample.left, sample.right, sample.sharp
         photo, left, right, sharp = (one[0].permute(1, 2, 0).contiguous().numpy() for one in pictures)
         truth_px = sample.coc[0, 0].numpy()
-        yield Scene(item.name, photo, left, right, truth_px, textured(sharp) & sample.valid[0, 0].numpy())
+        yield Scene(item.name, photo, left, right, truth_px, has_texture(sharp) & sample.valid[0, 0].numpy())
 
 
 def stored(root: Path, every: int) -> Iterator[Scene]:
@@ -80,7 +69,8 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
         assert pair.coc and pair.target and pair.left and pair.right  # the set has them all
         truth_px = syndp.read_coc(pair.coc, *photo.shape[:2])
         left, right = pairs.read(pair.left), pairs.read(pair.right)
-        yield Scene(pair.name, photo, left, right, truth_px, textured(pairs.read(pair.target)) & np.isfinite(truth_px))
+        counts = has_texture(pairs.read(pair.target)) & np.isfinite(truth_px)
+        yield Scene(pair.name, photo, left, right, truth_px, counts)
 
 
 def of_photo(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> Map:

@@ -90,7 +90,7 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
 
 START_RADIUS_PX = {4: 28.0, 2: 12.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.json. SynDP gains
-from 10 px on, but the one real photo at hand between 10 and 12 px loses."""
+from 8 px on, but the one real photo at hand between 10 and 12 px loses."""
 
 
 def radius_px(pixels: np.ndarray) -> np.ndarray:
@@ -142,11 +142,11 @@ def _places(reader: Reader) -> list[Box]:
 
 def _place_radius_px(pixels: np.ndarray) -> float | None:
     """At half size where it is blurred enough for that, otherwise of its middle as it is; None without texture."""
-    halved = _radius_px(_halved(pixels)) if min(pixels.shape[:2]) >= 2 * LEAST_PX else None
+    halved = _sample_radius_px(_halved(pixels)) if min(pixels.shape[:2]) >= 2 * LEAST_PX else None
     if halved is not None and halved >= TRUSTED_PX:
         return 2 * halved
     top, left = ((size - min(size, SAMPLE_PX)) // 2 for size in pixels.shape[:2])
-    middle = _radius_px(pixels[top : top + SAMPLE_PX, left : left + SAMPLE_PX])
+    middle = _sample_radius_px(pixels[top : top + SAMPLE_PX, left : left + SAMPLE_PX])
     return 2 * halved if middle is None and halved is not None else middle
 
 
@@ -156,7 +156,7 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
     return pixels[:height, :width].reshape(height // 2, 2, width // 2, 2, -1).mean(axis=(1, 3))
 
 
-def _radius_px(pixels: np.ndarray) -> float | None:
+def _sample_radius_px(pixels: np.ndarray) -> float | None:
     grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
     if min(grey.shape) < LEAST_PX:
         return None
