@@ -6,8 +6,7 @@
 Trains the six rows of the poster's table and F+D+R with tied filters: the same simulated samples with dual-pixel views,
 the same crops in the same order, the same number of steps, networks of half the width on the 2x unshuffled photo. Each
 is scored as `allfocus eval` does, whole photos through the network at full size (no tiles, no coarser scales), on real
-pairs and on a part of SynDP that is spread over it. Samples, checkpoints and scores are kept: a run that was stopped
-continues.
+pairs and on SynDP. Samples, checkpoints and scores are kept: a run that was stopped continues.
 
 Filters start as the identity: from the paper's initialisation predicted taps are near 0, 2N passes multiply features
 by nothing, and a short training cannot change that (docs/evaluation.md).
@@ -234,7 +233,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--leave-out", type=Path, default=None, help="text file naming photos that are not used")
     parser.add_argument("--real", type=Path, default=None, help="folder with source/ and target/")
     parser.add_argument("--syndp", type=Path, default=None, help="folder of SynDP; made there if it is new")
-    parser.add_argument("--every", type=int, default=4, help="only every Nth scene of SynDP")
+    parser.add_argument("--every", type=int, default=1, help="only every Nth scene of SynDP")
     parser.add_argument("--lpips", type=Path, default=None, help="folder of the LPIPS files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for samples and checkpoints")
     parser.add_argument("--results", type=Path, default=Path("results"))

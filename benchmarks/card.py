@@ -53,7 +53,7 @@ def of_large_photos(record: Mapping[str, Any]) -> Scores:
 def of_syndp(record: Mapping[str, Any]) -> Scores:
     """Means, and gain by true blur radius; from 0 to 0.5 px, a negative gain is harm in focus."""
     bins = {f"{one['from_px']:g}": one for one in record["by_radius"]}
-    title = f"SynDP, {record['images']} scenes"
+    title = f"SynDP {record['edition']}, {record['images']} scenes"
     return {
         title: pictures(record),
         f"{title}: gain in dB by radius from, px": {low: one["gain"] for low, one in bins.items()},

@@ -78,6 +78,31 @@ def by_radius() -> list[str]:
         for key, where in (("gain", "everywhere"), ("gain_sharp", "sharp truth")):
             if any(one.get(key) is not None for one in bins):
                 lines.append(table_line([f"`{name}`", where, *(number(one.get(key), 2) for one in bins)]))
+    fitted = stored("results/fitted_filter.json")
+    if lines and fitted:
+        gains = [number(one["gain"], 2) for one in fitted["bins"] if one["from_px"] < LARGEST_PX]
+        lines.append(table_line(["a filter fitted on the answer", "everywhere", *gains]))
+    return lines
+
+
+def by_stratum() -> list[str]:
+    """Mean gain over the input in the strata of SynDP, and what was in focus."""
+    records = {name: stored(f"results/syndp-test/{name}.json") for name in METHODS}
+    records = {name: record for name, record in records.items() if record and "S0" in record.get("groups", {})}
+    if "input" not in records:
+        return []
+    strata = [name for name in records["input"]["groups"] if name[0] == "S"]
+    lines = [table_line(["mean gain in dB", *strata]), "|---|" + "---:|" * len(strata)]
+    for name, record in records.items():
+        if name != "input":
+            pairs = ((record["groups"][one], records["input"]["groups"][one]) for one in strata)
+            lines.append(
+                table_line([f"`{name}`", *(f"{mine['psnr'] - before['psnr']:+.2f}" for mine, before in pairs)])
+            )
+    fitted = stored("results/fitted_filter.json")
+    if fitted:
+        cells = [f"{fitted['strata'][one]:+.2f}" if one in fitted["strata"] else "-" for one in strata]
+        lines.append(table_line(["a filter fitted on the answer", *cells]))
     return lines
 
 
@@ -92,6 +117,11 @@ def same_photos() -> list[str]:
     for name, record in records.items():
         for key, said in (("gain_mean_db", "mean over scenes"), ("gain_pooled_db", "all errors together")):
             lines.append(table_line([f"`{name}`, {said}", *(f"{row[key]:+.2f}" for row in record["rows"])]))
+    for key, said in (
+        ("fitted_filter_mean_db", "mean over scenes"),
+        ("fitted_filter_pooled_db", "all errors together"),
+    ):
+        lines.append(table_line([f"a filter fitted on the answer, {said}", *(f"{row[key]:+.2f}" for row in rows)]))
     return [*lines, "", f"In dB; {next(iter(records.values()))['what']}."]
 
 
@@ -213,6 +243,7 @@ POSTER = {
 LARGEST_PX = 14.0
 BLOCKS = {
     "radius": by_radius,
+    "strata": by_stratum,
     "same-photos": same_photos,
     "maps": maps,
     "real-val": lambda: scores("real-val"),

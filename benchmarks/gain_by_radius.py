@@ -7,6 +7,9 @@ plane behind the focus, seen by the simulator's lenses and sensors; only its rad
 focus, and a negative gain is harm. Photos go through the whole pipeline, with --scale auto. Kept are the mean over the
 scenes of the gain in PSNR over the input, with its standard error, and the gain of all squared errors together. A PSNR
 counts as at most 60 dB, as in every mean of the project: some photos in focus equal their sharp picture.
+
+Beside it stands what a filter gains that was fitted on the answer (benchmarks/fitted_filter.py): how much of a
+radius's loss can be had back without guessing.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from allfocus.deblurrer import Deblurrer
 from allfocus.evaluate.rows import MOST_DB
 from allfocus.simulate import PhotoPool, Simulator, SimulatorConfig
 from allfocus.simulate.scene import SceneConfig
+from fitted_filter import squared_errors
 
 RADII_PX = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 14.0, 20.0)
 SIDE_PX = 384
@@ -57,9 +61,13 @@ def measure(deblurrer: Deblurrer, source: Simulator, scenes: int) -> list[dict[s
         for number in range(scenes):
             photo, sharp = blurred(source, SEED + number, radius_px)
             restored = np.asarray(deblurrer.run(photo).output)
-            errors.append([float(np.square(one - sharp, dtype=np.float64).mean()) for one in (photo, restored)])
-        before, after = np.array(errors).T
-        input_psnr, psnr = (np.minimum(-10 * np.log10(error + 1e-12), MOST_DB) for error in (before, after))
+            ((before, filtered),) = squared_errors(photo, sharp, [np.ones(photo.shape[:2], bool)])
+            after = float(np.square(restored - sharp, dtype=np.float64).sum())
+            errors.append([error / photo.size for error in (before, after, filtered)])
+        before, after, filtered = np.array(errors).T
+        input_psnr, psnr, best_psnr = (
+            np.minimum(-10 * np.log10(error + 1e-12), MOST_DB) for error in np.array(errors).T
+        )
         gains = psnr - input_psnr
         row = {
             "radius_px": radius_px,
@@ -67,6 +75,8 @@ def measure(deblurrer: Deblurrer, source: Simulator, scenes: int) -> list[dict[s
             "gain_mean_db": float(gains.mean()),
             "standard_error_db": float(gains.std(ddof=1) / math.sqrt(scenes)),
             "gain_pooled_db": float(10 * math.log10(before.sum() / after.sum())),
+            "fitted_filter_mean_db": float((best_psnr - input_psnr).mean()),
+            "fitted_filter_pooled_db": float(10 * math.log10(before.sum() / filtered.sum())),
         }
         rows.append({name: round(value, 3) for name, value in row.items()})
         print(rows[-1], flush=True)

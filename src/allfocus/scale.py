@@ -90,7 +90,7 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
 
 START_RADIUS_PX = {4: 28.0, 2: 12.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.json. SynDP gains
-from 8 px on, but the one real photo at hand between 10 and 12 px loses."""
+from 8 px on, but the two real photos at hand between 8 and 12 px lose."""
 
 
 def radius_px(pixels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def test_making_continues_and_groups_are_read(tmp_path: Path, monkeypatch: pytes
     assert found.bits == 16 and found.pairs[0].left is not None
     assert found.pairs[0].coc is not None
     assert np.allclose(syndp.read_coc(found.pairs[0].coc, 16, 24), small.coc[0, 0].numpy())
+    assert found.edition == str(syndp.VERSION)
     (tmp_path / "set" / "test_parameters" / "S1-03.json").unlink()
     syndp.load(tmp_path / "set")
     assert made[3:] == ["S1-03"]
+    stamp = tmp_path / "set" / syndp.STAMP
+    stamp.write_text(json.dumps({"name": "SynDP", "version": syndp.VERSION - 1}))
+    with pytest.raises(DataError, match="holds version 1 of SynDP"):
+        syndp.load(tmp_path / "set")
+    stamp.write_text("{")
+    with pytest.raises(DataError, match=r"syndp\.json cannot be read"):
+        syndp.load(tmp_path / "set")

@@ -56,6 +56,7 @@ class PairSet:
         pairs: its scenes in order.
         bits: bits per channel of the files, 8 or 16.
         read_bits: bits per channel that `read` gives, 8 for 16-bit files that are rounded on the way in.
+        edition: which one, of a set whose scenes have changed; scores of different ones do not belong together.
     """
 
     name: str
@@ -63,6 +64,7 @@ class PairSet:
     pairs: tuple[Pair, ...]
     bits: int
     read_bits: int
+    edition: str = ""
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -131,12 +131,13 @@ def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: s
         "lpips": lpips_state,
         "weights_sha256": conditions.weights_sha256,
         "settings": dict(conditions.settings),
-        "set": pairs.name,
+        "set": f"{pairs.name} {pairs.edition}".rstrip(),
         "maps": options.maps and conditions.kind == "model",
     }
     record = {
         "format": FORMAT,
         "set": pairs.name,
+        "edition": pairs.edition,
         "method": method.label,
         "protocol": protocol.record(),
         "lpips": lpips_state,
