@@ -131,7 +131,8 @@ def load(root: Path, split: str = SPLIT, bits: int | None = None) -> PairSet:
         bits: 8 to round the 16-bit files to 8 bits.
     Raises:
         MissingExtraError: torch or scikit-image is not installed. DataError: photos of another scikit-image, scenes
-            that came out differently from the stored values, a set that lacks maps. OutputError: no room.
+            that came out differently from the stored values, another version's scenes, a set that lacks maps.
+            OutputError: no room.
     """
     root = Path(root)
     benchmark = split == SPLIT and ((root / STAMP).is_file() or not (root / f"{SPLIT}_c").exists())
