@@ -3,9 +3,9 @@
     python benchmarks/fitted_filter.py --syndp DIR [--every 1] [-o results/fitted_filter.json]
 
 For every scene of SynDP, channel and range of true radii, the weights of concentric rings are fitted so that the photo
-comes as near as possible to its sharp picture there. No filter that treats all directions alike and is the same over
-that range can do better (up to its reach of 30 px); a network can, where it guesses what was lost. So a gain that
-falls from one range of radii to the next may be the scenes' doing, not the method's.
+comes as near as possible to its sharp picture there. No other weighting of these rings, the same over that range, does
+better; finer rings would a little, and a network can, where it guesses what was lost. So a gain that falls from one
+range of radii to the next may be the scenes' doing, not the method's.
 """
 
 from __future__ import annotations

@@ -64,19 +64,17 @@ def measure(deblurrer: Deblurrer, source: Simulator, scenes: int) -> list[dict[s
             ((before, filtered),) = squared_errors(photo, sharp, [np.ones(photo.shape[:2], bool)])
             after = float(np.square(restored - sharp, dtype=np.float64).sum())
             errors.append([error / photo.size for error in (before, after, filtered)])
-        before, after, filtered = np.array(errors).T
-        input_psnr, psnr, best_psnr = (
-            np.minimum(-10 * np.log10(error + 1e-12), MOST_DB) for error in np.array(errors).T
-        )
+        input_psnr, psnr, best_psnr = np.minimum(-10 * np.log10(np.array(errors).T + 1e-12), MOST_DB)
+        before, after, filtered = np.sum(errors, axis=0)
         gains = psnr - input_psnr
         row = {
             "radius_px": radius_px,
             "input_psnr": float(input_psnr.mean()),
             "gain_mean_db": float(gains.mean()),
             "standard_error_db": float(gains.std(ddof=1) / math.sqrt(scenes)),
-            "gain_pooled_db": float(10 * math.log10(before.sum() / after.sum())),
+            "gain_pooled_db": float(10 * math.log10(before / after)),
             "fitted_filter_mean_db": float((best_psnr - input_psnr).mean()),
-            "fitted_filter_pooled_db": float(10 * math.log10(before.sum() / filtered.sum())),
+            "fitted_filter_pooled_db": float(10 * math.log10(before / filtered)),
         }
         rows.append({name: round(value, 3) for name, value in row.items()})
         print(rows[-1], flush=True)

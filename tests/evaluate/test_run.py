@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -130,6 +131,12 @@ def test_another_protocol_does_not_continue_a_file(
         run(tiny, tmp_path / "out", "brighten", **change)
     (summary,) = run(tiny, tmp_path / "out", "brighten", fresh=True, **change)
     assert summary["images"] == 3
+
+
+def test_another_edition_of_a_set_does_not_continue_a_file(tiny: PairSet, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "out", "brighten")
+    with pytest.raises(DataError, match="was made with set 'tiny', this run has 'tiny 2'"):
+        run(dataclasses.replace(tiny, edition="2"), tmp_path / "out", "brighten")
 
 
 def test_crop_and_rounding(tiny: PairSet, tmp_path: Path) -> None:
