@@ -127,7 +127,7 @@ class Trained:
         """The whole photo through the network."""
         return Outcome(self.task.restore(self.net, base.Scene(scene.photo, scene.photo)))
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         """None."""
 
 

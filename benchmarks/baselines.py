@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from allfocus.baselines.deconvolution import Prior, deblur
-from allfocus.baselines.registry import METHODS, blur_map
+from allfocus.baselines.registry import METHODS, defocus_map
 from allfocus.baselines.threads import available
 from allfocus.evaluate.measure import machine
 from allfocus.metrics import psnr
@@ -57,7 +57,7 @@ def speed(name: str, rgb: np.ndarray) -> dict[str, object]:
     runs = []
     for _ in range(1 + REPEATS):
         wall, busy = time.perf_counter(), time.process_time()
-        sigma_px = blur_map(name, rgb)
+        sigma_px = defocus_map(name, rgb) / 2
         mapped, mapped_busy = time.perf_counter(), time.process_time()
         deblur(rgb, sigma_px, Prior())
         runs.append(
@@ -78,7 +78,7 @@ def accuracy(name: str, photos: list[Any]) -> dict[str, object]:
     """Correlation and bias of a map over textured places of photos of known blur."""
     rows, errors, true = [], [], []
     for known in photos:
-        found = blur_map(name, known.rgb)
+        found = defocus_map(name, known.rgb) / 2  # sigma
         correlation, bias = known.score(found)
         rows.append({"photo": known.name, "spearman": round(correlation, 3), "bias_px": round(bias, 2)})
         errors.append((found - known.sigma_px)[known.textured])

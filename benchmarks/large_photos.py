@@ -22,10 +22,10 @@ import numpy as np
 import pyvips
 import torch
 
+from allfocus.defocus.measure import measure_blur
 from allfocus.engine.processor import Processor
 from allfocus.metrics.psnr import psnr
 from allfocus.photo.codecs import decode
-from allfocus.scale import measure_blur
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.render import Surface, compose, render
 from allfocus.simulate.sensor import display_from_linear, linear_from_display

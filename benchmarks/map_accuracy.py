@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from allfocus.data import syndp
 from allfocus.deblurrer import Deblurrer
-from allfocus.radius_map import DISPARITY_TO_RADIUS
+from allfocus.defocus.map import DISPARITY_TO_RADIUS
+from allfocus.defocus.measure import TEXTURE, WINDOW_PX, has_texture
 from allfocus.restore import Settings
-from allfocus.scale import TEXTURE, WINDOW_PX, has_texture
 
 SIGN_FROM_PX = 0.5 / (0.8 / 2)
 """Radius in px that has half a px of disparity at the usual split of 0.8."""
@@ -76,8 +76,8 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
 def of_photo(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> Map:
     """What the pipeline makes of a photo or of a view taken for one."""
     done = deblurrer.run(photo, settings=Settings(scale=scale))
-    assert done.radius is not None
-    return done.radius.read(), _each_px(done.radius.signed_px, done.radius.cell_px, photo)
+    assert done.defocus_map is not None
+    return done.defocus_map.read(), _each_px(done.defocus_map.signed_px, done.defocus_map.cell_px, photo)
 
 
 def of_views(deblurrer: Deblurrer, scene: Scene) -> Map:

@@ -24,7 +24,7 @@ from allfocus.data.registry import load
 from allfocus.deblurrer import Deblurrer
 from allfocus.metrics import psnr, psnr_fit
 from allfocus.restore import Settings
-from allfocus.scale import SCALES, START_RADIUS_PX
+from allfocus.scales import SCALES, START_RADIUS_PX
 
 FROM_PX = 4.0
 RADII_PX = (4, 6, 8, 10, 12, 14)

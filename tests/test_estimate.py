@@ -8,11 +8,11 @@ from typing import cast
 import numpy as np
 import pytest
 
+from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.engine.base import Engine, EngineInfo, Estimate
 from allfocus.errors import OptionError
-from allfocus.estimate import radius_map
+from allfocus.estimate import defocus_map
 from allfocus.photo.codecs import decode
-from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.weights.card import Card
 
 SIDE = 16
@@ -35,7 +35,7 @@ class Engineless:
 def test_a_constant_disparity_is_a_constant_radius(size: tuple[int, int]) -> None:
     photo = decode(np.full((*size, 3), 0.25, dtype=np.float32), max_pixels=10**6)
     seen: list[float] = []
-    found = radius_map(photo, cast(Engine, Engineless()), CARD, lambda done, _stage: seen.append(done))
+    found = defocus_map(photo, cast(Engine, Engineless()), CARD, lambda done, _stage: seen.append(done))
     assert found.shape == size
     np.testing.assert_allclose(found, 0.25 * SIDE * DISPARITY_TO_RADIUS, rtol=1e-6)
     assert seen[-1] == 1.0
@@ -44,7 +44,7 @@ def test_a_constant_disparity_is_a_constant_radius(size: tuple[int, int]) -> Non
 def test_tiles_put_every_cell_at_its_place() -> None:
     cells = np.random.default_rng(0).random((25, 33, 1), dtype=np.float32)
     pixels = np.repeat(np.repeat(np.repeat(cells, SIDE, 0), SIDE, 1), 3, 2)
-    found = radius_map(decode(pixels, max_pixels=10**6), cast(Engine, Engineless()), CARD)
+    found = defocus_map(decode(pixels, max_pixels=10**6), cast(Engine, Engineless()), CARD)
     # the middle of a cell lies between its pixels 7 and 8
     middles = found[7::SIDE, 7::SIDE] / 4 + found[8::SIDE, 7::SIDE] / 4
     middles += found[7::SIDE, 8::SIDE] / 4 + found[8::SIDE, 8::SIDE] / 4
@@ -56,4 +56,4 @@ def test_tiles_put_every_cell_at_its_place() -> None:
 def test_a_network_without_disparity_is_refused() -> None:
     photo = decode(np.zeros((20, 20, 3), dtype=np.float32), max_pixels=10**6)
     with pytest.raises(OptionError, match="which estimates no disparity"):
-        radius_map(photo, cast(Engine, Engineless()), replace(CARD, outputs=("residual",)))
+        defocus_map(photo, cast(Engine, Engineless()), replace(CARD, outputs=("residual",)))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
-from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.restore import Progress, Restored, Settings, restore
 from engines import MULTIPLE, LocalEngine, card
 
@@ -134,8 +134,8 @@ def test_kept_bokeh_is_left_bit_for_bit_and_the_rest_is_not(dtype: type) -> None
     engine = LocalEngine(disparity=0.5)  # 3 px on the left, 17 px on the right
     kept, restored, _ = run(photo, engine, keep_bokeh=8.0, tile=256)
     plain = run(photo, engine, tile=256)[0]
-    assert restored.radius is not None
-    radius_px = restored.radius.read()
+    assert restored.defocus_map is not None
+    radius_px = restored.defocus_map.read()
     beyond, below = radius_px >= 8.0, radius_px <= 6.0
     assert beyond[:, 180:].all()
     assert below[:, :140].all()
@@ -152,8 +152,8 @@ def test_the_radius_is_that_of_the_disparity_at_every_scale() -> None:
     photo = np.full((150, 270, 3), 0.5, np.float32)
     for scale in (1, 2, 4):
         restored = run(photo, LocalEngine(gain=0, disparity=0.25), scale=scale)[1]
-        assert restored.radius is not None
-        np.testing.assert_allclose(restored.radius.read(), scale * blur_px(0.25, 0.5), rtol=1e-5)
+        assert restored.defocus_map is not None
+        np.testing.assert_allclose(restored.defocus_map.read(), scale * blur_px(0.25, 0.5), rtol=1e-5)
 
 
 def test_a_network_that_does_not_tell_cannot_keep_bokeh() -> None:

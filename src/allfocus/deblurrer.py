@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from allfocus.defocus_map import check_files, peak_of, picture_beside, write_picture, write_tiff
+from allfocus.defocus.files import check_files, peak_of, picture_beside, write_picture, write_tiff
+from allfocus.defocus.map import DefocusMap, check_estimates_defocus
+from allfocus.defocus.measure import Blur
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
 from allfocus.errors import InputError, OutputError
@@ -20,9 +22,7 @@ from allfocus.photo.formats import RAW_EXTENSIONS
 from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
-from allfocus.radius_map import RadiusMap, check_tells_radius
 from allfocus.restore import Progress, Restored, Settings, restore
-from allfocus.scale import Blur
 from allfocus.weights import store
 
 Source = str | Path | bytes | np.ndarray
@@ -42,7 +42,7 @@ class Deblurred:
         seconds: from reading to the finished file.
         notes: what was converted or could not be kept, one sentence each.
         engine: what ran the network.
-        radius: how blurred each place was; None from a network that does not tell.
+        defocus_map: how blurred each place was; None from a network that does not tell.
     """
 
     output: Path | bytes | np.ndarray
@@ -54,7 +54,7 @@ class Deblurred:
     seconds: float
     notes: tuple[str, ...]
     engine: EngineInfo
-    radius: RadiusMap | None = None
+    defocus_map: DefocusMap | None = None
 
 
 class Deblurrer:
@@ -97,7 +97,7 @@ class Deblurrer:
 
         Raises:
             InputError: a photo that cannot be read.
-            OptionError: a map or bokeh to be kept is asked of a network that does not tell the radius.
+            OptionError: a map or bokeh to be kept is asked of a network that estimates no disparity.
             OutputError: a place that cannot be written.
         """
         started = time.perf_counter()
@@ -108,14 +108,14 @@ class Deblurrer:
             _make_folder(target.parent)
             Beside(target, overwrite=overwrite).check()  # before the work, not after it
         if map is not None:
-            check_tells_radius(self.model.card)
+            check_estimates_defocus(self.model.card)
             _make_folder(Path(map).parent)
             check_files(Path(map), overwrite=overwrite)
         finished = self._restore(photo, settings or Settings(), progress)
         with finished.canvas as canvas:
             result = _deliver(source, photo, canvas, target, overwrite)
-        if map is not None and finished.radius is not None:
-            _write_map(finished.radius, Path(map), self.model.card.name, overwrite=overwrite)
+        if map is not None and finished.defocus_map is not None:
+            _write_map(finished.defocus_map, Path(map), self.model.card.name, overwrite=overwrite)
         return Deblurred(
             output=result,
             width=photo.width,
@@ -126,7 +126,7 @@ class Deblurrer:
             seconds=time.perf_counter() - started,
             notes=notes,
             engine=self.engine.info,
-            radius=finished.radius,
+            defocus_map=finished.defocus_map,
         )
 
     def _restore(self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None) -> Restored:
@@ -152,9 +152,9 @@ def _deliver(
     return encoded
 
 
-def _write_map(radius: RadiusMap, target: Path, method: str, *, overwrite: bool) -> None:
-    write_tiff(radius, target, method, overwrite=overwrite)
-    write_picture(radius, picture_beside(target), peak_of(radius), overwrite=overwrite)
+def _write_map(defocus_map: DefocusMap, target: Path, method: str, *, overwrite: bool) -> None:
+    write_tiff(defocus_map, target, method, overwrite=overwrite)
+    write_picture(defocus_map, picture_beside(target), peak_of(defocus_map), overwrite=overwrite)
 
 
 def _target(source: Source, output: str | Path | None) -> Path | None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.defocus.map import check_estimates_defocus
 from allfocus.engine.base import Engine
 from allfocus.photo.photo import Photo
-from allfocus.radius_map import check_tells_radius
 from allfocus.restore import Settings, restore
 from allfocus.weights.card import Card
 
 
-def radius_map(
+def defocus_map(
     photo: Photo,
     engine: Engine,
     card: Card,
@@ -38,13 +38,13 @@ def radius_map(
         OptionError: a network that estimates no disparity.
         EngineMemoryError: a tile does not fit.
     """
-    check_tells_radius(card)
+    check_estimates_defocus(card)
     steps = restore(photo, engine, card, Settings(scale=scale))
     while True:
         try:
             step = next(steps)
         except StopIteration as end:
             end.value.canvas.close()
-            return end.value.radius.read()
+            return end.value.defocus_map.read()
         if progress is not None:
             progress(step.done / step.total, "network" if step.scale == 1 else f"network at 1/{step.scale}")

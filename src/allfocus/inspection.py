@@ -10,12 +10,12 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from allfocus.defocus_map import coloured
+from allfocus.defocus.files import coloured
+from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.errors import MissingExtraError, OptionError
 from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
-from allfocus.radius_map import DISPARITY_TO_RADIUS
 from allfocus.weights.store import Model
 
 MARGIN_CELLS = 4

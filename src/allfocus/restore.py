@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allfocus.defocus.map import DefocusMap, check_estimates_defocus
+from allfocus.defocus.measure import Blur, measure_blur
 from allfocus.engine.base import Engine
 from allfocus.errors import EngineMemoryError, OptionError
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box, Tile, plan
-from allfocus.radius_map import RadiusMap, check_tells_radius
 from allfocus.residual import Residual
-from allfocus.scale import CONTEXT_PX, Blur, choose_scales, measure_blur, needs_scale
+from allfocus.scales import CONTEXT_PX, choose_scales, needs_scale
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
@@ -64,14 +65,14 @@ class Restored:
         blur: what was measured before.
         scales: the working scales that were used, coarsest first.
         tile: side of the largest tile that was used, in px.
-        radius: how blurred each place was; None from a network that does not tell.
+        defocus_map: how blurred each place was; None from a network that does not tell.
     """
 
     canvas: Canvas
     blur: Blur
     scales: tuple[int, ...]
     tile: int
-    radius: RadiusMap | None = None
+    defocus_map: DefocusMap | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,12 @@ class Stage:
     Attributes:
         scale: how many times smaller than the photo it worked.
         residual: what it and the coarser ones add to the photo.
-        radius: how blurred each place is, as far as it and the coarser ones know.
+        defocus_map: how blurred each place is, as far as it and the coarser ones know.
     """
 
     scale: int
     residual: Residual
-    radius: RadiusMap | None
+    defocus_map: DefocusMap | None
 
 
 def restore(photo: Photo, engine: Engine, card: Card, settings: Settings) -> Generator[Progress, None, Restored]:
@@ -107,7 +108,7 @@ def restore(photo: Photo, engine: Engine, card: Card, settings: Settings) -> Gen
         OutputError: no room for the scratch files.
     """
     if settings.keep_bokeh is not None:
-        check_tells_radius(card)
+        check_estimates_defocus(card)
     blur = measure_blur(photo)
     scales = choose_scales(settings.scale, photo.width, photo.height, blur)
     stage, side = None, settings.tile or card.tile_px
@@ -117,7 +118,7 @@ def restore(photo: Photo, engine: Engine, card: Card, settings: Settings) -> Gen
             stage.residual.close()
         stage = finer
     assert stage is not None  # the last scale is always 1
-    return Restored(_compose(photo, stage, settings), blur, scales, side, stage.radius)
+    return Restored(_compose(photo, stage, settings), blur, scales, side, stage.defocus_map)
 
 
 def _run_stage(
@@ -142,7 +143,7 @@ def _run_plan(
         reader.width, reader.height, side=side, halo=_halo(card), overlap=OVERLAP_PX, multiple=card.multiple
     ).tiles
     total = Residual(reader.width, reader.height)
-    radius = RadiusMap(photo.width, photo.height, card.multiple, scale, coarser.radius if coarser else None)
+    defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, coarser.defocus_map if coarser else None)
     for number, tile in enumerate(tiles, start=1):
         seen = reader.read(tile.source)  # (h, w, 3) in [0, 1]
         start = seen
@@ -153,9 +154,9 @@ def _run_plan(
         sharp = start + found.residual[0].transpose(1, 2, 0) * blurred
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
         if found.disparity is not None:
-            radius.add(tile, found.disparity, blurred)
+            defocus_map.add(tile, found.disparity, blurred)
         yield Progress(scale, number, len(tiles))
-    return Stage(scale, total, radius if "disparity" in card.outputs else None)
+    return Stage(scale, total, defocus_map if "disparity" in card.outputs else None)
 
 
 def _halo(card: Card) -> int:
@@ -176,8 +177,8 @@ def _compose(photo: Photo, stage: Stage, settings: Settings) -> Canvas:
         box = Box(0, y, photo.width, min(STRIP_ROWS, photo.height - y))
         pixels = photo.read(box)
         change = stage.residual.read(box) * np.float32(settings.strength * photo.peak)
-        if settings.keep_bokeh is not None and stage.radius is not None:
-            change *= stage.radius.share_below(settings.keep_bokeh, box)
+        if settings.keep_bokeh is not None and stage.defocus_map is not None:
+            change *= stage.defocus_map.share_below(settings.keep_bokeh, box)
         if photo.bands == 1:
             change = change.mean(axis=2, keepdims=True)
         sharp = np.clip(pixels + change, 0, photo.peak)

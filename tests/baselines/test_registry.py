@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from allfocus.baselines.registry import METHODS, Options, blur_map, require, restore, run, scored
+from allfocus.baselines.registry import METHODS, Options, defocus_map, require, restore, run, scored
 from allfocus.checkpoints.baseline import save
 from allfocus.errors import InputError, OptionError, WeightsError
 from allfocus.nets.dmenet import DMENet
@@ -35,9 +35,9 @@ def test_classical_methods_need_nothing_else(name: str, photo: NDArray[np.float3
     assert made.sharp.shape == photo.shape
     assert made.sharp.dtype == np.float32
     assert 0 <= made.sharp.min() <= made.sharp.max() <= 1
-    assert made.sigma_px is not None
-    assert np.array_equal(made.sigma_px, blur_map(name, photo))
-    assert made.sigma_px.max() <= METHODS[name].peak_px  # type: ignore[operator]
+    assert made.radius_px is not None
+    assert np.array_equal(made.radius_px, defocus_map(name, photo))
+    assert made.radius_px.max() <= 2 * METHODS[name].peak_sigma_px  # type: ignore[operator]
     shares = [done for done, _ in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -53,7 +53,7 @@ def test_what_eval_calls_gives_a_radius(photo: NDArray[np.float32]) -> None:
     sharp, radius_px = scored("ebdb")(photo, None, None)
     assert sharp.shape == photo.shape
     assert radius_px is not None
-    np.testing.assert_allclose(radius_px, 2 * blur_map("ebdb", photo), atol=1e-5)
+    np.testing.assert_allclose(radius_px, defocus_map("ebdb", photo), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dmenet", "dpdnet-s", "dpdnet-d"])
@@ -76,8 +76,8 @@ def test_learnt_methods_run_with_weights(photo: NDArray[np.float32], folder: Pat
     assert dual.shape == photo.shape
     assert np.array_equal(scored("dpdnet-d")(photo, photo, photo)[0], dual)
     made = run("dmenet", photo)
-    assert made.sigma_px is not None
-    assert made.sigma_px.shape == photo.shape[:2]
+    assert made.radius_px is not None
+    assert made.radius_px.shape == photo.shape[:2]
     named = run("dpdnet-s", photo, options=Options(weights=folder / "dpdnet-s.safetensors"))
     assert np.array_equal(named.sharp, run("dpdnet-s", photo).sharp)
 
@@ -99,7 +99,7 @@ def test_refusals_teach(photo: NDArray[np.float32], folder: Path) -> None:
     with pytest.raises(OptionError, match="no baseline is called 'nafnet'"):
         restore("nafnet", photo)
     with pytest.raises(OptionError, match="dpdnet-s estimates no defocus map; expected one of ebdb, jnb, dmenet"):
-        blur_map("dpdnet-s", photo)
+        defocus_map("dpdnet-s", photo)
     for wrong in (photo[..., 0], photo * 2, np.zeros((4, 4, 3), dtype=np.uint8), np.full((4, 4, 3), np.nan)):
         with pytest.raises(InputError, match=r"floats \(H, W, 3\) in \[0, 1\]"):
             restore("ebdb", wrong)

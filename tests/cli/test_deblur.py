@@ -16,7 +16,7 @@ import tifffile
 
 import allfocus
 from allfocus.cli.main import main
-from allfocus.defocus_map import read_tiff
+from allfocus.defocus.files import read_tiff
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from allfocus.cli.map import map_command
-from allfocus.defocus_map import read_tiff
+from allfocus.defocus.files import read_tiff
 from allfocus.errors import AllfocusError, InputError, OptionError, WeightsError
 
 application = typer.Typer()
@@ -46,7 +46,7 @@ def test_both_files_are_written_beside_the_photo(photo: Path, method: str) -> No
 
 def test_the_numbers_alone_under_another_name(photo: Path, tmp_path: Path) -> None:
     told = run(str(photo), "-o", str(tmp_path / "other.tif"), "--no-picture")
-    assert "radius of the disc" in told
+    assert "radius of the blur disc" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.tif", "photo.png"]
 
 

@@ -60,7 +60,7 @@ def test_one_view_goes_through_the_pipeline(drawn: list[int], tiny: PairSet) -> 
         found, Deblurrer("drawn", "auto", "auto").run(soft, settings=Settings(scale="1")).output
     )
     assert np.abs(found - soft).max() > 0.01
-    radius = method.map_radius(Scene("a", photo(0)))
+    radius = method.defocus_map(Scene("a", photo(0)))
     assert radius is not None and radius.shape == (150, 217)
     assert method.conditions.settings["scale"] == "1"
     assert method.conditions.cost.parameters == 1234

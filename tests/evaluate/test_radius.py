@@ -88,7 +88,7 @@ class Half:
         assert target is not None
         return Outcome((scene.photo + self.pairs.read(target)) / 2)
 
-    def map_radius(self, scene: Scene) -> np.ndarray:
+    def defocus_map(self, scene: Scene) -> np.ndarray:
         return np.full(scene.photo.shape[:2], 3.0, np.float32)
 
 

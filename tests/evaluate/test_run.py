@@ -34,7 +34,7 @@ class Brighten:
         self.conditions = Conditions("baseline", precision="float64")
         self.seen = []
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         return None
 
     def restore(self, scene: Scene) -> Outcome:

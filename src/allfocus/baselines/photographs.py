@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.baselines.progress import Progress
-from allfocus.baselines.registry import Options, blur_map, run
+from allfocus.baselines.registry import Options, defocus_map, run
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
@@ -15,8 +15,8 @@ from allfocus.photo.tiling import Box
 def map_photo(
     name: str, photo: Photo, progress: Progress | None = None, options: Options | None = None
 ) -> NDArray[np.float32]:
-    """Defocus map of a photo: (H, W) float32 standard deviation of the blur in px; errors as `registry.blur_map`."""
-    return blur_map(name, _unit(photo), progress, weights=(options or Options()).weights)
+    """Defocus map of a photo: (H, W) float32 blur radius in px; errors as `registry.defocus_map`."""
+    return defocus_map(name, _unit(photo), progress, weights=(options or Options()).weights)
 
 
 def restore_photo(name: str, photo: Photo, progress: Progress | None = None, options: Options | None = None) -> Canvas:

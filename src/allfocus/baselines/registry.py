@@ -28,14 +28,14 @@ class Method:
     Attributes:
         name: as on the command line.
         summary: one line for people.
-        peak_px: largest sigma of its defocus map, px; None when it has no map.
+        peak_sigma_px: largest sigma in px that it tells; None when it has no map.
         views: 2 when it needs dual-pixel views, else 1.
         network: "dmenet" or "dpdnet" when it needs a weights file, else "".
     """
 
     name: str
     summary: str
-    peak_px: float | None = None
+    peak_sigma_px: float | None = None
     views: int = 1
     network: str = ""
 
@@ -60,25 +60,29 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Restored:
+class BaselineResult:
     """What a method made.
 
     Attributes:
         sharp: (H, W, 3) float32 in [0, 1].
-        sigma_px: (H, W) float32, the defocus map that was used; None where there is none.
+        radius_px: (H, W) float32, the defocus map that was used, as `defocus_map` gives it; None where there is none.
     """
 
     sharp: NDArray[np.float32]
-    sigma_px: NDArray[np.float32] | None
+    radius_px: NDArray[np.float32] | None
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("ebdb", "edge-based defocus blur (Karaali and Jung 2018), then deconvolution", peak_px=5.0),
-        Method("jnb", "just noticeable blur (Shi, Xu and Jia 2015; our calibration), then deconvolution", peak_px=4.0),
-        Method("dmenet", "deep defocus map (Lee et al. 2019), then deconvolution", peak_px=7.0, network="dmenet"),
-        Method("dmenet-small", "a narrow DMENet, trained here, then deconvolution", peak_px=7.0, network="dmenet"),
+        Method("ebdb", "edge-based defocus blur (Karaali and Jung 2018), then deconvolution", peak_sigma_px=5.0),
+        Method(
+            "jnb", "just noticeable blur (Shi, Xu and Jia 2015; our calibration), then deconvolution", peak_sigma_px=4.0
+        ),
+        Method("dmenet", "deep defocus map (Lee et al. 2019), then deconvolution", peak_sigma_px=7.0, network="dmenet"),
+        Method(
+            "dmenet-small", "a narrow DMENet, trained here, then deconvolution", peak_sigma_px=7.0, network="dmenet"
+        ),
         Method("dpdnet-s", "DPDNet on the photo (Abuolaim and Brown 2020)", network="dpdnet"),
         Method("dpdnet-d", "DPDNet on the dual-pixel views (Abuolaim and Brown 2020)", views=2, network="dpdnet"),
         Method("dpdnet-s-small", "a narrow DPDNet on the photo, trained here", network="dpdnet"),
@@ -112,7 +116,10 @@ def require(name: str, weights: str | Path | None = None) -> Path | None:
         MissingExtraError: a package that it needs is not installed.
     """
     found = method(name)
-    needed = [*(("scipy", "numba") if found.peak_px else ()), *(("torch", "safetensors") if found.network else ())]
+    needed = [
+        *(("scipy", "numba") if found.peak_sigma_px else ()),
+        *(("torch", "safetensors") if found.network else ()),
+    ]
     for package in needed:
         try:
             import_module(package)
@@ -127,7 +134,7 @@ def require(name: str, weights: str | Path | None = None) -> Path | None:
     return find(name, found.network)
 
 
-def blur_map(
+def defocus_map(
     name: str, rgb: NDArray, progress: Progress | None = None, *, weights: str | Path | None = None
 ) -> NDArray[np.float32]:
     """Defocus map of a photo.
@@ -139,7 +146,7 @@ def blur_map(
         weights: of a learnt method: a file; looked for in the model folder when None.
 
     Returns:
-        (H, W) float32: standard deviation of the Gaussian blur at each pixel, px. A disc of radius r counts as r / 2.
+        (H, W) float32 blur radius in px, 0 or more: of the disc as wide as the Gaussian that the method finds.
 
     Raises:
         OptionError: a method without a map.
@@ -147,12 +154,13 @@ def blur_map(
         WeightsError, MissingExtraError: as `require`.
     """
     found = method(name)
-    if found.peak_px is None:
-        maps = ", ".join(known.name for known in METHODS.values() if known.peak_px)
+    if found.peak_sigma_px is None:
+        maps = ", ".join(known.name for known in METHODS.values() if known.peak_sigma_px)
         raise OptionError(f"{name} estimates no defocus map", f"one of {maps}", "'ebdb'")
     path = require(name, weights)
     _check(rgb)
-    return _estimate(found, _network(found, path), rgb, span(progress, 0.0, 1.0))
+    sigma_px = _estimate_sigma(found, _network(found, path), rgb, span(progress, 0.0, 1.0))
+    return np.float32(_SIGMA_TO_RADIUS) * sigma_px
 
 
 def _network(found: Method, weights: Path | None) -> Any:
@@ -164,16 +172,16 @@ def _network(found: Method, weights: Path | None) -> Any:
     return load_dpdnet(weights, found.views) if found.network == "dpdnet" else load_dmenet(weights)
 
 
-def _estimate(found: Method, network: Any, rgb: NDArray, progress: Progress) -> NDArray[np.float32]:
+def _estimate_sigma(found: Method, network: Any, rgb: NDArray, progress: Progress) -> NDArray[np.float32]:
     if found.name == "ebdb":
-        from allfocus.baselines.blurmaps.ebdb import blur_map as estimate
+        from allfocus.baselines.defocus_maps.ebdb import sigma_map as estimate
 
         return estimate(rgb, progress)
     if found.name == "jnb":
-        from allfocus.baselines.blurmaps.jnb import blur_map as estimate
+        from allfocus.baselines.defocus_maps.jnb import sigma_map as estimate
 
         return estimate(rgb, progress)
-    from allfocus.baselines.blurmaps.dmenet import blur_map as estimate_with
+    from allfocus.baselines.defocus_maps.dmenet import sigma_map as estimate_with
 
     return estimate_with(rgb, network, progress)
 
@@ -191,7 +199,7 @@ def restore(
     return run(name, rgb, progress, options).sharp
 
 
-def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Options | None = None) -> Restored:
+def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Options | None = None) -> BaselineResult:
     """A photo made sharp by one of the methods, with the defocus map that it used.
 
     Args:
@@ -211,18 +219,20 @@ def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Opti
     return _run(found, _network(found, path), rgb, progress, options)
 
 
-def _run(found: Method, network: Any, rgb: NDArray, progress: Progress | None, options: Options) -> Restored:
+def _run(found: Method, network: Any, rgb: NDArray, progress: Progress | None, options: Options) -> BaselineResult:
     _check(rgb)
-    if found.peak_px is None:
-        return Restored(_restore_dpdnet(found, network, rgb, options.views, progress), None)
+    if found.peak_sigma_px is None:
+        return BaselineResult(_restore_dpdnet(found, network, rgb, options.views, progress), None)
     from allfocus.baselines.deconvolution import Prior, deblur
 
     photo = _rounded(np.asarray(rgb, dtype=np.float32)) if options.eight_bit else np.asarray(rgb, dtype=np.float32)
-    sigma_px = _estimate(found, network, photo, span(progress, 0.0, _MAP_SHARE))
-    stored = np.rint(sigma_px / found.peak_px * 255) / 255 * found.peak_px  # maps were kept as 8-bit pictures
+    sigma_px = _estimate_sigma(found, network, photo, span(progress, 0.0, _MAP_SHARE))
+    stored = (
+        np.rint(sigma_px / found.peak_sigma_px * 255) / 255 * found.peak_sigma_px
+    )  # maps were kept as 8-bit pictures
     prior, report = Prior(options.data_weight), span(progress, _MAP_SHARE, 1.0)
     sharp = deblur(photo, stored, prior, options.selection, progress=report)
-    return Restored(_rounded(sharp) if options.eight_bit else sharp, sigma_px)
+    return BaselineResult(_rounded(sharp) if options.eight_bit else sharp, np.float32(_SIGMA_TO_RADIUS) * sigma_px)
 
 
 def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -279,7 +289,7 @@ def scored(
         photo: NDArray, left: NDArray | None = None, right: NDArray | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         views = None if left is None or right is None else (left, right)
-        made = _run(found, network, photo, None, Options(views=views, eight_bit=found.peak_px is not None))
-        return made.sharp, None if made.sigma_px is None else np.float32(_SIGMA_TO_RADIUS) * made.sigma_px
+        made = _run(found, network, photo, None, Options(views=views, eight_bit=found.peak_sigma_px is not None))
+        return made.sharp, made.radius_px
 
     return score

@@ -34,7 +34,7 @@ def map_command(
     import numpy as np
 
     from allfocus.cli.bar import bar
-    from allfocus.defocus_map import check_files, picture_beside, write_picture, write_tiff
+    from allfocus.defocus.files import check_files, picture_beside, write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode
 
@@ -56,7 +56,7 @@ def map_command(
     print(
         f"{target}  {decoded.width}x{decoded.height}, {method}: half of the photo is blurred by {quartiles[1]:g} px or"
     )
-    print(f"  more (quarter {quartiles[2]:g} px, one in twenty {quartiles[3]:g} px); radius of the disc, 2 sigma")
+    print(f"  more (quarter {quartiles[2]:g} px, one in twenty {quartiles[3]:g} px); radius of the blur disc")
     if picture:
         print(f"  picture: {target.with_suffix('.png')}")
 
@@ -72,27 +72,27 @@ def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
         return _network(weights), _NETWORK_PEAK_PX
     from allfocus.baselines.registry import METHODS, require
 
-    maps = [known.name for known in METHODS.values() if known.peak_px]
+    maps = [known.name for known in METHODS.values() if known.peak_sigma_px]
     if method not in maps:
         raise OptionError(f"no method for maps is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
-    peak_px = METHODS[method].peak_px
+    peak_px = METHODS[method].peak_sigma_px
     assert peak_px is not None
     require(method, weights)
     from allfocus.baselines.photographs import map_photo
     from allfocus.baselines.registry import Options
 
     options = Options(weights=weights)
-    return lambda photo, progress: 2 * map_photo(method, photo, progress, options), 2 * peak_px
+    return lambda photo, progress: map_photo(method, photo, progress, options), 2 * peak_px
 
 
 def _network(weights: str | None) -> Estimator:
     from allfocus.engine.choose import choose
-    from allfocus.estimate import radius_map
+    from allfocus.estimate import defocus_map
     from allfocus.weights import store
 
     model = store.find(weights or store.DEFAULT)
     engine = choose(model)
-    return lambda photo, progress: radius_map(photo, engine, model.card, progress)
+    return lambda photo, progress: defocus_map(photo, engine, model.card, progress)
 
 
 def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles: list[float]) -> None:

@@ -83,7 +83,7 @@ class Method(Protocol):
         """The restored photo; returns when it is in memory."""
         ...
 
-    def map_radius(self, scene: Scene) -> NDArray[np.float32] | None:
+    def defocus_map(self, scene: Scene) -> NDArray[np.float32] | None:
         """The blur radius of the photo in px, (H, W), for methods that estimate it apart; else None."""
         ...
 
@@ -152,7 +152,7 @@ class Input:
         """The photo as it is."""
         return Outcome(scene.photo)
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         """None."""
 
 
@@ -184,7 +184,7 @@ class Results:
             )
         return Outcome(sharp[:height, :width])
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         """None."""
 
 
@@ -220,7 +220,7 @@ class Baseline:
         """The photo through the baseline."""
         return Outcome(*self.function(scene.photo, scene.left, scene.right))
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         """None: what it estimates comes with the restored photo."""
 
 

@@ -11,7 +11,7 @@ from allfocus.data.pairs import PairSet
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import Engine
 from allfocus.errors import DataError, OptionError
-from allfocus.estimate import radius_map
+from allfocus.estimate import defocus_map
 from allfocus.evaluate.cost import of_architecture
 from allfocus.evaluate.methods import Conditions, Method, Outcome, Scene, Wish
 from allfocus.photo.codecs import decode
@@ -60,9 +60,9 @@ class Model:
         assert isinstance(output, np.ndarray)  # an array was given
         return Outcome(output.astype(np.float32, copy=False))
 
-    def map_radius(self, scene: Scene) -> NDArray[np.float32]:
+    def defocus_map(self, scene: Scene) -> NDArray[np.float32]:
         """From the network's own disparity; OptionError for one that estimates none."""
-        return radius_map(decode(scene.photo), self.deblurrer.engine, self.deblurrer.model.card)
+        return defocus_map(decode(scene.photo), self.deblurrer.engine, self.deblurrer.model.card)
 
 
 class DualModel:
@@ -98,7 +98,7 @@ class DualModel:
             residual[rows, columns] += inside * tile.weights()
         return Outcome(scene.photo + residual)
 
-    def map_radius(self, scene: Scene) -> None:
+    def defocus_map(self, scene: Scene) -> None:
         """None: not estimated apart for two views."""
 
 

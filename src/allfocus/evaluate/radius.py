@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.scale import has_texture, radius_px
+from allfocus.defocus.measure import has_texture, local_radius_px
 
 EDGES_PX = (0.0, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 14.0, 20.0, math.inf)
 COLUMNS = (
@@ -75,7 +75,7 @@ def by_radius(
 
 def is_sharp(target: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where a picture that is meant to be sharp is: no texture, or texture blurred by at most `SHARP_PX`; (H, W)."""
-    return ~has_texture(target) | (radius_px(target) <= SHARP_PX)
+    return ~has_texture(target) | (local_radius_px(target) <= SHARP_PX)
 
 
 def pooled(rows: Iterable[Mapping[str, str]]) -> list[dict[str, float | int | None]]:

@@ -87,7 +87,7 @@ def _restore(
     with Meter() as meter:
         outcome = method.restore(scene)
     if maps and outcome.radius_px is None:
-        outcome = replace(outcome, radius_px=method.map_radius(scene))
+        outcome = replace(outcome, radius_px=method.defocus_map(scene))
     return _turned_back(outcome, turns), meter
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
-from allfocus.scale import needs_scale
+from allfocus.scales import needs_scale
 from allfocus.train.config import TrainConfig
 from allfocus.train.tasks.base import Task
 from allfocus.train.tasks.deblurring import Deblurring

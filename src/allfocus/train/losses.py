@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from allfocus.defocus.map import KAPPA
 from allfocus.nets.warp import warp_horizontally
 
-KAPPA = 0.8
-"""Slope of the dual-pixel split, measured on two real cameras (Canon 5D IV, Pixel 4): disparity = kappa * CoC / 2."""
 DMENET_LARGEST_COC_PX = 15.0
 """Diameter of the circle of confusion that DMENet's 1 stands for."""
 

@@ -1,4 +1,4 @@
-"""The working scale: how blurred a photo is, and at which sizes the network looks at it, coarse to fine."""
+"""How blurred a photo is, measured from its gradients: over the whole photo, and at each place."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allfocus.errors import OptionError
 from allfocus.photo.photo import Photo, Reader
 from allfocus.photo.tiling import Box
 
-SCALES = (4, 2, 1)
 SAMPLE_PX = 128
 SAMPLES_ACROSS = 8
 LEAST_PX = 16  # sides of what can be measured
 PRESMOOTH_SIGMA_PX = 0.7  # noise out, before gradients are compared
 REBLUR_SIGMA_PX = 1.0
 WINDOW_PX = 25
-LEFT_ALONE_PX = (0.75, 1.5)
-"""At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
-LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)
-"""At the finest scale, which no other follows. A choice between real photos, whose places in focus are softer than a
-pixel and gain, and soft things in focus, which are crispened. An edge from one pixel to the next counts as blurred
-here, fine texture in focus does not."""
 FLAT = 2e-6  # squared gradient of what counts as flat
-CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
@@ -66,34 +57,7 @@ def shrink_to_measure(width: int, height: int) -> int:
     return next((factor for factor in (1, 2) if width * height <= 3_000_000 * factor**2), 4)
 
 
-def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> tuple[int, ...]:
-    """The scales to work at, coarsest first, ending with 1.
-
-    Args:
-        requested: "auto", or 1, 2 or 4 for the coarsest.
-        width: of the photo in px.
-        height: of the photo in px.
-        blur: what `measure_blur` found.
-
-    Raises:
-        OptionError: for anything else.
-    """
-    if str(requested) == "auto":
-        coarsest = next((scale for scale in SCALES if scale == 1 or blur.large_px > START_RADIUS_PX[scale]), 1)
-    elif str(requested) in ("1", "2", "4"):
-        coarsest = int(requested)
-    else:
-        raise OptionError(f"scale {requested!r}", "auto, 1, 2 or 4", "--scale auto")
-    smallest = min(width, height)
-    return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
-
-
-START_RADIUS_PX = {4: 28.0, 2: 12.0}
-"""From which blur radius on (90th percentile, px) a coarser scale is worth its time; results/scales.json. SynDP gains
-from 8 px on, but the two real photos at hand between 8 and 12 px lose."""
-
-
-def radius_px(pixels: np.ndarray) -> np.ndarray:
+def local_radius_px(pixels: np.ndarray) -> np.ndarray:
     """How blurred each place is: the measure of `measure_blur`, over windows of 25 px.
 
     Args:
@@ -103,32 +67,15 @@ def radius_px(pixels: np.ndarray) -> np.ndarray:
         (h, w) float32, blur radius in px of this picture; flat places count as very blurred.
     """
     grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
-    before = _window_mean(_gradient(grey)) + FLAT
-    after = _window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
+    before = window_mean(_gradient(grey)) + FLAT
+    after = window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
     # across a whole edge the energy falls with its width, at its peak with the square
     return _radius_of((before / after) ** 2).astype(np.float32)
 
 
 def has_texture(pixels: np.ndarray) -> np.ndarray:
     """Where blur would show: (h, w, 3) in [0, 1] -> (h, w), root mean square gradients over 25 px above `TEXTURE`."""
-    return _window_mean(_gradient(pixels.mean(axis=2, dtype=np.float32))) > TEXTURE**2
-
-
-def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
-    """Where a picture is blurred at its own scale: 0 where it is sharp there, so that this scale has nothing to do.
-
-    Flat places count as blurred; nothing happens there.
-
-    Args:
-        pixels: (h, w, 3) float32 in [0, 1], the photo reduced to a working scale.
-        finest: whether no finer scale follows.
-
-    Returns:
-        (h, w, 1) float32, rising from 0 to 1 between two blur radii in px of this picture.
-    """
-    nothing_px, everything_px = LEFT_ALONE_IN_THE_END_PX if finest else LEFT_ALONE_PX
-    share = np.clip((radius_px(pixels) - nothing_px) / (everything_px - nothing_px), 0, 1)
-    return _window_mean(share * share * (3 - 2 * share))[..., None].astype(np.float32)
+    return window_mean(_gradient(pixels.mean(axis=2, dtype=np.float32))) > TEXTURE**2
 
 
 def _places(reader: Reader) -> list[Box]:
@@ -174,7 +121,7 @@ def _radius_of(ratio: np.ndarray) -> np.ndarray:
     return 2 * np.sqrt(np.maximum(REBLUR_SIGMA_PX**2 / np.maximum(ratio - 1, 1e-6) - PRESMOOTH_SIGMA_PX**2, 0))
 
 
-def _window_mean(values: np.ndarray) -> np.ndarray:
+def window_mean(values: np.ndarray) -> np.ndarray:
     """Mean over a square window, edges repeated; same shape."""
     for axis in (0, 1):
         padded = np.pad(values, [(WINDOW_PX // 2 + 1, WINDOW_PX // 2) if a == axis else (0, 0) for a in (0, 1)], "edge")

@@ -1,4 +1,4 @@
-"""Learn JNB's dictionary and its curve from sparsity to sigma: python -m allfocus.baselines.blurmaps.jnb_calibrate.
+"""Learn JNB's dictionary and its curve from sparsity to sigma: python -m allfocus.baselines.defocus_maps.jnb_calibrate.
 
 The dictionary: K-SVD on 8x8 patches of sharp photos blurred mildly. The curve: the same photos blurred by a known
 Gaussian, the mean propagated sparsity over textured places at each sigma, made monotone, and read backwards.
@@ -17,7 +17,7 @@ import pyvips
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from allfocus.baselines.blurmaps.jnb import PATCH_PX, PEAK_PX, RESIDUAL, Calibration, propagate, sparsity
+from allfocus.baselines.defocus_maps.jnb import PATCH_PX, PEAK_PX, RESIDUAL, Calibration, propagate, sparsity
 from allfocus.baselines.sparse_coding import learn_dictionary
 from allfocus.errors import DataError
 

@@ -7,7 +7,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from allfocus.baselines.blurmaps import jnb
+from allfocus.baselines.defocus_maps import jnb
 from allfocus.errors import InputError, WeightsError
 
 
@@ -19,7 +19,7 @@ def test_the_shipped_calibration_is_what_the_method_expects() -> None:
     assert (np.diff(calibration.sparsity) > 0).all()
     assert (np.diff(calibration.sigma_px) < 0).all()
     assert "own calibration, not the authors'" in calibration.note
-    file = resources.files("allfocus.baselines.blurmaps").joinpath("jnb_calibration.npz")
+    file = resources.files("allfocus.baselines.defocus_maps").joinpath("jnb_calibration.npz")
     assert len(file.read_bytes()) < 200_000
 
 
@@ -51,19 +51,19 @@ def test_a_flat_patch_needs_no_atom_and_noise_needs_many() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (16, 40)])
 def test_a_flat_photo_gives_a_map_of_its_size(size: tuple[int, int]) -> None:
-    found = jnb.blur_map(np.full((*size, 3), 0.5, dtype=np.float32))
+    found = jnb.sigma_map(np.full((*size, 3), 0.5, dtype=np.float32))
     assert found.shape == size
     assert np.isfinite(found).all()
 
 
 def test_a_photo_smaller_than_a_patch_is_refused() -> None:
     with pytest.raises(InputError, match="at least 8x8 px"):
-        jnb.blur_map(np.zeros((7, 13, 3)))
+        jnb.sigma_map(np.zeros((7, 13, 3)))
 
 
 @pytest.mark.parametrize("shape", ["gaussian", "disc"])
 def test_the_order_of_known_blur_is_recovered(ramps, shape: str) -> None:
-    scores = {known.name: known.score(jnb.blur_map(known.rgb)) for known in ramps(shape)}
+    scores = {known.name: known.score(jnb.sigma_map(known.rgb)) for known in ramps(shape)}
     correlations, biases = np.array(list(scores.values())).T
     assert correlations.min() >= 0.65, scores
     assert correlations.mean() >= 0.75, scores
@@ -72,8 +72,8 @@ def test_the_order_of_known_blur_is_recovered(ramps, shape: str) -> None:
 
 def test_threads_do_not_change_the_map_and_progress_counts_up(small_ramp) -> None:
     seen: list[float] = []
-    one = jnb.blur_map(small_ramp.rgb, threads=1)
-    two = jnb.blur_map(small_ramp.rgb, lambda done, _stage: seen.append(done), threads=2)
+    one = jnb.sigma_map(small_ramp.rgb, threads=1)
+    two = jnb.sigma_map(small_ramp.rgb, lambda done, _stage: seen.append(done), threads=2)
     assert np.array_equal(one, two)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0

@@ -68,7 +68,7 @@ class Calibration:
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "calibration") -> Calibration:
         """Read what `to_bytes` wrote; WeightsError when it is damaged or of another shape."""
-        expected = "the npz that python -m allfocus.baselines.blurmaps.jnb_calibrate writes"
+        expected = "the npz that python -m allfocus.baselines.defocus_maps.jnb_calibrate writes"
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 found = cls(arrays["dictionary"], arrays["sparsity"], arrays["sigma_px"], str(arrays["note"]))
@@ -88,11 +88,11 @@ class Calibration:
 @cache
 def shipped_calibration() -> Calibration:
     """The dictionary and the curve inside the package."""
-    content = resources.files("allfocus.baselines.blurmaps").joinpath(_CALIBRATION).read_bytes()
+    content = resources.files("allfocus.baselines.defocus_maps").joinpath(_CALIBRATION).read_bytes()
     return Calibration.from_bytes(content, _CALIBRATION)
 
 
-def blur_map(
+def sigma_map(
     rgb: NDArray, progress: Progress | None = None, calibration: Calibration | None = None, threads: int = 0
 ) -> NDArray[np.float32]:
     """Defocus map of a photo.

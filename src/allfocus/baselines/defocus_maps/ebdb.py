@@ -26,7 +26,7 @@ _FINE_SCALE_PX = 1.0
 _SMOOTHNESS = 10.0
 
 
-def blur_map(rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+def sigma_map(rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
     """Defocus map of a photo.
 
     Args:

@@ -13,7 +13,7 @@ PEAK_PX = 7.0
 """The largest sigma that the method reports, px."""
 
 
-def blur_map(rgb: NDArray, network: DMENet, progress: Progress | None = None) -> NDArray[np.float32]:
+def sigma_map(rgb: NDArray, network: DMENet, progress: Progress | None = None) -> NDArray[np.float32]:
     """Defocus map of a photo.
 
     Args:

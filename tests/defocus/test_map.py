@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allfocus.defocus.map import DISPARITY_TO_RADIUS, DefocusMap
 from allfocus.photo.tiling import Box, plan
-from allfocus.radius_map import DISPARITY_TO_RADIUS, RadiusMap
 
 SIDE = 8
 
 
-def filled(cells: np.ndarray, acted: float, width: int, height: int, scale: int, coarser: RadiusMap | None = None):
+def filled(cells: np.ndarray, acted: float, width: int, height: int, scale: int, coarser: DefocusMap | None = None):
     """A map of one stage in one tile."""
-    found = RadiusMap(width, height, SIDE, scale, coarser)
+    found = DefocusMap(width, height, SIDE, scale, coarser)
     tile = plan(-(-width // scale), -(-height // scale), side=4096, halo=0, overlap=0, multiple=SIDE).tiles[0]
     found.add(tile, cells[None, None].astype(np.float32), np.full((tile.source.height, tile.source.width, 1), acted))
     return found
@@ -54,7 +54,7 @@ def test_tiles_that_overlap_tell_a_cell_once() -> None:
     coarse = filled(np.full((3, 20), 1.0), 0.5, 300, 40, 2)
     tiles = plan(300, 40, side=80, halo=16, overlap=16, multiple=SIDE).tiles
     assert len(tiles) > 2
-    found = RadiusMap(300, 40, SIDE, 1, coarse)
+    found = DefocusMap(300, 40, SIDE, 1, coarse)
     for tile in tiles:
         cells = np.full((1, 1, tile.source.height // SIDE, tile.source.width // SIDE), 0.2, np.float32)
         found.add(tile, cells, np.ones((tile.source.height, tile.source.width, 1), np.float32))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from allfocus.baselines.blurmaps import ebdb
+from allfocus.baselines.defocus_maps import ebdb
 
 
 @pytest.mark.parametrize("sigma_px", [0.8, 1.5, 2.5, 3.5])
@@ -51,7 +51,7 @@ def test_smoothing_solves_the_dense_system() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (24, 40)])
 def test_a_flat_photo_has_no_blur_to_tell(size: tuple[int, int]) -> None:
-    found = ebdb.blur_map(np.full((*size, 3), 0.5, dtype=np.float32))
+    found = ebdb.sigma_map(np.full((*size, 3), 0.5, dtype=np.float32))
     assert found.shape == size
     assert found.dtype == np.float32
     assert not found.any()
@@ -59,7 +59,7 @@ def test_a_flat_photo_has_no_blur_to_tell(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", ["gaussian", "disc"])
 def test_the_order_of_known_blur_is_recovered(ramps, shape: str) -> None:
-    scores = {known.name: known.score(ebdb.blur_map(known.rgb)) for known in ramps(shape)}
+    scores = {known.name: known.score(ebdb.sigma_map(known.rgb)) for known in ramps(shape)}
     correlations, biases = np.array(list(scores.values())).T
     assert correlations.min() >= 0.65, scores
     assert correlations.mean() >= 0.8, scores
@@ -68,6 +68,6 @@ def test_the_order_of_known_blur_is_recovered(ramps, shape: str) -> None:
 
 def test_progress_counts_up_to_one(small_ramp) -> None:
     seen: list[float] = []
-    ebdb.blur_map(small_ramp.rgb, lambda done, _stage: seen.append(done))
+    ebdb.sigma_map(small_ramp.rgb, lambda done, _stage: seen.append(done))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0

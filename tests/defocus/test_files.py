@@ -10,7 +10,7 @@ import pytest
 import pyvips
 import tifffile
 
-from allfocus.defocus_map import (
+from allfocus.defocus.files import (
     STRIP_ROWS,
     check_files,
     coloured,
@@ -20,8 +20,8 @@ from allfocus.defocus_map import (
     write_picture,
     write_tiff,
 )
+from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError, OutputError
-from allfocus.radius_map import RadiusMap
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (120, 300)])
@@ -62,7 +62,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
 
 
 def test_the_map_of_a_restored_photo_is_written_strip_by_strip(tmp_path: Path) -> None:
-    radius = RadiusMap(70, 2 * STRIP_ROWS + 9, 16)
+    radius = DefocusMap(70, 2 * STRIP_ROWS + 9, 16)
     radius.signed_px[:] = np.random.default_rng(0).normal(0, 10, radius.signed_px.shape)
     write_tiff(radius, tmp_path / "a.tiff", "ifan")
     np.testing.assert_allclose(read_tiff(tmp_path / "a.tiff"), radius.read(), atol=0.0051)
@@ -75,7 +75,7 @@ def test_the_map_of_a_restored_photo_is_written_strip_by_strip(tmp_path: Path) -
 
 @pytest.mark.parametrize(("largest_px", "peak_px"), [(0.0, 16.0), (17.0, 32.0), (500.0, 128.0)])
 def test_the_brightest_colour_is_16_px_or_a_double(largest_px: float, peak_px: float) -> None:
-    radius = RadiusMap(160, 160, 16)
+    radius = DefocusMap(160, 160, 16)
     radius.signed_px[:] = -largest_px
     assert peak_of(radius) == peak_px
 

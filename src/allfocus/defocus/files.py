@@ -11,11 +11,11 @@ import pyvips
 import tifffile
 from numpy.typing import NDArray
 
+from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.output import Beside
 from allfocus.photo.tiling import Box
-from allfocus.radius_map import RadiusMap
 
 UNIT_PX = 0.01
 """One step of the TIFF in px; the largest radius that it can hold is 655.35 px."""
@@ -52,11 +52,11 @@ def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False)
         Beside(picture_beside(numbers), overwrite=overwrite).check()
 
 
-def write_tiff(radius_px: NDArray | RadiusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
+def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
     """Write the numbers, strip by strip.
 
     Args:
-        radius_px: (H, W) blur radius in px, 0 or more; or the map of a restored photo.
+        radius_px: (H, W) blur radius in px, 0 or more; or the `DefocusMap` of a restored photo.
         path: the .tiff file; its description says in JSON what a step is: {"quantity", "unit", "step", "method"}.
         method: what estimated the map.
         overwrite: replace a file that is there.
@@ -80,11 +80,11 @@ def read_tiff(path: Path) -> NDArray[np.float32]:
         return file.asarray().astype(np.float32) * np.float32(step)
 
 
-def write_picture(radius_px: NDArray | RadiusMap, path: Path, peak_px: float, *, overwrite: bool = False) -> None:
+def write_picture(radius_px: NDArray | DefocusMap, path: Path, peak_px: float, *, overwrite: bool = False) -> None:
     """Write a coloured PNG, dark where sharp, with a bar below that says which colour is how many px.
 
     Args:
-        radius_px: (H, W) blur radius in px; or the map of a restored photo.
+        radius_px: (H, W) blur radius in px; or the `DefocusMap` of a restored photo.
         path: the .png file.
         peak_px: radius of the brightest colour.
         overwrite: replace a file that is there.
@@ -104,9 +104,9 @@ def write_picture(radius_px: NDArray | RadiusMap, path: Path, peak_px: float, *,
         _save(picture.pngsave, output)
 
 
-def peak_of(radius: RadiusMap) -> float:
+def peak_of(defocus_map: DefocusMap) -> float:
     """A radius in px for the brightest colour: 16 and its doubles, so that maps are alike where they can be."""
-    large_px = float(np.quantile(np.abs(radius.signed_px), _ALMOST_ALL))
+    large_px = float(np.quantile(np.abs(defocus_map.signed_px), _ALMOST_ALL))
     return next((peak for peak in _PEAKS_PX if large_px <= peak), _PEAKS_PX[-1])
 
 
@@ -131,18 +131,18 @@ def _legend(width: int, peak_px: float) -> pyvips.Image:
     return legend.cast("uchar").copy(interpretation="srgb")
 
 
-def _size(radius_px: NDArray | RadiusMap) -> tuple[int, int]:
+def _size(radius_px: NDArray | DefocusMap) -> tuple[int, int]:
     """Width and height."""
-    if isinstance(radius_px, RadiusMap):
+    if isinstance(radius_px, DefocusMap):
         return radius_px.width, radius_px.height
     return radius_px.shape[1], radius_px.shape[0]
 
 
-def _strips(radius_px: NDArray | RadiusMap) -> Iterator[tuple[Box, NDArray]]:
+def _strips(radius_px: NDArray | DefocusMap) -> Iterator[tuple[Box, NDArray]]:
     width, height = _size(radius_px)
     for y in range(0, height, STRIP_ROWS):
         box = Box(0, y, width, min(STRIP_ROWS, height - y))
-        yield box, radius_px.read(box) if isinstance(radius_px, RadiusMap) else radius_px[y : y + box.height]
+        yield box, radius_px.read(box) if isinstance(radius_px, DefocusMap) else radius_px[y : y + box.height]
 
 
 def _steps(rows: NDArray) -> NDArray[np.uint16]:

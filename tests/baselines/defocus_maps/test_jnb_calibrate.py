@@ -9,7 +9,7 @@ import pytest
 import pyvips
 from scipy import ndimage
 
-from allfocus.baselines.blurmaps import jnb, jnb_calibrate
+from allfocus.baselines.defocus_maps import jnb, jnb_calibrate
 from allfocus.errors import DataError
 
 
