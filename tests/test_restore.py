@@ -10,23 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
-from allfocus.errors import EngineMemoryError, OptionError
+from allfocus.engine.base import Estimate
+from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
-from allfocus.restore import Progress, Restored, Settings, restore
+from allfocus.restore import Progress, Restored, Settings, Views, finish, restore
 from engines import MULTIPLE, LocalEngine, card
 
 
 def run(photo: np.ndarray, engine: LocalEngine, **chosen: object) -> tuple[np.ndarray, Restored, list[Progress]]:
     settings = Settings(**{"scale": 1, **chosen})  # type: ignore[arg-type]
-    steps = restore(decode(photo), engine, card(), settings)
-    seen = []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            canvas = end.value.canvas
-            return canvas.read(Box(0, 0, canvas.width, canvas.height)), end.value, seen
+    seen: list[Progress] = []
+    restored = finish(restore(decode(photo), engine, card(), settings), seen.append)
+    return whole(restored), restored, seen
+
+
+def whole(restored: Restored) -> np.ndarray:
+    return restored.canvas.read(Box(0, 0, restored.canvas.width, restored.canvas.height))
 
 
 def noise(height: int, width: int, dtype: type = np.uint8, bands: int = 3) -> np.ndarray:
@@ -45,11 +45,11 @@ def test_a_residual_of_zero_changes_no_bit(height: int, width: int, dtype: type)
 
 
 @pytest.mark.parametrize("size", [(256, 256), (257, 256), (256, 273), (500, 301), (7, 13), (1, 1), (1, 600)])
-def test_tiled_equals_whole(size: tuple[int, int]) -> None:
+def test_tiled_equals_untiled(size: tuple[int, int]) -> None:
     photo = noise(*size, np.uint16)
     tiled = run(photo, LocalEngine(), tile=256)[0].astype(int)
-    whole = run(photo, LocalEngine(), tile=4096)[0].astype(int)
-    assert np.abs(tiled - whole).max() <= 5  # of 65535: four parts rounded to fixed point, each by half of 2 levels
+    untiled = run(photo, LocalEngine(), tile=4096)[0].astype(int)
+    assert np.abs(tiled - untiled).max() <= 5  # of 65535: four parts rounded to fixed point, each by half of 2 levels
 
 
 def test_each_scale_is_told_with_its_tiles() -> None:
@@ -154,6 +154,71 @@ def test_the_radius_is_that_of_the_disparity_at_every_scale() -> None:
         restored = run(photo, LocalEngine(gain=0, disparity=0.25), scale=scale)[1]
         assert restored.defocus_map is not None
         np.testing.assert_allclose(restored.defocus_map.read(), scale * blur_px(0.25, 0.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (300, 500)])
+def test_tiles_put_every_disparity_at_its_place(size: tuple[int, int]) -> None:
+    """Cells of random brightness, which this engine gives back as disparity, are the map at their middles."""
+    rows, columns = (-(-side // MULTIPLE) for side in size)
+    cells = np.random.default_rng(0).random((rows, columns, 1), dtype=np.float32)
+    photo = cells.repeat(MULTIPLE, 0).repeat(MULTIPLE, 1).repeat(3, 2)
+    restored = run(photo, LocalEngine(gain=0, disparity=1.0), tile=256)[1]
+    assert restored.defocus_map is not None
+    radius_px, half = restored.defocus_map.read(), MULTIPLE // 2
+    corners = [radius_px[y::MULTIPLE, x::MULTIPLE] for y in (half - 1, half) for x in (half - 1, half)]
+    wanted = cells[..., 0] * MULTIPLE * DISPARITY_TO_RADIUS
+    np.testing.assert_allclose(sum(corners) / 4, wanted, atol=0.1 * wanted.max())
+
+
+class SidesEngine(LocalEngine):
+    """Turns the photo into a quarter of the left view and three quarters of the right one."""
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        assert pair is not None
+        self.areas.append(batch.shape[2] * batch.shape[3])
+        return Estimate(0.75 * pair[:, :3] + 0.25 * pair[:, 3:] - batch, None)
+
+
+DUAL = replace(card(), views=2, outputs=("residual",))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (256, 256), (300, 500)])
+def test_views_are_cut_and_blended_like_the_photo(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(5)
+    photo, left, right = (random.random((*size, 3), dtype=np.float32) for _ in range(3))
+    engine = SidesEngine()
+    settings = Settings(tile=256, gated=False)
+    restored = finish(restore(decode(photo), engine, DUAL, settings, Views(decode(left), decode(right))))
+    assert restored.scales == (1,)  # auto, for two views
+    assert (len(engine.areas) > 1) == (max(size) > 256)
+    np.testing.assert_allclose(whole(restored), 0.25 * left + 0.75 * right, atol=1e-4)
+
+
+def test_what_is_in_focus_is_left_alone_with_two_views_too() -> None:
+    """White noise is as sharp as a picture can be; ungated, the same network replaces it."""
+    photo, other = decode(noise(200, 230)), decode(np.full((200, 230, 3), 128, np.uint8))
+    kept = finish(restore(photo, SidesEngine(), DUAL, Settings(), Views(other, other)))
+    np.testing.assert_array_equal(whole(kept), noise(200, 230))
+    replaced = finish(restore(photo, SidesEngine(), DUAL, Settings(gated=False), Views(other, other)))
+    assert np.abs(whole(replaced).astype(int) - 128).max() <= 1
+
+
+def test_a_coarse_scale_hands_the_views_on_too() -> None:
+    grey = decode(np.full((200, 230, 3), 0.5, np.float32))
+    views = Views(*(decode(np.full((200, 230, 3), value, np.float32)) for value in (0.4, 0.4)))
+    restored = finish(restore(grey, SidesEngine(), DUAL, Settings(scale=2, gated=False), views))
+    assert restored.scales == (2, 1)
+    np.testing.assert_allclose(whole(restored), 0.3, atol=1e-4)  # 0.4, then the views less 0.1
+
+
+def test_views_that_do_not_fit_are_refused() -> None:
+    photo, small = decode(noise(40, 40)), decode(noise(40, 30))
+    with pytest.raises(OptionError, match="no dual-pixel views for stand-in, a network of two"):
+        finish(restore(photo, SidesEngine(), DUAL, Settings()))
+    with pytest.raises(OptionError, match="dual-pixel views for stand-in, a network of one view"):
+        finish(restore(photo, LocalEngine(), card(), Settings(), Views(photo, photo)))
+    with pytest.raises(InputError, match="a right view of 30x40 px; expected the photo's 40x40"):
+        finish(restore(photo, SidesEngine(), DUAL, Settings(), Views(photo, small)))
 
 
 def test_a_network_that_does_not_tell_cannot_keep_bokeh() -> None:

@@ -22,7 +22,7 @@ from allfocus.photo.formats import RAW_EXTENSIONS
 from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
-from allfocus.restore import Progress, Restored, Settings, restore
+from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
 from allfocus.weights import store
 
 Source = str | Path | bytes | np.ndarray
@@ -80,6 +80,7 @@ class Deblurrer:
         output: str | Path | None = None,
         settings: Settings | None = None,
         *,
+        views: tuple[Source, Source] | None = None,
         map: str | Path | None = None,
         overwrite: bool = False,
         progress: Callable[[Progress], None] | None = None,
@@ -91,18 +92,22 @@ class Deblurrer:
                 uint16 or float32 in [0, 1].
             output: for a path: where to write; NAME.sharp.EXT beside it when None. Bytes and arrays come back without.
             settings: strength, scale, tile and the bokeh to keep.
+            views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
             map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
             overwrite: replace a file that is there.
             progress: called after every tile.
 
         Raises:
-            InputError: a photo that cannot be read.
-            OptionError: a map or bokeh to be kept is asked of a network that estimates no disparity.
+            InputError: a photo or a view that cannot be read, or a view of another size than the photo.
+            OptionError: a map or bokeh to be kept is asked of a network that estimates no disparity; views for a
+                model of one view, or none for a model of two.
             OutputError: a place that cannot be written.
         """
         started = time.perf_counter()
         target = _target(source, output)
         photo = decode(source)
+        pair = None if views is None else Views(*(decode(view) for view in views))
+        check_views(self.model.card, photo, pair)
         notes = photo.notes if isinstance(source, np.ndarray) else photo.notes + losses(photo, target)
         if target is not None:
             _make_folder(target.parent)
@@ -111,7 +116,7 @@ class Deblurrer:
             check_estimates_defocus(self.model.card)
             _make_folder(Path(map).parent)
             check_files(Path(map), overwrite=overwrite)
-        finished = self._restore(photo, settings or Settings(), progress)
+        finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair), progress)
         with finished.canvas as canvas:
             result = _deliver(source, photo, canvas, target, overwrite)
         if map is not None and finished.defocus_map is not None:
@@ -128,16 +133,6 @@ class Deblurrer:
             engine=self.engine.info,
             defocus_map=finished.defocus_map,
         )
-
-    def _restore(self, photo: Photo, settings: Settings, progress: Callable[[Progress], None] | None) -> Restored:
-        steps = restore(photo, self.engine, self.model.card, settings)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value
-            if progress is not None:
-                progress(step)
 
 
 def _deliver(
@@ -194,6 +189,7 @@ def deblur(
     scale: str | int = "auto",
     tile: int = 0,
     keep_bokeh: float | None = None,
+    views: tuple[Source, Source] | None = None,
     map: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -211,6 +207,7 @@ def deblur(
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
         keep_bokeh: blur radius in px from which on places are left as they were, bit for bit (before a lossy format).
+        views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
         map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
         overwrite: replace files that are there.
         progress: called after every tile.
@@ -224,7 +221,7 @@ def deblur(
     """
     settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
     ready = _ready(str(model), engine, precision)
-    return ready.run(source, output, settings, map=map, overwrite=overwrite, progress=progress).output
+    return ready.run(source, output, settings, views=views, map=map, overwrite=overwrite, progress=progress).output
 
 
 @lru_cache(maxsize=2)

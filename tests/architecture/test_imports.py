@@ -28,10 +28,9 @@ ALLOWED = {
     "deblurrer": {"errors", "photo", "engine", "weights", "restore", "defocus"},
     "inputs": {"errors", "photo", "deblurrer"},
     "comparison": {"errors", "photo"},
-    "estimate": {"errors", "photo", "engine", "restore", "defocus", "weights"},
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "defocus"},
-    "baselines": {"errors", "photo", "nets", "checkpoints"},
-    "evaluate": {"errors", "data", "metrics", "deblurrer", "estimate", "restore", "baselines", "nets", "photo",
+    "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
+    "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",
                  "weights", "engine", "checkpoints", "simulate", "defocus"},
 }  # fmt: skip
 HEAVY = ("torch", "safetensors", "onnx", "scipy", "matplotlib", "skimage", "lightning")

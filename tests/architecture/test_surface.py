@@ -21,6 +21,7 @@ def test_deblur_has_the_same_names_in_python_and_on_the_command_line() -> None:
     line = set(inspect.signature(deblur_command).parameters)
     both = {"model", "engine", "precision", "strength", "scale", "tile", "keep_bokeh", "map", "output", "overwrite"}
     assert both <= python & line
+    assert "views" in python and {"left", "right"} <= line
 
 
 def test_every_command_loads_and_has_a_help_line() -> None:

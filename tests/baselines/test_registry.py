@@ -14,6 +14,10 @@ from allfocus.checkpoints.baseline import save
 from allfocus.errors import InputError, OptionError, WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, sizes
+from allfocus.photo.codecs import decode
+from allfocus.photo.tiling import Box
+from allfocus.restore import Settings, Views, finish
+from allfocus.restore import restore as pipeline
 
 
 @pytest.fixture
@@ -82,17 +86,25 @@ def test_learnt_methods_run_with_weights(photo: NDArray[np.float32], folder: Pat
     assert np.array_equal(named.sharp, run("dpdnet-s", photo).sharp)
 
 
-def test_tiles_of_dpdnet_are_the_whole() -> None:
-    from allfocus.baselines.networks import restore_dpdnet
+@pytest.mark.parametrize("structure", ["public", "poster"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_dpdnet_in_tiles_is_the_network_on_the_whole_photo(structure: str, count: int) -> None:
+    from allfocus.baselines.networks import DPDNetEngine
 
     torch.manual_seed(1)
-    photo = np.random.default_rng(0).random((404, 433, 3)).astype(np.float32)
-    for name in ("public", "poster"):
-        net = DPDNet(sizes(name, 1, width=2)).eval()
-        whole = restore_dpdnet(net, [photo])
-        tiled = restore_dpdnet(net, [photo], tile_px=320)
-        assert whole.shape == photo.shape
-        np.testing.assert_allclose(tiled, whole, atol=1e-6)
+    pictures = [np.random.default_rng(seed).random((404, 433, 3)).astype(np.float32) for seed in range(3)]
+    net = DPDNet(sizes(structure, count, width=2)).eval()
+    padded = [torch.from_numpy(np.pad(p, ((0, 12), (0, 15), (0, 0)), mode="edge")).permute(2, 0, 1) for p in pictures]
+    photo, left, right = (picture[None] for picture in padded)
+    with torch.inference_mode():
+        wanted = net(photo, torch.cat([left, right], 1) if count == 2 else None)[0].permute(1, 2, 0).numpy()
+    engine = DPDNetEngine(net, "drawn")
+    decoded, *views = map(decode, pictures)
+    steps = pipeline(
+        decoded, engine, engine.card, Settings(tile=448, gated=False), Views(*views) if count == 2 else None
+    )
+    found = finish(steps).canvas.read(Box(0, 0, 433, 404))
+    np.testing.assert_allclose(found, wanted[:404, :433], atol=1e-4)
 
 
 def test_refusals_teach(photo: NDArray[np.float32], folder: Path) -> None:
@@ -104,7 +116,7 @@ def test_refusals_teach(photo: NDArray[np.float32], folder: Path) -> None:
         with pytest.raises(InputError, match=r"floats \(H, W, 3\) in \[0, 1\]"):
             restore("ebdb", wrong)
     save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
-    with pytest.raises(OptionError, match="left and right view for dpdnet-d"):
+    with pytest.raises(OptionError, match="no dual-pixel views for dpdnet-d"):
         restore("dpdnet-d", photo)
-    with pytest.raises(InputError, match="a view of shape"):
-        restore("dpdnet-d", photo, options=Options(views=(photo, photo[1:])))
+    with pytest.raises(InputError, match="a left view of"):
+        restore("dpdnet-d", photo, options=Options(views=(photo[1:], photo)))

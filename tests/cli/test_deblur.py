@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import pyvips
 import tifffile
+import torch
 
 import allfocus
+from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.defocus.files import read_tiff
+from allfocus.nets.registry import Architecture
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
@@ -225,6 +228,44 @@ def test_bad_options_are_refused(
     assert run(path, *options) == 2
     assert told in capfd.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.fixture(scope="module")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights file of a small network of two views."""
+    architecture = Architecture(iterations=2, views=2, width=8)
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("dual")
+    return release(architecture.build(0.5), architecture, "dual", folder, context_px=16).weights
+
+
+def test_a_photo_with_its_dual_pixel_views(tmp_path: Path, dual: Path) -> None:
+    soft = np.kron(picture(10, 15), np.ones((8, 8, 1))).astype(np.uint8)
+    paths = [saved(tmp_path / f"{name}.png", np.roll(soft, x, 1)) for name, x in (("c", 0), ("l", 2), ("r", -2))]
+    line = ("--model", dual, "--left", paths[1], "--right", paths[2], "--precision", "float32")
+    assert run(paths[0], *line) == 0
+    sharp = pyvips.Image.new_from_file(str(tmp_path / "c.sharp.png")).numpy()
+    views = (np.roll(soft, 2, 1), np.roll(soft, -2, 1))
+    again = allfocus.deblur(soft, model=dual, views=views, precision="float32")
+    np.testing.assert_array_equal(sharp, again)
+    exchanged = allfocus.deblur(soft, model=dual, views=views[::-1], precision="float32")
+    assert (again != exchanged).any()
+
+
+def test_views_that_do_not_fit_are_refused(tmp_path: Path, dual: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one, two = saved(tmp_path / "a.png", picture()), saved(tmp_path / "b.png", picture(40, 64))
+    for line, told in [
+        ((one, "--left", one, "--right", one), "dual-pixel views for ifan-fast, a network of one view"),
+        ((one, "--model", dual), "no dual-pixel views for dual, a network of two; expected the left and the right"),
+        ((one, "--model", dual, "--left", one), "one dual-pixel view; expected both views of the photo"),
+        ((one, two, "--model", dual, "--left", one, "--right", one), "one pair of views for 2 photos"),
+        ((one, "--model", dual, "--left", one, "--right", two), "a right view of 64x40 px; expected the photo's 60x40"),
+        ((one, "--model", dual, "--left", tmp_path / "no.png", "--right", two), "no.png"),
+        ((one, "--method", "ebdb", "--left", one, "--right", one), "--left and --right with --method ebdb"),
+    ]:
+        assert run(*line) == 2
+        assert told in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
 def test_python_gives_the_same_for_paths_bytes_and_arrays(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import EngineInfo, Estimate
 from allfocus.errors import DataError, OptionError
 from allfocus.evaluate.methods import Scene, Wish
-from allfocus.evaluate.models import DualModel, Model, build_model
+from allfocus.evaluate.models import Model
 from allfocus.restore import Settings
 from allfocus.weights.card import Card
 
@@ -52,34 +52,36 @@ def photo(seed: int, height: int = 150, width: int = 217) -> np.ndarray:
 
 
 def test_one_view_goes_through_the_pipeline(drawn: list[int], tiny: PairSet) -> None:
-    method = build_model(Wish("drawn", scale="1"), tiny)
-    assert isinstance(method, Model)
+    method = Model(Wish("drawn", scale="1"), tiny)
     soft = np.repeat(np.linspace(0.3, 0.6, 217, dtype=np.float32)[None, :, None], 150, 0).repeat(3, 2)
     found = method.restore(Scene("a", soft)).sharp
     np.testing.assert_array_equal(
         found, Deblurrer("drawn", "auto", "auto").run(soft, settings=Settings(scale="1")).output
     )
     assert np.abs(found - soft).max() > 0.01
-    radius = method.defocus_map(Scene("a", photo(0)))
-    assert radius is not None and radius.shape == (150, 217)
+    assert method.restore(Scene("a", photo(0))).radius_px is None
+    radius_px = method.restore(Scene("a", photo(0), with_map=True)).radius_px
+    assert radius_px is not None and radius_px.shape == (150, 217)
     assert method.conditions.settings["scale"] == "1"
     assert method.conditions.cost.parameters == 1234
     assert method.conditions.cost.macs_convolution is not None
 
 
-def test_two_views_are_cut_alike_and_blended(drawn: list[int], tiny: PairSet) -> None:
+def test_two_views_go_through_the_same_pipeline(drawn: list[int], tiny: PairSet) -> None:
     drawn[0] = 2
     with pytest.raises(DataError, match="needs dual-pixel views"):
-        build_model(Wish("drawn"), tiny)
+        Model(Wish("drawn"), tiny)
     views = replace(tiny, pairs=tuple(replace(pair, left=pair.source, right=pair.source) for pair in tiny))
-    method = build_model(Wish("drawn"), views)
-    assert isinstance(method, DualModel)
-    sharp = method.restore(Scene("a", photo(0), left=photo(1), right=photo(2))).sharp
-    np.testing.assert_allclose(sharp, 0.75 * photo(2) + 0.25 * photo(1), atol=1e-5)
+    scene = Scene("a", photo(0), left=photo(1), right=photo(2))
+    gated, ungated = (Model(Wish("drawn", ungated=ungated), views) for ungated in (False, True))
+    np.testing.assert_allclose(ungated.restore(scene).sharp, 0.75 * photo(2) + 0.25 * photo(1), atol=1e-4)
+    np.testing.assert_array_equal(gated.restore(scene).sharp, photo(0))  # noise is as sharp as can be
+    assert ungated.conditions.settings["gated"] is False
+    assert (gated.label, ungated.label) == ("drawn", "drawn@ungated")
     with pytest.raises(DataError, match="has no dual-pixel views"):
-        method.restore(Scene("a", photo(0)))
+        gated.restore(Scene("a", photo(0)))
 
 
 def test_an_unknown_scale(drawn: list[int], tiny: PairSet, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="one of auto, 1, 2, 4"):
-        build_model(Wish("drawn", scale="3"), tiny)
+        Model(Wish("drawn", scale="3"), tiny)

@@ -34,9 +34,6 @@ class Brighten:
         self.conditions = Conditions("baseline", precision="float64")
         self.seen = []
 
-    def defocus_map(self, scene: Scene) -> None:
-        return None
-
     def restore(self, scene: Scene) -> Outcome:
         if scene.name == Brighten.fails_at:
             raise InputError("no light", "some", "a lamp")

@@ -1,4 +1,4 @@
-"""The learnt baselines on whole photos: padding, tiles, channel order."""
+"""The learnt baselines on photos: DPDNet as an engine of the pipeline, DMENet whole."""
 
 from __future__ import annotations
 
@@ -6,48 +6,53 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from allfocus.baselines.progress import Progress
+from allfocus.engine.base import EngineInfo, Estimate, check_inputs
 from allfocus.nets.dmenet import DMENet, sigma_px
 from allfocus.nets.dpdnet import DPDNet
-from allfocus.photo.tiling import plan
+from allfocus.weights.card import Card
 
 _TILE_PX = 768
 _DPDNET_REACH_PX = 144
 """No output of DPDNet depends on a pixel farther away: the sum over its layers is 114 px, plus its grid of 16."""
 
 
-def restore_dpdnet(
-    net: DPDNet, views: list[NDArray], progress: Progress | None = None, tile_px: int = _TILE_PX
-) -> NDArray[np.float32]:
-    """Deblur a photo, tile by tile; the tiles see enough around them for the result of the whole photo.
+class DPDNetEngine:
+    """DPDNet for the pipeline of `allfocus.restore`, in float32 on the CPU.
 
     Args:
-        net: of as many views as are given.
-        views: the photo, or the left and the right view: (H, W, 3) RGB in [0, 1] each.
-        progress: called with the share done.
-        tile_px: side of what the network sees at once.
-
-    Returns:
-        (H, W, 3) float32 RGB in [0, 1].
+        net: of one view or two, in evaluation mode.
+        name: of the method.
     """
-    stacked = np.concatenate(views, axis=2).astype(np.float32, copy=False)  # (H, W, 3 or 6)
-    height, width = stacked.shape[:2]
-    tiles = plan(width, height, side=tile_px, halo=_DPDNET_REACH_PX, overlap=0, multiple=net.multiple).tiles
-    result = np.empty((height, width, 3), dtype=np.float32)
-    for done, tile in enumerate(tiles):
-        source, target = tile.source, tile.target
-        seen = stacked[source.y : source.y + source.height, source.x : source.x + source.width]
-        missing = (source.height - seen.shape[0], source.width - seen.shape[1])
-        seen = np.pad(seen, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        batch = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
+
+    redone = 0
+
+    def __init__(self, net: DPDNet, name: str) -> None:
+        self.net = net
+        self.card = Card(
+            name,
+            architecture={},
+            parameters=sum(parameter.numel() for parameter in net.parameters()),
+            multiple=net.multiple,
+            context_px=_DPDNET_REACH_PX,
+            sha256="",
+            licence="",
+            views=net.sizes.views,
+            outputs=("residual",),
+            tile_px=_TILE_PX,
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, and where."""
+        return EngineInfo("torch", "cpu", "float32", self.card.name, torch.get_num_threads())
+
+    def run(self, batch: NDArray[np.float32], pair: NDArray[np.float32] | None = None) -> Estimate:
+        """What the network's picture adds to the photo; see `Engine.run`."""
+        arrays = [torch.from_numpy(array) for array in check_inputs(self.card, batch, pair)]
+        if pair is not None:
+            arrays[1] = arrays[1].roll(3, dims=1)  # right, left -> left, right
         with torch.inference_mode():
-            sharp = net(batch[:, :3], batch if len(views) > 1 else None)[0].permute(1, 2, 0).numpy()
-        y, x = target.y - source.y, target.x - source.x
-        rows, columns = slice(target.y, target.y + target.height), slice(target.x, target.x + target.width)
-        result[rows, columns] = sharp[y : y + target.height, x : x + target.width]
-        if progress is not None:
-            progress((done + 1) / len(tiles), "network")
-    return result
+            return Estimate((self.net(*arrays) - arrays[0]).numpy(), None)
 
 
 def map_dmenet(net: DMENet, rgb: NDArray) -> NDArray[np.float32]:

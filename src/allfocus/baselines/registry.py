@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from allfocus.baselines.progress import Progress, span
 from allfocus.errors import InputError, MissingExtraError, OptionError
+from allfocus.photo.codecs import decode
+from allfocus.photo.tiling import Box
 
 _MAP_SHARE = 0.35
 """Share of the progress that the map takes when a deconvolution follows."""
@@ -50,6 +52,7 @@ class Options:
         data_weight: lambda of the deconvolution; deconvolution.LAMBDA has those of the comparison.
         selection: levels of the deconvolution: "hard" as in the comparison, or "blend".
         eight_bit: round photo and result of the map methods to 8 bits, as the comparison on the poster did.
+        gated: whether a network acts only where the photo is blurred, as `restore.Settings` has it.
     """
 
     views: tuple[NDArray, NDArray] | None = None
@@ -57,6 +60,7 @@ class Options:
     data_weight: float = 16.8
     selection: Literal["hard", "blend"] = "hard"
     eight_bit: bool = False
+    gated: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,11 @@ def _network(found: Method, weights: Path | None) -> Any:
         return None
     from allfocus.checkpoints.baseline import load_dmenet, load_dpdnet
 
-    return load_dpdnet(weights, found.views) if found.network == "dpdnet" else load_dmenet(weights)
+    if found.network == "dmenet":
+        return load_dmenet(weights)
+    from allfocus.baselines.networks import DPDNetEngine
+
+    return DPDNetEngine(load_dpdnet(weights, found.views), found.name)
 
 
 def _estimate_sigma(found: Method, network: Any, rgb: NDArray, progress: Progress) -> NDArray[np.float32]:
@@ -222,7 +230,7 @@ def run(name: str, rgb: NDArray, progress: Progress | None = None, options: Opti
 def _run(found: Method, network: Any, rgb: NDArray, progress: Progress | None, options: Options) -> BaselineResult:
     _check(rgb)
     if found.peak_sigma_px is None:
-        return BaselineResult(_restore_dpdnet(found, network, rgb, options.views, progress), None)
+        return BaselineResult(_restore_dpdnet(network, rgb, progress, options), None)
     from allfocus.baselines.deconvolution import Prior, deblur
 
     photo = _rounded(np.asarray(rgb, dtype=np.float32)) if options.eight_bit else np.asarray(rgb, dtype=np.float32)
@@ -239,25 +247,22 @@ def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return (np.rint(rgb * 255) / 255).astype(np.float32)
 
 
-def _restore_dpdnet(
-    found: Method, network: Any, rgb: NDArray, views: tuple[NDArray, NDArray] | None, progress: Progress | None
-) -> NDArray[np.float32]:
-    seen = [rgb]
-    if found.views > 1:
-        if views is None:
-            raise OptionError(
-                "a photo without its dual-pixel views",
-                f"left and right view for {found.name}",
-                "a method of one view; `allfocus eval` reads views from data sets",
-            )
-        for view in views:
-            _check(view)
-            if view.shape != rgb.shape:
-                raise InputError(f"a view of shape {view.shape}", f"the photo's {rgb.shape}", "crop them alike")
-        seen = list(views)
-    from allfocus.baselines.networks import restore_dpdnet
+def _restore_dpdnet(network: Any, rgb: NDArray, progress: Progress | None, options: Options) -> NDArray[np.float32]:
+    from allfocus.restore import Progress as Step
+    from allfocus.restore import Settings, Views, finish, restore
 
-    return restore_dpdnet(network, seen, progress)
+    for view in options.views or ():
+        _check(view)
+    photo, *views = (decode(np.asarray(picture, np.float32)) for picture in (rgb, *(options.views or ())))
+
+    def report(step: Step) -> None:
+        if progress is not None:
+            progress(step.done / step.total, "network")
+
+    settings = Settings(scale=1, gated=options.gated)
+    steps = restore(photo, network, network.card, settings, Views(*views) if views else None)
+    with finish(steps, report).canvas as canvas:
+        return canvas.read(Box(0, 0, canvas.width, canvas.height))
 
 
 def _check(rgb: NDArray) -> None:
@@ -269,7 +274,7 @@ def _check(rgb: NDArray) -> None:
 
 
 def scored(
-    name: str, weights: str | Path | None = None
+    name: str, weights: str | Path | None = None, *, gated: bool = True
 ) -> Callable[..., tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
     """What `allfocus eval` calls for a method, in the protocol of the poster (8 bits for the methods with a map).
 
@@ -288,8 +293,8 @@ def scored(
     def score(
         photo: NDArray, left: NDArray | None = None, right: NDArray | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        views = None if left is None or right is None else (left, right)
-        made = _run(found, network, photo, None, Options(views=views, eight_bit=found.peak_sigma_px is not None))
+        views = (left, right) if found.views > 1 and left is not None and right is not None else None
+        made = _run(found, network, photo, None, Options(views, eight_bit=found.peak_sigma_px is not None, gated=gated))
         return made.sharp, made.radius_px
 
     return score

@@ -13,6 +13,8 @@ def deblur_command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File for one photo, folder for many. [NAME.sharp.EXT]")
     ] = None,
+    left: Annotated[Path | None, typer.Option(help="Left dual-pixel view, for a model of two views.")] = None,
+    right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
@@ -37,6 +39,7 @@ def deblur_command(
 
     settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
     jobs = collect(inputs, output)
+    views = _views(left, right, len(jobs), method)
     if method != "ifan":
         if map or keep_bokeh is not None:
             raise OptionError(
@@ -54,11 +57,27 @@ def deblur_command(
     def restore(job: Job) -> None:
         numbers = job.target.with_name(f"{job.source.stem}.map.tiff") if map else None
         with report.photo(job.source) as progress:
-            done = deblurrer.run(job.source, job.target, settings, map=numbers, overwrite=overwrite, progress=progress)
+            done = deblurrer.run(
+                job.source, job.target, settings, views=views, map=numbers, overwrite=overwrite, progress=progress
+            )
         picture = _write_comparison(job.source, job.target) if compare else None
         report.done(job, done, picture, numbers)
 
     report.each(jobs, restore)
+
+
+def _views(left: Path | None, right: Path | None, photos: int, method: str) -> tuple[Path, Path] | None:
+    from allfocus.errors import OptionError
+
+    if left is None and right is None:
+        return None
+    if left is None or right is None:
+        raise OptionError("one dual-pixel view", "both views of the photo", "--left LEFT --right RIGHT")
+    if photos > 1:
+        raise OptionError(f"one pair of views for {photos} photos", "one photo", "deblur the photos one by one")
+    if method != "ifan":
+        raise OptionError(f"--left and --right with --method {method}", "--method ifan", "allfocus eval scores it")
+    return left, right
 
 
 def _write_comparison(source: Path, target: Path) -> Path:

@@ -37,6 +37,9 @@ def evaluate_command(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
     tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
+    ungated: Annotated[
+        bool, typer.Option("--ungated", help="Let networks act on what is in focus too, as papers score them.")
+    ] = False,
     bits: Annotated[int | None, typer.Option(help="8 rounds 16-bit files to 8 bits as they are read.")] = None,
     crop: Annotated[int, typer.Option(help="Crop photos to multiples of this; 1 scores them whole.")] = 1,
     rounding: Annotated[str, typer.Option(help="float, or 8-bit as a saved file would be.")] = "float",
@@ -70,7 +73,7 @@ def evaluate_command(
         fresh=fresh,
         command=_command(),
     )
-    wishes = [Wish(text, engine, precision, scale, tile) for text in methods or []]
+    wishes = [Wish(text, engine, precision, scale, tile, ungated) for text in methods or []]
     _follow(evaluate(pairs, wishes, options), pairs, options)
 
 

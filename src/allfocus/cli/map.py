@@ -86,13 +86,26 @@ def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
 
 
 def _network(weights: str | None) -> Estimator:
+    from allfocus.defocus.map import check_estimates_defocus
     from allfocus.engine.choose import choose
-    from allfocus.estimate import defocus_map
+    from allfocus.restore import Progress, Settings, finish, restore
     from allfocus.weights import store
 
     model = store.find(weights or store.DEFAULT)
+    check_estimates_defocus(model.card)
     engine = choose(model)
-    return lambda photo, progress: defocus_map(photo, engine, model.card, progress)
+
+    def estimate(photo: Photo, progress: Callable[[float, str], None] | None) -> NDArray[np.float32]:
+        def report(step: Progress) -> None:
+            if progress is not None:
+                progress(step.done / step.total, "network" if step.scale == 1 else f"network at 1/{step.scale}")
+
+        restored = finish(restore(photo, engine, model.card, Settings()), report)
+        restored.canvas.close()
+        assert restored.defocus_map is not None  # the card says so
+        return restored.defocus_map.read()
+
+    return estimate
 
 
 def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles: list[float]) -> None:

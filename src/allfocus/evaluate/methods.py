@@ -31,12 +31,14 @@ class Scene:
         name: of the scene, for methods that look their result up.
         photo: the defocused photo.
         left, right: its dual-pixel views, or None.
+        with_map: whether the map of the blur radius is wanted too.
     """
 
     name: str
     photo: NDArray[np.float32]
     left: NDArray[np.float32] | None = None
     right: NDArray[np.float32] | None = None
+    with_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,6 @@ class Method(Protocol):
         """The restored photo; returns when it is in memory."""
         ...
 
-    def defocus_map(self, scene: Scene) -> NDArray[np.float32] | None:
-        """The blur radius of the photo in px, (H, W), for methods that estimate it apart; else None."""
-        ...
-
 
 @dataclass(frozen=True)
 class Wish:
@@ -95,6 +93,7 @@ class Wish:
     Attributes:
         text: "input", a model's name or path, "folder:PATH", "LABEL=folder:PATH", or a registered baseline.
         engine, precision, scale, tile: for models, as `allfocus deblur` takes them.
+        ungated: whether a network acts on what is in focus too, as papers score it.
     """
 
     text: str
@@ -102,6 +101,7 @@ class Wish:
     precision: str = "auto"
     scale: str = "auto"
     tile: int = 0
+    ungated: bool = False
 
     @property
     def label(self) -> str:
@@ -111,12 +111,15 @@ class Wish:
             return _plain(name)
         if self.text.startswith(FOLDER_PREFIX):
             return _plain(Path(self.text.removeprefix(FOLDER_PREFIX)).name)
+        everywhere = "ungated" if self.ungated else ""
         if self.text in REGISTRY:
-            return self.text
+            return "@".join(filter(None, (self.text, everywhere)))
         scale = "" if self.scale == "auto" else f"scale{self.scale}"
         tile = f"tile{self.tile}" if self.tile else ""
         engine, precision = (value if value != "auto" else "" for value in (self.engine, self.precision))
-        return "@".join(filter(None, (_plain(Path(self.text).stem or "model"), engine, precision, scale, tile)))
+        return "@".join(
+            filter(None, (_plain(Path(self.text).stem or "model"), engine, precision, scale, tile, everywhere))
+        )
 
     def build(self, pairs: PairSet) -> Method:
         """The method, ready to run on this set.
@@ -130,10 +133,10 @@ class Wish:
             return Results(self.label, Path(source.removeprefix(FOLDER_PREFIX)), pairs)
         if source in REGISTRY:
             return REGISTRY[source](self, pairs)
-        from allfocus.evaluate.models import build_model
+        from allfocus.evaluate.models import Model
 
         try:
-            return build_model(self, pairs)
+            return Model(self, pairs)
         except WeightsError as error:
             hint = f"{error.hint}; methods that are not models: {', '.join(sorted(REGISTRY))}, folder:PATH"
             raise WeightsError(error.got, error.expected, hint) from error
@@ -151,9 +154,6 @@ class Input:
     def restore(self, scene: Scene) -> Outcome:
         """The photo as it is."""
         return Outcome(scene.photo)
-
-    def defocus_map(self, scene: Scene) -> None:
-        """None."""
 
 
 class Results:
@@ -184,9 +184,6 @@ class Results:
             )
         return Outcome(sharp[:height, :width])
 
-    def defocus_map(self, scene: Scene) -> None:
-        """None."""
-
 
 class Baseline:
     """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the poster.
@@ -208,10 +205,11 @@ class Baseline:
                 "leave it out",
             )
         self.label = wish.label
-        self.function = registry.scored(wish.text)
+        self.function = registry.scored(wish.text, gated=not wish.ungated)
         self.conditions = Conditions(
             "baseline",
             precision="float32",
+            settings={"gated": not wish.ungated} if known.network == "dpdnet" else {},
             weights_sha256="" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
             cost=Cost() if weights is None else of_baseline(known.network, weights, known.views),
         )
@@ -219,9 +217,6 @@ class Baseline:
     def restore(self, scene: Scene) -> Outcome:
         """The photo through the baseline."""
         return Outcome(*self.function(scene.photo, scene.left, scene.right))
-
-    def defocus_map(self, scene: Scene) -> None:
-        """None: what it estimates comes with the restored photo."""
 
 
 def _plain(text: str) -> str:

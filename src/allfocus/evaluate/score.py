@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def score_pair(
         lpips: the distance, or None to leave it out.
         crop_multiple: photos are cropped at the bottom and right to multiples of this before anything else.
         rounding: see `Protocol`.
-        maps: ask for the method's defocus map as well (not timed).
+        maps: ask for the defocus map of a model as well; it comes from the same pass.
     Raises:
         AllfocusError: naming the scene, whatever went wrong.
     """
@@ -83,11 +83,9 @@ def _restore(
     """The restoration under the clock; photos that lie on their side are turned for it and back."""
     views = [None if path is None else _cropped(pairs.read(path), crop_multiple) for path in (pair.left, pair.right)]
     turns = pair.quarter_turns if method.upright else 0
-    scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)))  # type: ignore[arg-type]
+    scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)), maps)  # type: ignore[arg-type]
     with Meter() as meter:
         outcome = method.restore(scene)
-    if maps and outcome.radius_px is None:
-        outcome = replace(outcome, radius_px=method.defocus_map(scene))
     return _turned_back(outcome, turns), meter
 
 
