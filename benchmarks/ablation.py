@@ -1,7 +1,7 @@
 """Does each idea of IFAN help? The poster's ablation and tied against untied filters, with an equal small budget.
 
-    python benchmarks/ablation.py --photos DIR --leave-out recipes/held_out.txt --real DIR --syndp DIR --lpips DIR \
-        -o runs/ablation --seeds 2
+    python benchmarks/ablation.py --photos DIR --leave-out src/allfocus/weights/held_out.txt --real DIR --syndp DIR \
+        --lpips DIR -o runs/ablation --seeds 2
 
 Trains the six rows of the poster's table and F+D+R with tied filters: the same simulated samples with dual-pixel views,
 the same crops in the same order, the same number of steps, networks of half the width on the 2x unshuffled photo. Each

@@ -1,6 +1,6 @@
 """Gain by blur radius on the same photos: each held-out sharp photo blurred by one radius after another.
 
-    python benchmarks/gain_by_radius.py --photos DIR --only recipes/held_out.txt [--model ifan-fast] [-o FILE]
+    python benchmarks/gain_by_radius.py --photos DIR --only held_out.txt [--model ifan-fast] [-o FILE]
 
 SynDP has other things at every radius, some of which were out of focus when its photos were taken. Here a scene is one
 plane behind the focus, seen by the simulator's lenses and sensors; only its radius changes. At radius 0 the photo is in

@@ -1,6 +1,6 @@
 """What coarse to fine gains on 24-megapixel photos with blur radii of 20 to 60 px, and what it costs in focus.
 
-    python benchmarks/large_photos.py --photos DIR --only recipes/held_out.txt --scratch DIR
+    python benchmarks/large_photos.py --photos DIR --only src/allfocus/weights/held_out.txt --scratch DIR
 
 Three scenes are rendered by the simulator from photos that no weights were trained on: a wall that recedes out of
 focus, a sharp object before a blurred wall, and three planes. Each goes through the `allfocus deblur` command with

@@ -1,6 +1,6 @@
 """What the shipped weights do through the `allfocus deblur` command: better real photos, sharp ones left alone.
 
-    python benchmarks/real_photos.py --pairs DIR --lpips DIR --sharp DIR --only recipes/held_out.txt -o results
+    python benchmarks/real_photos.py --pairs DIR --lpips DIR --sharp DIR --only held_out.txt -o results
 
 Every photo of DIR/source goes through the command and is scored against DIR/target by `allfocus eval` (its rows and
 summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared

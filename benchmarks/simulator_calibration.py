@@ -5,7 +5,7 @@ came first: PSNR of the blurred against the sharp picture, spectra, noise, the b
 tile into the blurred one in small windows, and what of the variance that fit leaves, with a disc, with a Gaussian, and
 with a disc over display values.
 
-    python benchmarks/simulator_calibration.py --photos DIR --real DIR --leave-out recipes/held_out.txt
+    python benchmarks/simulator_calibration.py --photos DIR --real DIR --leave-out src/allfocus/weights/held_out.txt
 
 `--real` holds source/ and target/. The figures go to results/simulator_calibration.json.
 """

@@ -22,9 +22,9 @@ from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 from allfocus.train.loop import train
-from allfocus.train.provenance import training_data
 from allfocus.train.recipes import recipe
 from allfocus.train.state import load_averaged
+from allfocus.train.trained_on import training_data
 from allfocus.weights.card import Card
 from allfocus.weights.store import CARD_SUFFIX, SHIPPED, sha256
 

@@ -20,7 +20,7 @@ ALLOWED = {
     "simulate": {"errors", "photo"},
     "data": {"errors", "photo", "simulate"},
     "engine": {"errors", "weights", "nets", "ops", "checkpoints"},
-    "train": {"errors", "data", "nets", "checkpoints", "metrics", "simulate", "weights", "defocus", "scales"},
+    "train": {"errors", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights", "defocus", "scales"},
     "residual": {"errors", "photo"},
     "defocus": {"errors", "photo", "weights"},
     "scales": {"errors", "defocus"},

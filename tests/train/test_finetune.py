@@ -15,6 +15,7 @@ from allfocus.metrics.psnr import psnr
 from allfocus.simulate.simulator import SimulatorConfig
 from allfocus.train.config import TrainConfig
 from allfocus.train.loop import train
+from allfocus.train.provenance import HELD_OUT
 from allfocus.train.recipes import recipe
 from allfocus.train.state import TrainState
 from allfocus.train.tasks.base import Scene
@@ -48,10 +49,10 @@ def mean_psnr(state: TrainState, held_out: SampleCache) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_finetuning_to_a_lens_helps_on_photos_that_nobody_trained_on(
-    tmp_path: Path, repository: Path, shared_data: Path, fabric: Callable[[TrainConfig], Fabric]
+    tmp_path: Path, shared_data: Path, fabric: Callable[[TrainConfig], Fabric]
 ) -> None:
     photos = shared_data / "sharp"
-    ours = (repository / "recipes" / "held_out.txt").read_text().split()
+    ours = HELD_OUT.read_text().split()
     others = [path.name for path in sorted(photos.glob("*.avif")) if path.name not in ours]
     own = samples(tmp_path / "own", photos, ours, 40, 0)
     held_out = samples(tmp_path / "held_out", photos, others, 12, 10_000)

@@ -15,8 +15,8 @@ from allfocus.data.source import Feed
 from allfocus.errors import DataError, OptionError, TrainingError
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig, load_config
 from allfocus.train.loop import train, training_step
-from allfocus.train.provenance import Provenance
 from allfocus.train.state import CHECKPOINT, TrainState, load_averaged
+from allfocus.train.trained_on import TrainedOn
 from train.conftest import write_cache
 
 Open = Callable[[TrainConfig], Fabric]
@@ -77,7 +77,7 @@ def test_training_writes_losses_and_a_checkpoint_that_loads(
     assert "left" in lines[0]
     assert any((tmp_path / "board").iterdir())
     assert load_config(tmp_path / "config.yaml") == config
-    assert Provenance.read(tmp_path) == Provenance()  # the folder of photos that the cache names is not there
+    assert TrainedOn.read(tmp_path) == TrainedOn()  # the folder of photos that the cache names is not there
     for ours, theirs in zip(net.parameters(), state.averaged.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 

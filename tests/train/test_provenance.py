@@ -1,58 +1,131 @@
-"""What weights have seen: by group and licence, through every run that they went through."""
+"""What made shipped weights: there for each, made of commands that exist, and replayed from samples to a model."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
-from allfocus.data.source import Origin, Source
-from allfocus.train.config import TrainConfig
-from allfocus.train.loop import train
-from allfocus.train.provenance import Provenance, training_data
-from allfocus.weights.card import TrainingData
-from allfocus.weights.store import find
-from train.conftest import write_cache
+import numpy as np
+import pytest
+import pyvips
+import yaml
 
+from allfocus.cli.main import main
+from allfocus.errors import OptionError, TrainingError
+from allfocus.train.config import TrainConfig, load_config
+from allfocus.train.provenance import SUFFIX, Command, Provenance, replay
+from allfocus.weights.card import Card
+from allfocus.weights.store import SHIPPED
 
-def _silent(_: str) -> None:
-    """Instead of printing."""
-
-
-def photos(origin: Origin) -> Source:
-    """A source of which only the origin matters."""
-    return cast(Source, SimpleNamespace(origin=origin))
+TINY = {
+    "architecture": "ifan-fast", "net": {"width": 4, "iterations": 2}, "steps": 4, "batch": 2, "patch_px": 32,
+    "precision": "32-true", "threads": 1, "warmup": 1,
+}  # fmt: skip
 
 
-def test_groups_and_licences_come_from_the_manifest(tmp_path: Path) -> None:
-    rows = ["file,group,licence", "a.png,birds,CC0", "b.png,birds,CC0", "c.png,rivers,CC-BY-4.0"]
-    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
-    assert training_data(tmp_path, ["b.png"]) == (
-        TrainingData("birds", "CC0", 1),
-        TrainingData("rivers", "CC-BY-4.0", 1),
+def carry_out(words: Sequence[str]) -> int:
+    """A command in this process."""
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A child of a parent, two tiny stages in all, as files."""
+    simulator = {"margin_px": 16, "scene": {"radius_px": [1.0, 4.0]}}
+    samples = {"a": {"count": 2, "side_px": 64, "simulator": simulator}}
+    first = {"number": 1, "samples": ["a"], "stop_at": 1, "settings": TINY}
+    (tmp_path / f"one{SUFFIX}").write_text(yaml.safe_dump({"samples": samples, "stages": [first]}))
+    second = {"number": 1, "samples": ["a"], "settings": {**TINY, "steps": 2}, "why": "more steps"}
+    child = {"parent": "one", "stages": [second], "gain": 0.5, "known_failures": ["It is tiny."]}
+    path = tmp_path / f"two{SUFFIX}"
+    path.write_text(yaml.safe_dump(child))
+    return path
+
+
+@pytest.mark.parametrize("card", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_every_shipped_model_has_a_provenance_that_adds_up(card: Path) -> None:
+    found, told = Provenance.read(card.stem), Card.read(card)
+    steps, seen = 0, found
+    while seen is not None:
+        steps += sum(stage.stop_at or TrainConfig.from_dict(stage.settings).steps for stage in seen.stages)
+        seen = seen.parent
+    assert steps == told.steps
+    assert found.stages[-1].settings["seed"] == told.seed
+    assert [stage.number for stage in found.stages] == list(range(1, len(found.stages) + 1))
+    assert found.known_failures == told.known_failures
+
+
+def test_the_commands_are_in_order_and_render_no_samples_twice(written: Path) -> None:
+    commands = Provenance.read(written).commands(Path("PHOTOS"), Path("OUT"), ["--workers", "1"], Path("BLURRED"))
+    assert [command.words[0] for command in commands] == ["prepare", "train", "train", "release"]
+    assert (
+        commands[1].line
+        == "allfocus train -o OUT/one/1 --config OUT/one/1.yaml --cache OUT/samples/a --stop-at 1 --workers 1"
     )
+    assert "--start-from OUT/one/1" in commands[2].line
+    assert commands[2].why == "more steps"
+    assert yaml.safe_load(commands[2].files[Path("OUT/two/1.yaml")])["steps"] == 2
 
 
-def test_a_run_that_starts_from_another_has_seen_what_that_one_saw(tmp_path: Path, config: TrainConfig) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    for folder, count in ((first, 2), (second, 3)):
-        folder.mkdir()
-        for index in range(count):
-            (folder / f"{index}.png").touch()
-    seen = Provenance.of(photos(Origin(first, simulator={"crop_px": 64})), None)
-    run = tmp_path / "run"
-    run.mkdir()
-    seen.write(run)
-    assert Provenance.read(run) == seen
-    done = train(replace(config, steps=2), write_cache(tmp_path / "samples"), tmp_path / "two steps", report=_silent)
-    done.save(run)
-    later = Provenance.of(photos(Origin(second, group="mine")), str(run))
-    assert [(one.group, one.pictures) for one in later.trained_on] == [("first", 2), ("mine", 3)]
-    again = Provenance.of(photos(Origin(first)), str(run))
-    assert again.trained_on == seen.trained_on
-    assert Provenance.read(first) is None
-    shipped = Provenance.of(photos(Origin(second)), "ifan-fast")
-    assert (seen.steps_before, later.steps_before, shipped.steps_before) == (0, 2, find("ifan-fast").card.steps)
-    assert shipped.trained_on[-1] == TrainingData("second", "not stated", 3)
-    assert len(shipped.trained_on) > 1
+def test_the_settings_of_a_stage_survive_their_file(tmp_path: Path) -> None:
+    found = Provenance.read("ifan-fast")
+    for command in found.commands(Path("PHOTOS"), tmp_path):
+        for path, text in command.files.items():
+            if path.suffix == ".yaml":
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+                assert load_config(path) == TrainConfig.from_dict(found.stages[int(path.stem) - 1].settings)
+
+
+@pytest.mark.slow
+def test_a_replay_goes_from_photos_to_a_released_model(written: Path, tmp_path: Path) -> None:
+    photos, pairs = tmp_path / "photos", tmp_path / "pairs" / "source"
+    rng = np.random.default_rng(0)
+    for folder, side in ((photos, 128), (pairs, 512)):
+        folder.mkdir(parents=True)
+        pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        pyvips.Image.new_from_array(pixels).write_to_file(str(folder / "a.png"))
+    commands = Provenance.read(written).commands(photos, tmp_path / "out", reach=pairs)
+    replay(commands, carry_out)
+    card = json.loads((tmp_path / "out" / "models" / "two.json").read_text())
+    assert (card["steps"], card["known_failures"]) == (3, ["It is tiny."])
+    assert card["command"] == "allfocus train --provenance two"
+
+
+def test_a_replay_ends_where_a_command_fails() -> None:
+    done: list[str] = []
+
+    def run(words: Sequence[str]) -> int:
+        done.append(words[0])
+        return 3 if words[0] == "b" else 0
+
+    with pytest.raises(TrainingError, match="step 2 ended with exit code 3: allfocus b"):
+        replay([Command((name,)) for name in "abc"], run)
+    assert done == ["a", "b"]
+
+
+def test_what_is_no_provenance_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"no provenance of nafnet; expected one of .*ifan-fast"):
+        Provenance.read("nafnet")
+    path = tmp_path / f"odd{SUFFIX}"
+    for text in ("[]", "stages: [{number: 1}]", "stages: [{number: 1, settings: {}, samples: []}]\ncolour: red"):
+        path.write_text(text)
+        with pytest.raises(OptionError, match="samples, and stages with number"):
+            Provenance.read(path)
+    path.write_text("stages: [{number: 1, settings: {}, samples: [a]}]")
+    with pytest.raises(OptionError, match=r"stage 1 uses samples \['a'\]"):
+        Provenance.read(path)
+
+
+def test_the_command_prints_stages_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert carry_out(("train", "--provenance", "ifan", "--dry-run")) == 0
+    told = capsys.readouterr().out
+    assert "1. allfocus prepare --photos PHOTOS -o OUTPUT/samples/a --count 3584" in told
+    assert "--start-from OUTPUT/ifan-fast/6" in told
+    assert "All samples, without views." in told
+    assert "allfocus release OUTPUT/ifan/2 --name ifan" in told
+    assert carry_out(("train", "--provenance", "ifan")) == 2
+    assert "no pairs to measure the network's reach on" in capsys.readouterr().err

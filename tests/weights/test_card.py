@@ -25,7 +25,7 @@ CARD = Card(
     seed=3,
     scores={"real-val": {"psnr_fit_gain_db": 0.43, "lpips": 0.27}},
     known_failures=("Text smaller than 4 px.",),
-    command="allfocus train recipes/ifan-fast.json",
+    command="allfocus train --provenance ifan-fast",
 )
 
 

@@ -39,7 +39,7 @@ def import_command(
     if photos is not None:
         from allfocus.train.validate import read_photos
 
-        context_px = measure_reach(found.build().eval(), read_photos(photos)[:MEASURED_PHOTOS])
+        context_px = measure_reach(found.build().eval(), read_photos(photos, MEASURED_PHOTOS))
     model = adopt(
         found,
         name or default_name(file),

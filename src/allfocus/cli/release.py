@@ -33,12 +33,12 @@ def release_command(
     from dataclasses import replace
 
     from allfocus.data.cache import SampleCache
-    from allfocus.train.provenance import Provenance, training_data
     from allfocus.train.state import load_averaged
     from allfocus.train.tasks.registry import BASELINES
+    from allfocus.train.trained_on import TrainedOn, training_data
 
     config, net, step = load_averaged(run)
-    seen = Provenance.read(run) or Provenance()
+    seen = TrainedOn.read(run) or TrainedOn()
     if cache is not None:
         spec = SampleCache(cache).spec
         seen = replace(seen, trained_on=training_data(Path(spec.photos), spec.left_out), simulator=spec.simulator)
@@ -68,7 +68,7 @@ def _write_ifan(
     if photos is None:
         raise OptionError("no --photos to measure the network's reach on", "a folder of photos", "--photos DIR")
     net.scale_residual(gain)
-    context_px = measure_reach(net, read_photos(photos)[:4])
+    context_px = measure_reach(net, read_photos(photos, 4))
     model = release(net, ifan_architecture(config), name, output, context_px=context_px)
     return model.card, model.weights
 

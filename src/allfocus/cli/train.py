@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from allfocus.errors import OptionError
 
 if TYPE_CHECKING:
     from allfocus.data.source import Source
@@ -16,7 +19,14 @@ def train_command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the run; a killed run continues there.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Shipped settings: ifan, ifan-fast, finetune, ...")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Settings for a run of your own: ifan, ifan-fast, finetune, ...")
+    ] = None,
+    provenance: Annotated[
+        str | None,
+        typer.Option(help="Replay what made the weights of a model (ifan-fast, ...) from --photos, stage by stage."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands of --provenance and end.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, on top of the recipe's.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="One setting: NAME=VALUE, loss.warp=0.5.")] = None,
     cache: Annotated[
@@ -40,6 +50,15 @@ def train_command(
     show: Annotated[bool, typer.Option("--show", help="Print all settings as YAML and end.")] = False,
 ) -> None:
     """Train a network; writes checkpoints, losses.csv and validation.csv, and resumes where it was stopped."""
+    if provenance is not None:
+        if recipe is not None or config is not None or change or cache or data is not None:
+            raise OptionError("--provenance with settings or samples of your own", "--photos DIR alone", "--dry-run")
+        passed = [word for place in validate or [] for word in ("--validate", place)]
+        passed += [] if lpips is None else ["--lpips", str(lpips)]
+        passed += [] if accelerator == "auto" else ["--accelerator", accelerator]
+        passed += ["--workers", str(workers)] if workers else []
+        _replay(provenance, photos, output, passed, validate or [], dry_run=dry_run)
+        return
     from allfocus.train.config import as_yaml, load_config
     from allfocus.train.recipes import recipe as shipped
 
@@ -57,6 +76,30 @@ def train_command(
         validate=validate or [], lpips=lpips, stop_at=stop_at,
         workers=workers, devices=devices, accelerator=accelerator, board=board,
     )  # fmt: skip
+
+
+def _replay(
+    name: str, photos: Path | None, output: Path | None, options: list[str], validate: list[str], *, dry_run: bool
+) -> None:
+    """Print or run the commands of a model's provenance; its reach is measured on the first folder of pairs."""
+    from allfocus.train.provenance import Provenance, replay
+
+    found = Provenance.read(name)
+    pairs = next((Path(place) / "source" for place in validate if ":" not in place), None)
+    if dry_run:
+        commands = found.commands(photos or Path("PHOTOS"), output or Path("OUTPUT"), options, pairs or Path("BLURRED"))
+        for number, command in enumerate(commands, start=1):
+            print(f"{number}. {command.line}")
+            for text in (command.why, *command.files.values()):
+                print(indent(text.rstrip(), "   "), end="\n" if text.strip() else "")
+        return
+    if photos is None or pairs is None:
+        raise OptionError(
+            "no sharp photos, or no pairs to measure the network's reach on",
+            "--photos DIR --validate DIR, the latter with source/ and target/",
+            f"allfocus train --provenance {name} --dry-run",
+        )
+    replay(found.commands(photos, _folder(output), options, pairs))
 
 
 def _run(
@@ -90,8 +133,6 @@ def _run(
 
 
 def _folder(output: Path | None) -> Path:
-    from allfocus.errors import OptionError
-
     if output is None:
         raise OptionError("no folder for the run", "-o DIR", "-o runs/first")
     return output
@@ -103,8 +144,6 @@ def _source(
 ) -> Source:  # fmt: skip
     """The one place that samples come from."""
     from dataclasses import replace
-
-    from allfocus.errors import OptionError
 
     if sum(bool(place) for place in (cache, photos, data)) != 1:
         raise OptionError(

@@ -14,9 +14,9 @@ from allfocus.data.source import Feed, Source
 from allfocus.train.coarse import check_coarse, work_coarsely
 from allfocus.train.config import TrainConfig, as_yaml
 from allfocus.train.launch import open_fabric
-from allfocus.train.provenance import Provenance
 from allfocus.train.record import Record
 from allfocus.train.state import TrainState
+from allfocus.train.trained_on import TrainedOn
 
 Validate = Callable[[TrainState], dict[str, float]]
 
@@ -68,7 +68,7 @@ def train(
     if fabric.is_global_zero:
         (folder / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
         if state.step == 0:
-            Provenance.of(source, config.start_from).write(folder)
+            TrainedOn.of(source, config.start_from).write(folder)
     for batch in feed.from_step(state.step, last, workers):
         batch = work_coarsely(batch.to(fabric.device), state, feed.own)
         record.losses(state, training_step(state, batch))

@@ -1,96 +1,247 @@
-"""What a run was trained on, by group and licence, for the card of its weights."""
+"""How the weights of a model came about: numbered stages of training that one command replays.
+
+`weights/NAME.provenance.yaml` lies beside the weights that it explains: the simulated samples, the settings of each
+stage and why there was another one, and how the last was released.
+"""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from allfocus.data.source import Source
-from allfocus.train.state import load_averaged
-from allfocus.weights import store
-from allfocus.weights.card import TrainingData
+from allfocus.errors import OptionError, TrainingError
+from allfocus.photo.output import Beside
+from allfocus.train.config import TrainConfig
+from allfocus.weights.store import SHIPPED
 
-UNKNOWN = "not stated"
-FILE = "trained_on.json"
+SUFFIX = ".provenance.yaml"
+HELD_OUT = SHIPPED / "held_out.txt"
+"""Names of the photos that no shipped weights have seen."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What `allfocus prepare` renders.
+
+    Attributes:
+        count: how many samples.
+        seed: of the first.
+        side_px: side of a sample.
+        views: whether the dual-pixel views are kept.
+        grid_px: cells of the defocus map.
+        simulator: settings other than the simulator's defaults.
+    """
+
+    count: int
+    seed: int = 0
+    side_px: int = 256
+    views: bool = False
+    grid_px: int = 8
+    simulator: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of `allfocus train`; it starts from the stage before it.
+
+    Attributes:
+        number: from 1.
+        settings: of `TrainConfig`, other than its defaults.
+        samples: names of the samples that it draws from, evenly.
+        why: what was found before it, or what it changes.
+        stop_at: step that it was stopped at; None for its last.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    samples: tuple[str, ...]
+    why: str = ""
+    stop_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """One step of a replay.
+
+    Attributes:
+        words: what follows `allfocus` on the command line.
+        files: files that it reads, with their text.
+        why: what it is for.
+    """
+
+    words: tuple[str, ...]
+    files: Mapping[Path, str] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def line(self) -> str:
+        """The command line."""
+        return f"allfocus {shlex.join(self.words)}"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the weights of a run have seen.
+    """Everything that a model's weights went through.
 
     Attributes:
-        trained_on: groups of pictures, those of the run that it started from included.
-        simulator: settings of the simulator that made the samples; empty for photographed pairs.
-        steps_before: steps of the runs, or of the model, that it started from.
+        model: its name.
+        stages: in order.
+        samples: by name; those of the parent may be used as well.
+        parent: the model whose last stage the first one starts from, or None.
+        gain: factor on the residual when it was released.
+        known_failures: for the card, one sentence each.
     """
 
-    trained_on: tuple[TrainingData, ...] = ()
-    simulator: Mapping[str, Any] = field(default_factory=dict)
-    steps_before: int = 0
+    model: str
+    stages: tuple[Stage, ...]
+    samples: Mapping[str, Samples]
+    parent: Provenance | None = None
+    gain: float = 1.0
+    known_failures: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, source: Source, first: str | None) -> Provenance:
-        """Of a run on a source that starts from another run, from a model, or from nothing."""
-        origin = source.origin
-        own = training_data(origin.photos, origin.left_out, origin.group) if origin.photos.is_dir() else ()
-        before = cls() if first is None else cls.before(first)
-        return cls(_united([*before.trained_on, *own]), origin.simulator, before.steps_before)
+    def read(cls, name: str | Path) -> Provenance:
+        """The provenance of a shipped model, or that of a file.
 
-    @classmethod
-    def before(cls, first: str) -> Provenance:
-        """What the start of a run has seen, its steps done: another run's folder, or a model by its name or file."""
-        if not Path(first).is_dir():
-            card = store.find(first).card
-            return cls(card.trained_on, card.simulator, card.steps)
-        seen = cls.read(Path(first)) or cls()
-        return replace(seen, steps_before=seen.steps_before + load_averaged(Path(first))[2])
+        Args:
+            name: of the model, or the path of a file NAME.provenance.yaml.
 
-    @classmethod
-    def read(cls, folder: Path) -> Provenance | None:
-        """Of the run in a folder; None where an older allfocus did not note it."""
-        path = folder / FILE
-        if not path.is_file():
-            return None
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        groups = tuple(TrainingData(**one) for one in stored["trained_on"])
-        return cls(groups, stored["simulator"], stored.get("steps_before", 0))
+        Raises:
+            OptionError: there is none, or it holds something else than stages and samples.
+        """
+        import yaml
 
-    def write(self, folder: Path) -> None:
-        """Note it in the folder of a run."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        path = Path(name) if str(name).endswith(SUFFIX) else _shipped().get(str(name))
+        if path is None or not path.is_file():
+            raise OptionError(f"no provenance of {name}", f"one of {', '.join(_shipped())}", "--provenance ifan-fast")
+        try:
+            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+            samples = {key: Samples(**values) for key, values in (stored.pop("samples", None) or {}).items()}
+            stages = tuple(Stage(**{**one, "samples": tuple(one["samples"])}) for one in stored.pop("stages"))
+            parent = stored.pop("parent", None)
+            stored["known_failures"] = tuple(stored.get("known_failures", ()))
+            above = path.with_name(f"{parent}{SUFFIX}")
+            before = None if parent is None else cls.read(above if above.is_file() else parent)
+            found = cls(path.name.removesuffix(SUFFIX), stages, samples, before, **stored)
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            names = ", ".join(one.name for one in fields(Stage))
+            raise OptionError(
+                f"{path} ({error})", f"samples, and stages with {names}", "allfocus train --show"
+            ) from error
+        for stage in found.stages:
+            TrainConfig.from_dict(stage.settings)
+            unknown = [one for one in stage.samples if one not in found.all_samples()]
+            if unknown:
+                raise OptionError(
+                    f"{path}: stage {stage.number} uses samples {unknown}", "samples it names", "name them"
+                )
+        return found
+
+    def all_samples(self) -> dict[str, Samples]:
+        """Its own and those of its parents."""
+        return {**({} if self.parent is None else self.parent.all_samples()), **self.samples}
+
+    def commands(
+        self, photos: Path, output: Path, options: Sequence[str] = (), reach: Path | None = None
+    ) -> list[Command]:
+        """The command lines that make the model, in order.
+
+        Args:
+            photos: folder of sharp photos.
+            output: where samples, runs and the model go.
+            options: of every `allfocus train` ("--validate", "PAIRS").
+            reach: photos out of focus on which the network's reach is measured; without them nothing is released.
+        """
+        found = self._training(photos, output, options)
+        if reach is not None:
+            failures = output / self.model / "known_failures.txt"
+            words = (
+                "release",
+                str(self._run(output, self.stages[-1])),
+                "--name",
+                self.model,
+                "-o",
+                str(output / "models"),
+            )
+            words += ("--photos", str(reach), "--gain", f"{self.gain:g}", "--failures", str(failures))
+            words += ("--command", f"allfocus train --provenance {self.model}")
+            found.append(Command(words, {failures: "\n".join(self.known_failures) + "\n"}))
+        return found
+
+    def _training(self, photos: Path, output: Path, options: Sequence[str]) -> list[Command]:
+        """Samples and stages, the parent's first."""
+        found = [] if self.parent is None else self.parent._training(photos, output, options)
+        start = None if self.parent is None else self.parent._run(output, self.parent.stages[-1])
+        for stage in self.stages:
+            for name in stage.samples:
+                command = _prepare(name, self.all_samples()[name], photos, output)
+                if command.words not in [known.words for known in found]:
+                    found.append(command)
+            found.append(self._train(stage, start, output, options))
+            start = self._run(output, stage)
+        return found
+
+    def _train(self, stage: Stage, start: Path | None, output: Path, options: Sequence[str]) -> Command:
+        import yaml
+
+        run = self._run(output, stage)
+        settings = run.with_name(f"{run.name}.yaml")
+        words = ["train", "-o", str(run), "--config", str(settings)]
+        words += [word for name in stage.samples for word in ("--cache", str(output / "samples" / name))]
+        words += [] if start is None else ["--start-from", str(start)]
+        words += [] if stage.stop_at is None else ["--stop-at", str(stage.stop_at)]
+        text = yaml.safe_dump(dict(stage.settings), sort_keys=False, default_flow_style=None)
+        return Command((*words, *options), {settings: text}, stage.why)
+
+    def _run(self, output: Path, stage: Stage) -> Path:
+        return output / self.model / str(stage.number)
 
 
-def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") -> tuple[TrainingData, ...]:
-    """Count the pictures of a folder by group and licence.
+def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | None = None) -> None:
+    """Run the commands one after another; what an earlier replay finished is not done again.
 
     Args:
-        folder: sharp photos, with or without a ``manifest.csv`` that has the columns file, group and licence.
-        left_out: names that were not used.
-        name: of the only group, where there is no manifest; the folder's if empty.
+        commands: what `Provenance.commands` gave.
+        run: runs the words of one and gives its exit code; a process of its own if None.
 
-    Returns:
-        One entry a group; a single one with an unknown licence where there is no manifest.
+    Raises:
+        TrainingError: one of them failed.
     """
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        count = sum(1 for path in folder.iterdir() if path.is_file() and path.name not in set(left_out))
-        return (TrainingData(name or folder.name, UNKNOWN, count),)
-    with manifest.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["file"] not in set(left_out)]
-    counts = Counter((row["group"], row["licence"]) for row in rows)
-    return tuple(TrainingData(group, licence, count) for (group, licence), count in sorted(counts.items()))
+    for number, command in enumerate(commands, start=1):
+        print(f"{number} of {len(commands)}: {command.line}", flush=True)
+        for path, text in command.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with Beside(path, overwrite=True) as output:
+                output.temporary.write_text(text, encoding="utf-8")
+        code = (run or _process)(command.words)
+        if code:
+            raise TrainingError(
+                f"step {number} ended with exit code {code}: {command.line}",
+                "0",
+                "the same again; it goes on from there",
+            )
 
 
-def _united(groups: Iterable[TrainingData]) -> tuple[TrainingData, ...]:
-    """Groups by name and licence; of two that agree in both, the one with more pictures."""
-    found: dict[tuple[str, str], TrainingData] = {}
-    for one in groups:
-        known = found.get((one.group, one.licence))
-        if known is None or known.pictures < one.pictures:
-            found[one.group, one.licence] = one
-    return tuple(found.values())
+def _prepare(name: str, samples: Samples, photos: Path, output: Path) -> Command:
+    import json
+
+    folder = output / "samples" / name
+    settings = folder.with_name(f"{name}.json")
+    words = ["prepare", "--photos", str(photos), "-o", str(folder), "--count", str(samples.count)]
+    words += ["--seed", str(samples.seed), "--side", str(samples.side_px), "--grid", str(samples.grid_px)]
+    words += ["--views"] if samples.views else []
+    words += ["--leave-out", str(HELD_OUT), "--config", str(settings)]
+    return Command(tuple(words), {settings: json.dumps(samples.simulator) + "\n"})
+
+
+def _process(words: Sequence[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "allfocus", *words], check=False).returncode
+
+
+def _shipped() -> dict[str, Path]:
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(SHIPPED.rglob(f"*{SUFFIX}"))}

@@ -1,4 +1,6 @@
-"""The recipes: whole configurations by name, each a function; `shipped/NAME.yaml` beside this file spells them out.
+"""The recipes: settings of one run by name, each a function; `allfocus train --recipe NAME --show` prints all of them.
+
+What made the shipped weights is several runs in a row: `provenance.py`.
 
 What is worth a flag differs from lab to lab, so every recipe can be changed setting by setting (`--set`).
 """
@@ -7,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from allfocus.data.augment import AugmentConfig
 from allfocus.errors import OptionError
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 
-SPELT_OUT = Path(__file__).parent / "shipped"
 PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.0, reblur=1.0)
 """The poster's three terms, weights 1, plain means."""
 PAPER_AUGMENT = AugmentConfig(

@@ -1,0 +1,96 @@
+"""What a run was trained on, by group and licence, for the card of its weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from allfocus.data.source import Source
+from allfocus.train.state import load_averaged
+from allfocus.weights import store
+from allfocus.weights.card import TrainingData
+
+UNKNOWN = "not stated"
+FILE = "trained_on.json"
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the weights of a run have seen.
+
+    Attributes:
+        trained_on: groups of pictures, those of the run that it started from included.
+        simulator: settings of the simulator that made the samples; empty for photographed pairs.
+        steps_before: steps of the runs, or of the model, that it started from.
+    """
+
+    trained_on: tuple[TrainingData, ...] = ()
+    simulator: Mapping[str, Any] = field(default_factory=dict)
+    steps_before: int = 0
+
+    @classmethod
+    def of(cls, source: Source, first: str | None) -> TrainedOn:
+        """Of a run on a source that starts from another run, from a model, or from nothing."""
+        origin = source.origin
+        own = training_data(origin.photos, origin.left_out, origin.group) if origin.photos.is_dir() else ()
+        before = cls() if first is None else cls.before(first)
+        return cls(_united([*before.trained_on, *own]), origin.simulator, before.steps_before)
+
+    @classmethod
+    def before(cls, first: str) -> TrainedOn:
+        """What the start of a run has seen, its steps done: another run's folder, or a model by its name or file."""
+        if not Path(first).is_dir():
+            card = store.find(first).card
+            return cls(card.trained_on, card.simulator, card.steps)
+        seen = cls.read(Path(first)) or cls()
+        return replace(seen, steps_before=seen.steps_before + load_averaged(Path(first))[2])
+
+    @classmethod
+    def read(cls, folder: Path) -> TrainedOn | None:
+        """Of the run in a folder; None where an older allfocus did not note it."""
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        groups = tuple(TrainingData(**one) for one in stored["trained_on"])
+        return cls(groups, stored["simulator"], stored.get("steps_before", 0))
+
+    def write(self, folder: Path) -> None:
+        """Note it in the folder of a run."""
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") -> tuple[TrainingData, ...]:
+    """Count the pictures of a folder by group and licence.
+
+    Args:
+        folder: sharp photos, with or without a ``manifest.csv`` that has the columns file, group and licence.
+        left_out: names that were not used.
+        name: of the only group, where there is no manifest; the folder's if empty.
+
+    Returns:
+        One entry a group; a single one with an unknown licence where there is no manifest.
+    """
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        count = sum(1 for path in folder.iterdir() if path.is_file() and path.name not in set(left_out))
+        return (TrainingData(name or folder.name, UNKNOWN, count),)
+    with manifest.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["file"] not in set(left_out)]
+    counts = Counter((row["group"], row["licence"]) for row in rows)
+    return tuple(TrainingData(group, licence, count) for (group, licence), count in sorted(counts.items()))
+
+
+def _united(groups: Iterable[TrainingData]) -> tuple[TrainingData, ...]:
+    """Groups by name and licence; of two that agree in both, the one with more pictures."""
+    found: dict[tuple[str, str], TrainingData] = {}
+    for one in groups:
+        known = found.get((one.group, one.licence))
+        if known is None or known.pictures < one.pictures:
+            found[one.group, one.licence] = one
+    return tuple(found.values())
