@@ -540,3 +540,56 @@ def test_many_threads_decode_and_encode_at_once() -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(through, files * 4))
+
+
+def test_a_tiff_of_a_compression_that_is_not_read_is_called_that() -> None:
+    for code, name in ((50000, "Zstandard"), (34887, "LERC"), (34712, "JPEG 2000"), (52546, "JPEG XL")):
+        data = bytearray(tiff(RGB))
+        start = struct.unpack_from("<I", data, 4)[0]
+        for at in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", data, start)[0], 12):
+            if struct.unpack_from("<H", data, at)[0] == 259:
+                struct.pack_into("<H", data, at + 8, code)
+        with pytest.raises(InputError, match=rf"is a TIFF with {name} compression") as refusal:
+            decode(bytes(data))
+        assert "damaged" not in str(refusal.value)
+
+
+def test_a_tiff_that_cannot_hold_its_pixels_is_refused_at_once() -> None:
+    data = bytearray(tiff(RGB))
+    start = struct.unpack_from("<I", data, 4)[0]
+    for at in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", data, start)[0], 12):
+        if struct.unpack_from("<H", data, at)[0] in (256, 257):
+            struct.pack_into("<HHII", data, at, struct.unpack_from("<H", data, at)[0], 4, 1, 20_000)
+    with pytest.raises(InputError, match="bytes cannot hold the 20000x20000 pixels"):
+        decode(bytes(data))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_result_has_the_permissions_of_its_source(tmp_path: Path, mode: int) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    source.write_bytes(pillow(RGB, "png"))
+    source.chmod(mode)
+    photo = decode(source)
+    encode(photo, canvas_of(photo), target)
+    assert target.stat().st_mode & 0o777 == mode | 0o200, "its owner can write to it"
+    assert source.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+def test_an_orientation_that_only_xmp_states_is_applied(format: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+    plain = decode(RGB)
+    turned = Photo.from_bands(plain.image, "array", xmp=xmp)
+    photo = decode(encode(turned, canvas_of(plain), None, format=format) or b"")
+    assert (photo.width, photo.height) == (60, 90)
+    assert photo.xmp == xmp.replace(b'"6"', b'"1"')
+
+
+def test_what_exif_says_of_the_size_turns_with_the_picture() -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update({0xA002: 90, 0xA003: 60})
+    photo = decode(pillow(RGB, "jpeg", exif=exif, quality=95))
+    read = PIL.Image.open(io.BytesIO(encode(photo, canvas_of(photo), None) or b"")).getexif()
+    assert (photo.width, photo.height) == (60, 90)
+    assert [read.get_ifd(0x8769)[tag] for tag in (0xA002, 0xA003)] == [60, 90]

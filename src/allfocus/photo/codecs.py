@@ -16,7 +16,11 @@ MAX_PIXELS = 500_000_000
 
 
 def decode(
-    source: str | Path | bytes | np.ndarray, *, max_pixels: int = MAX_PIXELS, folder: str | Path | None = None
+    source: str | Path | bytes | np.ndarray,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    folder: str | Path | None = None,
+    allow_damaged: bool = False,
 ) -> Photo:
     """Read a photo whole and once: every pixel is decoded here, so what is damaged is found here.
 
@@ -25,6 +29,7 @@ def decode(
             or float32 in [0, 1]: grey or display-referred RGB, the fourth channel transparency.
         max_pixels: larger photos are refused from their header, before anything is decoded.
         folder: where decoded photos above 64 MiB wait on disk; the system's folder for temporary files if None.
+        allow_damaged: take what can be read of a damaged file, with a note, instead of refusing it.
 
     Returns:
         The photo, upright, colour and transparency apart, with its ICC, EXIF and XMP bytes and notes of what was
@@ -41,7 +46,7 @@ def decode(
     """
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels)
-    return Decoder(source, max_pixels, folder).photo()
+    return Decoder(source, max_pixels, folder, allow_damaged).photo()
 
 
 def encode(
@@ -60,7 +65,8 @@ def encode(
         pixels: the new colour channels, in the photo's bands and dtype. Alpha goes along if the size is the same.
         target: a file, written beside and renamed so that it appears whole or not at all; None returns bytes.
         format: "jpeg", "png", "tiff", "webp" or "avif"; if None, from the target's ending, or else the photo's own.
-        quality: 1 to 100 for JPEG, WebP and AVIF; 95, 95 and 90 if None, and lossless WebP and AVIF stay so.
+        quality: 1 to 100 for JPEG, WebP and AVIF; if None, a JPEG keeps that of its source (at least 90), others
+            get 95 (AVIF 90), and lossless WebP and AVIF stay so.
         overwrite: whether an existing target may be replaced.
 
     Returns:
@@ -76,12 +82,14 @@ def encode(
     work = encoder.Encoder(photo, pixels, encoder.format_for(photo, target, format), quality)
     if target is None:
         return work.to_bytes()
-    with Beside(target, overwrite=overwrite) as beside:
+    with Beside(target, overwrite=overwrite, permissions=photo.permissions) as beside:
         work.to_file(beside)
     return None
 
 
-def losses(photo: Photo, target: str | Path | None = None, *, format: str | None = None) -> tuple[str, ...]:
+def losses(
+    photo: Photo, target: str | Path | None = None, *, format: str | None = None, quality: int | None = None
+) -> tuple[str, ...]:
     """What a file of this target or format cannot hold of the photo, one plain sentence each; see `encode`.
 
     Raises:
@@ -90,4 +98,4 @@ def losses(photo: Photo, target: str | Path | None = None, *, format: str | None
     >>> losses(decode(np.zeros((4, 6), np.uint16)), format="jpeg")
     ('16-bit samples were rounded to 8 bit, all that JPEG holds',)
     """
-    return encoder.losses(photo, encoder.format_for(photo, target, format))
+    return encoder.losses(photo, encoder.format_for(photo, target, format), quality)

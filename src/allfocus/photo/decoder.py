@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +16,7 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import InputError
-from allfocus.photo import avif, containers, exif, formats, heic, raw
+from allfocus.photo import avif, exif, formats, heic, icc, jpeg, png, raw, webp, xmp
 from allfocus.photo.canvas import VIPS_FORMATS, Canvas
 from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
@@ -28,6 +30,16 @@ TIFF_COLOURS = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32844: "LogL", 32845: "L
 RAW_TAGS = (50706, 33421)
 """DNGVersion and CFARepeatPatternDim: a TIFF with one of these is a camera raw file whatever its name."""
 
+TIFF_UNREAD = {
+    33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 33007: "JPEG 2000", 34712: "JPEG 2000",
+    34661: "JBIG", 34887: "LERC", 34892: "lossy DNG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
+    50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+"""Compressions that libtiff may have been built without."""
+TIFF_LAYERS, TIFF_RESOURCES = 37724, 34377
+LEAST_SHARE = {1: 1.0, 5: 1 / 1500, 8: 1 / png.DEFLATE_GAIN, 32946: 1 / png.DEFLATE_GAIN, 32773: 1 / 64}
+"""TIFF compression to how small it can make a picture at the most."""
+
 LARGEST_BANDS = 5
 """CMYK and transparency."""
 
@@ -37,9 +49,15 @@ INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
 class Decoder:
     """One file (a path, or its bytes) on its way to a `Photo`; see `codecs.decode`."""
 
-    def __init__(self, source: str | Path | bytes, max_pixels: int, folder: str | Path | None):
+    def __init__(
+        self, source: str | Path | bytes, max_pixels: int, folder: str | Path | None, allow_damaged: bool = False
+    ):
         self.max_pixels = max_pixels
         self.folder = folder
+        self.allow_damaged = allow_damaged
+        self.permissions: int | None = None
+        self.jpeg: jpeg.Header | None = None
+        self.png = png.Metadata()
         self.notes: list[str] = []
         if isinstance(source, bytes | bytearray | memoryview):
             self.data: bytes | Path = bytes(source)
@@ -60,10 +78,14 @@ class Decoder:
             )
         self.format = format
         self.head = head
+        self.size = size
         self.tags = exif.Tags("<", {})
 
     def photo(self) -> Photo:
         """The photo; every pixel has been decoded."""
+        return replace(self._photo(), permissions=self.permissions)
+
+    def _photo(self) -> Photo:
         try:
             if self.format == "tiff":
                 self._check_tiff()
@@ -71,12 +93,52 @@ class Decoder:
                 return heic.decode(self.data, self.name, self.check_size)
             if self.format == "raw":
                 return replace(raw.decode(self.data, self.name, self.check_size), exif=self._raw_exif())
-            header = self._open()
+            if self.format == "jpeg":
+                self._check_jpeg()
+            if self.format == "png":
+                self._check_png()
+            if self.format == "avif" and b"avis" in self.head[8:64]:
+                self.notes.append("only the main picture of an image sequence was read")
+            return self._through_vips()
+        except pyvips.Error as error:
+            kind = TIFF_UNREAD.get(max(self.tags.numbers(259), default=1))
+            if kind is not None:
+                raise self._unfit(f"is a TIFF with {kind} compression", "another compression") from None
+            raise self._damaged(reason(error)) from None
+
+    def _through_vips(self) -> Photo:
+        """The photo through libvips; what is left of a damaged one, if that is allowed."""
+        notes = list(self.notes)
+        try:
+            header = self._open("warning" if self.format == "jpeg" else "error")
             self.check_size(header.width, header.height)
             image = self._plain(header)
-            return self._finished(header, image, self._decoded(image))
+            canvas = self._decoded(image)
+            cause = self._uneven()
         except pyvips.Error as error:
-            raise self._damaged(reason(error)) from None
+            if not self.allow_damaged:
+                raise
+            cause = reason(error)
+            self.notes = notes
+            header = self._open("none")
+            self.check_size(header.width, header.height)
+            image = self._plain(header)
+            canvas = self._decoded(image)
+        if cause is not None:
+            if not self.allow_damaged:
+                raise self._damaged(cause)
+            self.notes.append(f"the file is damaged ({cause}): what could be read of it was restored")
+        return self._finished(header, image, canvas)
+
+    def _uneven(self) -> str | None:
+        """What is wrong with a JPEG file's data, where libvips does not say it."""
+        if self.jpeg is None:
+            return None
+        data = self.data if isinstance(self.data, bytes) else self.data.read_bytes()
+        missing = jpeg.missing_blocks(data, self.jpeg)
+        if missing:
+            return f"its data holds {abs(missing)} blocks {'less' if missing > 0 else 'more'} than the picture"
+        return None
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse photos above the limit.
@@ -100,7 +162,9 @@ class Decoder:
             if not path.is_file():
                 raise InputError(f"{path} is not a regular file", formats.READABLE, "save it to a file first")
             with path.open("rb") as file:
-                return file.read(HEAD_BYTES), path.stat().st_size
+                status = os.fstat(file.fileno())
+                self.permissions = stat.S_IMODE(status.st_mode) & 0o777
+                return file.read(HEAD_BYTES), status.st_size
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             raise InputError(f"{path} cannot be read ({cause})", formats.READABLE, "check its permissions") from None
@@ -110,7 +174,7 @@ class Decoder:
         with io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb") as file:
             yield file
 
-    def _open(self) -> pyvips.Image:
+    def _open(self, fail_on: str) -> pyvips.Image:
         loader = {"avif": "heif"}.get(self.format, self.format) + "load_source"
         if isinstance(self.data, Path):
             source = pyvips.Source.new_from_file(str(self.data))
@@ -118,7 +182,40 @@ class Decoder:
             source = pyvips.Source.new_from_memory(self.data)
         # TIFF strips may be as large as the picture, whose size has been checked; libvips would stop at 50 MB
         limit = {"unlimited": True} if self.format == "tiff" else {}
-        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error", **limit)
+        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on=fail_on, **limit)
+
+    def _check_jpeg(self) -> None:
+        with self._file() as file:
+            self.jpeg = head = jpeg.header(file)
+        if head is None:
+            return  # libvips says what is wrong
+        if head.precision != 8:
+            raise self._unfit(f"is a JPEG with {head.precision}-bit samples", "8-bit JPEG")
+        if head.process in ("lossless", "hierarchical"):
+            raise self._unfit(f"is a {head.process} JPEG", "a baseline or progressive one")
+        self.check_size(*head.size)
+        self._check_share(head.size[0] * head.size[1] / jpeg.PIXELS_PER_BYTE, head.size)
+        if head.comments:
+            self.notes.append("the JPEG comment was left out")
+        if head.pictures > 1:
+            self.notes.append(f"only the first of {head.pictures} pictures in the file was read")
+
+    def _check_png(self) -> None:
+        with self._file() as file:
+            self.png = found = png.metadata(file)
+        self.check_size(*found.size)
+        if found.complete:
+            self._check_share(found.raw_bytes / png.DEFLATE_GAIN, found.size)
+        if found.frames > 1:
+            self.notes.append(f"only the first of {found.frames} frames was read")
+        if found.texts:
+            self.notes.append(f"{found.texts} text chunk{'s were' if found.texts > 1 else ' was'} left out")
+        self.notes += [f"a damaged {kind} chunk was left out" for kind in found.damaged]
+
+    def _check_share(self, least_bytes: float, size: tuple[int, int]) -> None:
+        """Refuse a file of fewer bytes than the smallest that can hold a picture of this size."""
+        if self.size < least_bytes and not self.allow_damaged:
+            raise self._damaged(f"{self.size} bytes cannot hold the {size[0]}x{size[1]} pixels that it states")
 
     def _check_tiff(self) -> None:
         try:
@@ -129,7 +226,8 @@ class Decoder:
         if any(tag in self.tags.entries for tag in RAW_TAGS):
             self.format = "raw"
             return
-        self.check_size(max(self.tags.numbers(256), default=0), max(self.tags.numbers(257), default=0))
+        size = max(self.tags.numbers(256), default=0), max(self.tags.numbers(257), default=0)
+        self.check_size(*size)
         if (bands := max(self.tags.numbers(277), default=1)) > LARGEST_BANDS:
             raise self._unfit(f"has {bands} channels", "grey or RGB, with or without transparency")
         bits = max(self.tags.numbers(258), default=1)
@@ -139,6 +237,12 @@ class Decoder:
         colour = TIFF_COLOURS.get(max(self.tags.numbers(262), default=2))
         if colour:
             raise self._unfit(f"holds {colour} colour", "grey, RGB or CMYK")
+        share = LEAST_SHARE.get(max(self.tags.numbers(259), default=1), 0.0)
+        self._check_share(share * size[0] * size[1] * bands * bits / 8, size)
+        if TIFF_LAYERS in self.tags.entries:
+            self.notes.append("Photoshop layers were left out")
+        if TIFF_RESOURCES in self.tags.entries:
+            self.notes.append("the Photoshop block was left out")
         if kind == "float" and bits < 32:
             self.notes.append(f"{bits}-bit float samples were widened to 32 bit")
         if self.tags.numbers(338) == (1,):
@@ -199,32 +303,76 @@ class Decoder:
         return canvas
 
     def _finished(self, header: pyvips.Image, image: pyvips.Image, canvas: Canvas) -> Photo:
-        blob = exif.blob(self.tags) if self.format == "tiff" else field(header, "exif-data")
-        blob, orientation = exif.upright(blob.removeprefix(exif.PREFIX)) if blob else (None, 1)
+        blob, packet = self._metadata(header)
+        blob, orientation = exif.upright(blob.removeprefix(exif.PREFIX)) if blob else (None, None)
+        packet, stated = xmp.upright(packet) if packet else (None, None)
         if self.format == "tiff":
-            orientation = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), 1)
+            orientation = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), None)
         if self.format == "avif":
             orientation = 1  # its own rotation boxes hold, and have been applied; EXIF only repeats them
-        upright = turned(canvas.image(), orientation)
-        xmp = field(header, "xmp-data")
         return Photo.from_bands(
-            upright,
+            turned(canvas.image(), orientation or stated or 1),
             self.format,
-            icc=field(image, "icc-profile-data"),
+            icc=field(image, "icc-profile-data") or self._stated_profile(image),
             exif=blob,
-            xmp=containers.upright_xmp(xmp) if xmp else None,
+            xmp=packet,
             iptc=field(header, "iptc-data") if self.format == "jpeg" else None,
+            extended_xmp=self.jpeg.extended_xmp if self.jpeg else (),
             notes=tuple(self.notes),
             coding=self._coding(header),
         )
 
+    def _metadata(self, header: pyvips.Image) -> tuple[bytes | None, bytes | None]:
+        """The EXIF block and the XMP packet."""
+        if self.format == "tiff":
+            return exif.blob(self.tags), field(header, "xmp-data")
+        if self.format == "png":
+            return self.png.exif, self.png.xmp
+        return field(header, "exif-data"), field(header, "xmp-data")
+
+    def _stated_profile(self, image: pyvips.Image) -> bytes | None:
+        """A profile of the gamma and chromaticities that a PNG states instead of one, where they are not sRGB's."""
+        found = self.png
+        if found.has_profile or found.cicp or (found.gamma is None and found.chromaticities is None):
+            return None
+        gamma, where = found.gamma or png.SRGB_GAMMA, found.chromaticities or png.SRGB_CHROMATICITIES
+        usual = abs(gamma - png.SRGB_GAMMA) < 0.002
+        try:
+            if image.bands < 3:
+                profile = None if usual else icc.grey_profile(1 / gamma)
+            elif usual and np.allclose(where, png.SRGB_CHROMATICITIES, atol=0.002):
+                profile = None
+            else:
+                profile = icc.rgb_profile(1 / gamma, where)
+        except ValueError as error:
+            self.notes.append(f"the colours that the file states were left out ({error})")
+            return None
+        if profile is not None:
+            self.notes.append("the stated gamma and chromaticities were made an ICC profile")
+        return profile
+
+    def _has_resolution(self) -> bool:
+        """Whether the file states a resolution; libvips takes 72 dots per inch where some kinds do not."""
+        if self.format == "tiff":
+            return max(self.tags.numbers(exif.RESOLUTION_UNIT), default=2) > 1
+        if self.format == "png":
+            return self.png.has_resolution
+        return self.jpeg is None or self.jpeg.has_resolution
+
     def _coding(self, header: pyvips.Image) -> Coding:
-        coding = Coding(
-            dots_per_mm=(header.xres, header.yres),
-            dots_unit=field(header, "resolution-unit") or "in",
-        )
+        coding = Coding(dots_unit=field(header, "resolution-unit") or "in")
+        if self._has_resolution():
+            coding = replace(coding, dots_per_mm=(header.xres, header.yres))
         if self.format == "jpeg":
-            return replace(coding, subsampled=field(header, "jpeg-chroma-subsample") == "4:2:0")
+            if self.jpeg is None:
+                return coding
+            sampling = _sampling(self.jpeg.sampling)
+            return replace(
+                coding,
+                subsampled=sampling == "4:2:0",
+                sampling=sampling if sampling not in ("4:4:4", "4:2:0") else None,
+                quality=self.jpeg.quality,
+            )
         if self.format == "tiff":
             compression = TIFF_COMPRESSIONS.get(max(self.tags.numbers(259), default=1), "deflate")
             tile = self.tags.numbers(322) + self.tags.numbers(323)
@@ -233,11 +381,11 @@ class Decoder:
             own = avif.coding(self.head)
             bits = field(header, "bits-per-sample") or 8
             return replace(coding, bits=bits, subsampled=own.subsampled, lossless=own.lossless, cicp=own.cicp)
-        with self._file() as file:
-            if self.format == "webp":
-                return replace(coding, lossless=containers.webp_is_lossless(file))
-            cicp = containers.png_cicp(file)
-            return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
+        if self.format == "webp":
+            with self._file() as file:
+                return replace(coding, lossless=webp.is_lossless(file))
+        cicp = self.png.cicp
+        return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
 
     def _unfit(self, got: str, expected: str) -> InputError:
         return InputError(f"{self.name} {got}", expected, "export it as a 16-bit RGB TIFF")
@@ -246,7 +394,7 @@ class Decoder:
         return InputError(
             f"{self.name} is damaged or cut short ({cause})",
             f"a whole {formats.FORMATS[self.format].title} file",
-            "copy it from the camera again",
+            "copy it from the camera again, or allow damaged files (--allow-damaged) to restore what can be read",
         )
 
 
@@ -272,6 +420,18 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
     return Photo.from_bands(
         pyvips.Image.new_from_memory(memory, width, height, bands, VIPS_FORMATS[pixels.dtype]), "array"
     )
+
+
+def _sampling(factors: tuple[tuple[int, int], ...]) -> str:
+    """The size of a JPEG's chroma as people write it."""
+    if len(factors) != 3:
+        return "4:4:4"
+    (across, down), *chroma = factors
+    if chroma[0] != chroma[1] or 0 in (*chroma[0], across, down):
+        return "of its own kind"
+    ratio = across // chroma[0][0], down // chroma[0][1]
+    names = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+    return names.get(ratio, "of its own kind")
 
 
 def turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
@@ -314,7 +474,16 @@ def reason(error: pyvips.Error) -> str:
 
 
 def _looks(head: bytes) -> str:
-    kinds = {b"GIF8": "GIF", b"BM": "BMP", b"%PDF": "PDF", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
+    kinds = {
+        b"GIF8": "GIF",
+        b"BM": "BMP",
+        b"%PDF": "PDF",
+        b"\xff\x0a": "JPEG XL",
+        b"\0\0\0\x0cJXL ": "JPEG XL",
+        b"\0\0\0\x0cjP  ": "JPEG 2000",
+        b"\xff\x4f\xff\x51": "JPEG 2000",
+        b"8BPS": "a Photoshop document",
+    }
     for mark, kind in kinds.items():
         if head.startswith(mark):
             return f"it looks like {kind}"

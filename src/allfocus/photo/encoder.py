@@ -13,7 +13,7 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import OptionError, OutputError
-from allfocus.photo import avif, containers, exif, formats
+from allfocus.photo import avif, exif, formats, jpeg, png, webp
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.decoder import reason
 from allfocus.photo.feed import Feed
@@ -23,13 +23,14 @@ from allfocus.photo.photo import DTYPES, PEAKS, Photo, fetch
 from allfocus.photo.tiling import Box
 
 QUALITY = {"jpeg": 95, "webp": 95, "avif": 90}
+LEAST_JPEG_QUALITY = 90
+"""A restored photo holds finer detail than the blurred one that its source's quality was enough for."""
 AVIF_EFFORT = 2  # 0.6 s a megapixel on 2 cores where the default of 4 takes 7 s for the same size
 SMALL_TIFF_BYTES = 3_900_000_000
 SMALL_JPEG_PIXELS = 16_000_000
 """Above, the best code tables (a few percent of the size) are not worth the 15 bytes a pixel of memory they take."""
 UNKNOWN_DOTS = (1.0, 1.0)
-USUAL_DOTS = (72 / 25.4, 72 / 25.4)
-"""Dots per mm: what libvips says of files without a resolution, and what PNG and TIFF are given then."""
+"""Dots per mm: what libvips says of files without a resolution."""
 SPACES = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "scrgb")}
 
 
@@ -52,7 +53,7 @@ def format_for(photo: Photo, target: str | Path | None, format: str | None) -> F
     return FORMATS[format]
 
 
-def losses(photo: Photo, format: Format) -> tuple[str, ...]:
+def losses(photo: Photo, format: Format, quality: int | None = None) -> tuple[str, ...]:
     """What a file of this format cannot hold of the photo, one plain sentence each."""
     title, lost = format.title, []
     depth = _depth(photo, format)
@@ -65,9 +66,17 @@ def losses(photo: Photo, format: Format) -> tuple[str, ...]:
         lost.append(f"grey was stored as RGB: {title} holds no grey")
         if _is_grey(photo.icc):
             lost.append(f"the grey ICC profile was applied and replaced by sRGB: {title} holds RGB only")
-    for name, data, room in (("EXIF", photo.exif, containers.EXIF_ROOM), ("XMP", photo.xmp, containers.XMP_ROOM)):
+    for name, data, room in (("EXIF", photo.exif, jpeg.EXIF_ROOM), ("XMP", photo.xmp, jpeg.XMP_ROOM)):
         if data and format.name == "jpeg" and len(data) > room:
             lost.append(f"{name} of {len(data)} bytes was left out: JPEG holds {room}")
+    coding = photo.coding
+    if photo.format == format.name == "jpeg":
+        if quality is None and coding.quality is not None and coding.quality < LEAST_JPEG_QUALITY:
+            lost.append(f"its JPEG quality of about {coding.quality} was raised to {LEAST_JPEG_QUALITY}")
+        if coding.sampling is not None:
+            lost.append(f"its chroma ({coding.sampling}) was stored at full size (4:4:4)")
+    if photo.extended_xmp and format.name != "jpeg":
+        lost.append(f"the extended XMP was left out: only JPEG files carry it here, not {title}")
     if photo.iptc and format.name != "jpeg":
         lost.append(f"the IPTC block was left out: only JPEG files carry it here, not {title}")
     if _described(photo) and format.name not in ("png", "avif"):
@@ -140,25 +149,30 @@ class Encoder:
         photo, options = self.photo, self._options()
         with self._fed() as image:
             if self.format.name == "jpeg":
-                segments = containers.jpeg_segments(photo.exif, photo.xmp, photo.iptc, self._dots())
-                _Splice(file, containers.JPEG_ROOM, segments).run(partial(image.jpegsave_target, **options))
+                head = jpeg.segments(photo.exif, photo.xmp, photo.iptc, self._dots(), photo.extended_xmp)
+                spliced = partial(_after_start, extra=head)
+                _Splice(file, spliced).run(partial(image.jpegsave_target, **options))
             elif self.format.name == "png":
                 described = _described(photo)
                 cicp = bytes((*described, 0, 1)) if described else None
-                chunks = containers.png_chunks(photo.exif, photo.xmp, cicp)
-                _Splice(file, containers.PNG_ROOM, chunks).run(partial(image.pngsave_target, **options))
+                chunks = png.chunks(photo.exif, photo.xmp, cicp)
+                spliced = partial(png.rewritten_head, extra=chunks, resolution=self._has_resolution())
+                _Splice(file, spliced).run(partial(image.pngsave_target, **options))
             elif self.format.name == "webp":
                 data = self._encoded(image.webpsave_buffer, options)
-                file.write(containers.webp(data, photo.exif, photo.xmp, self.size, self.alpha is not None))
+                file.write(webp.with_metadata(data, photo.exif, photo.xmp, self.size, self.alpha is not None))
             else:
                 data = self._encoded(image.heifsave_buffer, options)
                 alpha = self._exact_alpha(options) if self.alpha is not None and not options["lossless"] else None
                 file.write(avif.embed(data, photo.exif, photo.xmp, _described(photo), alpha))
 
+    def _has_resolution(self) -> bool:
+        return self.photo.coding.dots_per_mm != UNKNOWN_DOTS
+
     def _dots(self) -> tuple[int, float, float]:
         """The resolution as a JFIF segment states it."""
         across, down = self.photo.coding.dots_per_mm
-        if (across, down) == UNKNOWN_DOTS:
+        if not self._has_resolution():
             return 0, 1, 1
         unit, per = (2, 10) if self.photo.coding.dots_unit == "cm" else (1, 25.4)
         return unit, across * per, down * per
@@ -186,6 +200,8 @@ class Encoder:
 
     def _tag_tiff(self, file: BinaryIO) -> None:
         """Put the EXIF tags into a finished TIFF; a block that is damaged cannot be taken apart and stays out."""
+        if not self._has_resolution():
+            exif.without_resolution(file)
         if self.photo.exif:
             with suppress(ValueError):
                 exif.append(file, self.photo.exif)
@@ -203,8 +219,7 @@ class Encoder:
         if self.format.name == "avif" and self.depth > 8:
             steps = 2**self.depth - 1
             image = ((image * (steps / 65535)).rint() * 2 ** (16 - self.depth)).cast("ushort")
-        dots = photo.coding.dots_per_mm
-        xres, yres = USUAL_DOTS if dots == UNKNOWN_DOTS else dots
+        xres, yres = photo.coding.dots_per_mm
         image = image.copy(interpretation=SPACES[str(image.format)][image.bands >= 3], xres=xres, yres=yres)
         for name, data in (("icc-profile-data", icc), ("xmp-data", photo.xmp)):
             if data:
@@ -230,6 +245,8 @@ class Encoder:
     def _options(self) -> dict[str, Any]:
         coding, same = self.photo.coding, self.photo.format == self.format.name
         quality = self.quality or QUALITY.get(self.format.name)
+        if self.format.name == "jpeg" and same and coding.quality is not None and self.quality is None:
+            quality = max(coding.quality, LEAST_JPEG_QUALITY)
         lossless = same and coding.lossless and self.quality is None
         chroma = "on" if same and coding.subsampled and not lossless else "off"
         if self.format.name == "jpeg":
@@ -257,12 +274,16 @@ class Encoder:
 
 
 class _Splice:
-    """A file that libvips writes into, with `extra` put in after the first `room` bytes."""
+    """A file that libvips writes into, whose head is rewritten on the way.
 
-    def __init__(self, file: BinaryIO, room: int, extra: bytes):
+    Args:
+        file: where the result goes.
+        rewritten: the new head from the bytes so far, or None while they are too few.
+    """
+
+    def __init__(self, file: BinaryIO, rewritten: Callable[[bytes], bytes | None]):
         self.file = file
-        self.room = room
-        self.extra = extra
+        self.rewritten = rewritten
         self.head: bytes | None = b""
         self.error: OSError | None = None
 
@@ -285,13 +306,20 @@ class _Splice:
                 self.file.write(piece)
                 return len(piece)
             self.head += piece
-            if len(self.head) >= self.room:
-                self.file.write(self.head[: self.room] + self.extra + self.head[self.room :])
+            finished = self.rewritten(self.head)
+            if finished is not None:
+                self.file.write(finished)
                 self.head = None
         except OSError as error:
             self.error = error
             return -1
         return len(piece)
+
+
+def _after_start(head: bytes, extra: bytes) -> bytes | None:
+    """The beginning of a JPEG with `extra` segments behind its start marker; None while it is too short."""
+    at = jpeg.START_BYTES
+    return head[:at] + extra + head[at:] if len(head) >= at else None
 
 
 def _depth(photo: Photo, format: Format) -> int:

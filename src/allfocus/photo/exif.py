@@ -19,6 +19,8 @@ PREFIX = b"Exif\0\0"
 
 ORIENTATION = 0x0112
 EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER = 0x8769, 0x8825, 0xA005
+PIXELS_ACROSS, PIXELS_DOWN = 0xA002, 0xA003
+RESOLUTIONS, RESOLUTION_UNIT = (282, 283), 296
 POINTERS = (EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER)
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -36,7 +38,7 @@ STRUCTURE = frozenset(
 )  # fmt: skip
 """Tags of a TIFF that say how its pixels are stored, or that travel apart from EXIF (XMP, ICC)."""
 
-WRITTEN_BY_VIPS = frozenset({ORIENTATION, 282, 283, 296})
+WRITTEN_BY_VIPS = frozenset({ORIENTATION, *RESOLUTIONS, RESOLUTION_UNIT})
 
 
 @dataclass(frozen=True)
@@ -84,26 +86,66 @@ def read(file: BinaryIO) -> Tags:
     return Tags(order, _directory(file, order, big, first, POINTERS))
 
 
-def upright(exif: bytes) -> tuple[bytes, int]:
-    """An EXIF blob (without prefix) with its orientation set to 1 and nothing else changed, and what it was.
+def upright(exif: bytes) -> tuple[bytes, int | None]:
+    """An EXIF blob (without prefix) with its orientation set to 1, and what it was; None if it stated none.
+
+    Where the orientation lays the picture on its side, the width and height that EXIF states change places.
 
     >>> upright(b"not exif")
-    (b'not exif', 1)
+    (b'not exif', None)
     """
+    patched = bytearray(exif)
     try:
         order, _, first = _header(io.BytesIO(exif))
-        (count,) = struct.unpack_from(order + "H", exif, first)
-        for at in range(first + 2, first + 2 + 12 * count, 12):
-            tag, kind, values = struct.unpack_from(order + "HHI", exif, at)
-            letter = {1: "B", 3: "H", 4: "I"}.get(kind)
-            if tag == ORIENTATION and letter and values == 1:
-                (was,) = struct.unpack_from(order + letter, exif, at + 8)
-                patched = bytearray(exif)
-                struct.pack_into(order + letter, patched, at + 8, 1)
-                return bytes(patched), was if 1 <= was <= 8 else 1
+        records = _records(exif, order, first)
+        at, letter = records.get(ORIENTATION, (0, None))
+        if letter is None:
+            return exif, None
+        (was,) = struct.unpack_from(order + letter, exif, at)
+        struct.pack_into(order + letter, patched, at, 1)
+        if 5 <= was <= 8 and records.get(EXIF_POINTER, (0, None))[1] == "I":
+            inner = _records(exif, order, struct.unpack_from(order + "I", exif, records[EXIF_POINTER][0])[0])
+            across, down = inner.get(PIXELS_ACROSS), inner.get(PIXELS_DOWN)
+            if across and down and across[1] == down[1]:
+                patched[across[0] : across[0] + 4] = exif[down[0] : down[0] + 4]
+                patched[down[0] : down[0] + 4] = exif[across[0] : across[0] + 4]
+        return bytes(patched), was if 1 <= was <= 8 else 1
     except (ValueError, struct.error):
-        pass
-    return exif, 1
+        return exif, None
+
+
+def _records(exif: bytes, order: str, start: int) -> dict[int, tuple[int, str | None]]:
+    """Where each tag of a directory has its value, and the `struct` letter of those that hold one whole number."""
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    found: dict[int, tuple[int, str | None]] = {}
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, values = struct.unpack_from(order + "HHI", exif, at)
+        found.setdefault(tag, (at + 8, {1: "B", 3: "H", 4: "I"}.get(kind) if values == 1 else None))
+    return found
+
+
+def without_resolution(file: BinaryIO) -> None:
+    """Make a finished TIFF state no resolution: 1 by 1 without a unit, as the standard asks of such files.
+
+    Raises:
+        ValueError: a file that is not a TIFF.
+    """
+    order, big, first = _header(file)
+    count_letter, record, slot = ("Q", 20, "Q") if big else ("H", 12, "I")
+    file.seek(first)
+    (count,) = struct.unpack(order + count_letter, file.read(struct.calcsize(count_letter)))
+    table = first + struct.calcsize(count_letter)
+    for at in range(table, table + count * record, record):
+        file.seek(at)
+        raw = file.read(record)
+        (tag,) = struct.unpack_from(order + "H", raw)
+        value = record - struct.calcsize(slot)
+        if tag == RESOLUTION_UNIT:
+            file.seek(at + value)
+            file.write(struct.pack(order + "H", 1))
+        elif tag in RESOLUTIONS:
+            file.seek(at + value if big else struct.unpack_from(order + slot, raw, value)[0])
+            file.write(struct.pack(order + "II", 1, 1))
 
 
 def blob(tags: Tags) -> bytes | None:

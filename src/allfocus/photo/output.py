@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path
 from types import TracebackType
 
@@ -17,13 +18,19 @@ FULL_BYTES = 2**20
 class Beside:
     """A temporary file in the target's folder that becomes the target when the block ends well, and goes when not.
 
+    Args:
+        target: the file to be.
+        overwrite: whether a file that is there may be replaced; its permissions stay.
+        permissions: permission bits of a new file; as the process creates files if None.
+
     Raises:
         OutputError: the folder is missing or closed to us, the target exists and `overwrite` is False, or the disk is
             full.
     """
 
-    def __init__(self, target: str | Path, *, overwrite: bool = False):
+    def __init__(self, target: str | Path, *, overwrite: bool = False, permissions: int | None = None):
         self.target = Path(target)
+        self.permissions = permissions
         self.overwrite = overwrite
         self._place = self.target.resolve() if self.target.is_symlink() else self.target
         self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part")
@@ -31,7 +38,8 @@ class Beside:
     def __enter__(self) -> Beside:
         self.check()
         try:
-            os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            mode = 0o666 if self.permissions is None else self.permissions | stat.S_IWUSR
+            os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         except OSError as error:
             raise self.refusal(error.strerror or str(error)) from error
         return self
@@ -44,6 +52,8 @@ class Beside:
                 self.check()
                 if self._place.exists():
                     shutil.copymode(self._place, self.temporary)
+                elif self.permissions is not None:
+                    self.temporary.chmod(self.permissions | stat.S_IWUSR)
                 self.temporary.replace(self._place)
         except OSError as failure:
             raise self.refusal(failure.strerror or str(failure)) from failure

@@ -22,7 +22,9 @@ class Coding:
     Attributes:
         lossless: the pixels came from a lossless WebP or AVIF file.
         bits: bits per sample in an AVIF file (8, 10 or 12).
-        subsampled: a JPEG with halved chroma.
+        subsampled: a JPEG or AVIF file with chroma of half the size both ways (4:2:0).
+        sampling: chroma of another size as people write it ("4:2:2"), which is not written here; None for 4:4:4, 4:2:0.
+        quality: of a JPEG file, on libjpeg's scale from 1 to 100; None if it cannot be told.
         compression: TIFF compression ("none", "lzw", "deflate", ...).
         tile: TIFF tile (width, height), None for strips.
         dots_per_mm: horizontal and vertical resolution.
@@ -33,6 +35,8 @@ class Coding:
     lossless: bool = False
     bits: int = 8
     subsampled: bool = False
+    sampling: str | None = None
+    quality: int | None = None
     compression: str = "none"
     tile: tuple[int, int] | None = None
     dots_per_mm: tuple[float, float] = (1.0, 1.0)
@@ -53,6 +57,8 @@ class Photo:
             file had none. An orientation stated in exif or xmp has been applied and reads 1 here.
         notes: what was converted or left out on the way in, one plain sentence each.
         iptc: the Photoshop block of a JPEG, with captions and keywords.
+        extended_xmp: of a JPEG, the segments that continue an XMP packet too large for one.
+        permissions: the file's permission bits (0o600 and the like); None for what was no file.
         coding: how the file stored its pixels.
     """
 
@@ -65,6 +71,8 @@ class Photo:
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
     iptc: bytes | None = None
+    extended_xmp: tuple[bytes, ...] = ()
+    permissions: int | None = None
     coding: Coding = field(default_factory=Coding)
 
     @classmethod

@@ -1,0 +1,225 @@
+"""JPEG files as segments (ITU-T T.81): headers, whether all blocks are there, and metadata byte for byte.
+
+libvips rewrites EXIF through libexif on the way out (it adds and drops tags), so it is told to write none.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import pyvips
+
+from allfocus.photo.exif import PREFIX, read
+
+XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_XMP_NAME = b"http://ns.adobe.com/xmp/extension/\0"
+IPTC_NAME = b"Photoshop 3.0\0"
+SEGMENT = 65_533
+"""Bytes that one segment holds."""
+EXIF_ROOM, XMP_ROOM = SEGMENT - len(PREFIX), SEGMENT - len(XMP_NAME)
+START_BYTES = 2
+"""Of the start marker, behind which metadata goes (libvips writes no JFIF segment)."""
+
+PIXELS_PER_BYTE = 512
+"""More than any JPEG holds: a flat progressive picture takes about one bit a block and colour channel."""
+
+# Table K.1 and K.2 of ITU-T T.81 in zigzag order: what quality means to libjpeg and to those who speak of it
+_LUMA = np.array(
+    [16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61,
+     60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113,
+     121, 112, 100, 120, 92, 101, 103, 99]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands in a JPEG file before its first scan.
+
+    Attributes:
+        precision: bits per sample.
+        process: "baseline", "progressive", "lossless" or "hierarchical".
+        size: (width, height) in px as stated; the height may be 0.
+        sampling: (horizontal, vertical) factors of each component.
+        restarts: whether restart markers are announced.
+        quality: of libjpeg's scale, the nearest to the first quantisation table; None without one.
+        extended_xmp: payloads of the segments that continue an XMP packet too large for one.
+        comments: number of comment segments.
+        has_resolution: False where the JFIF segment says that it states none.
+        pictures: how many pictures the file says it holds (MPO: stereo views, previews, gain maps).
+        frame_at: byte offset of the frame header's marker.
+    """
+
+    precision: int
+    process: str
+    size: tuple[int, int]
+    sampling: tuple[tuple[int, int], ...]
+    restarts: bool
+    quality: int | None
+    extended_xmp: tuple[bytes, ...]
+    comments: int
+    pictures: int
+    has_resolution: bool
+    frame_at: int
+
+
+def header(file: BinaryIO) -> Header | None:
+    """The header of a JPEG file; None if no frame is announced before the data begins or ends."""
+    frame: tuple[int, int, bytes] | None = None
+    quality, restarts, comments, pictures = None, False, 0, 1
+    extended: list[bytes] = []
+    has_resolution = True
+    for marker, at, payload in _segments(file):
+        if marker in _PROCESSES and frame is None and len(payload) >= 6:
+            frame = marker, at, payload
+        elif marker == 0xDB and quality is None:
+            quality = _quality(payload)
+        elif marker == 0xDD:
+            restarts = payload[:2] != b"\0\0"
+        elif marker == 0xFE:
+            comments += 1
+        elif marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 8:
+            has_resolution = payload[7] != 0
+        elif marker == 0xE1 and payload.startswith(EXTENDED_XMP_NAME):
+            extended.append(payload)
+        elif marker == 0xE2 and payload.startswith(b"MPF\0"):
+            pictures = _pictures(payload[4:])
+    if frame is None:
+        return None
+    marker, at, payload = frame
+    height, width, components = struct.unpack_from(">HHB", payload, 1)
+    factors = [payload[7 + 3 * index] for index in range(components) if 7 + 3 * index < len(payload)]
+    return Header(
+        precision=payload[0],
+        process=_PROCESSES[marker],
+        size=(width, height),
+        sampling=tuple((factor >> 4, factor & 15) for factor in factors),
+        restarts=restarts,
+        quality=quality,
+        extended_xmp=tuple(extended),
+        comments=comments,
+        pictures=pictures,
+        has_resolution=has_resolution,
+        frame_at=at,
+    )
+
+
+def missing_blocks(data: bytes, head: Header) -> int:
+    """By how many blocks the data of a baseline JPEG falls short of the picture (above 0) or exceeds it (below 0).
+
+    A hole or a span of zeros in the data shifts all that follows, mostly without a decoder noticing. So the picture is
+    decoded once more, small, with a row of blocks added: an intact file ends just there, and what lies beyond comes
+    out as plain grey.
+
+    Returns:
+        The number of minimum coded units; 0 for an intact file and for kinds that are not checked (progressive, with
+        restart markers, CMYK, larger than 65,500 px).
+
+    Raises:
+        pyvips.Error: a file that cannot be decoded at all.
+    """
+    width, height = head.size
+    across = max((horizontal for horizontal, _ in head.sampling), default=0)
+    down = max((vertical for _, vertical in head.sampling), default=0)
+    if head.process != "baseline" or head.restarts or len(head.sampling) not in (1, 3) or not across or not down:
+        return 0
+    if len(head.sampling) == 1:
+        across = down = 1  # the blocks of a single component are not interleaved
+    rows, columns = -(-height // (8 * down)), -(-width // (8 * across))
+    if not height or (rows + 1) * 8 * down > 65_500 or columns < 3:
+        return 0
+    longer = bytearray(data)
+    struct.pack_into(">H", longer, head.frame_at + 5, (rows + 1) * 8 * down)
+    grey = _grey_at_end(longer, rows, columns, across, down)
+    short = grey - columns
+    if short <= 0:
+        return 0 if short >= -1 else short + 1  # padding bits may make one block
+    end = data.rfind(b"\xff\xd9")
+    longer[end:] = b"\x55" * 64 + bytes(longer[end:])  # fills what is missing, or the added row if nothing is
+    return short if columns <= _grey_at_end(longer, rows, columns, across, down) < grey else 0
+
+
+def segments(
+    exif: bytes | None,
+    xmp: bytes | None,
+    iptc: bytes | None = None,
+    dots: tuple[int, float, float] = (0, 1, 1),
+    extended_xmp: tuple[bytes, ...] = (),
+) -> bytes:
+    """The JFIF, EXIF, XMP and Photoshop segments that a JPEG begins with; what is over 64 kB is left out.
+
+    `dots` are the JFIF unit (0 none, 1 inch, 2 cm) and the resolution across and down in it.
+    """
+    density = [min(65_535, max(1, round(value))) for value in dots[1:]]
+    payloads = (
+        (0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", dots[0], *density, 0, 0)),
+        (0xE1, exif and PREFIX + exif),
+        (0xE1, xmp and XMP_NAME + xmp),
+        *((0xE1, payload) for payload in extended_xmp),
+        (0xED, iptc),
+    )
+    return b"".join(
+        struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+        for marker, payload in payloads
+        if payload and len(payload) <= SEGMENT
+    )
+
+
+_PROCESSES = {
+    0xC0: "baseline", 0xC1: "baseline", 0xC2: "progressive", 0xC3: "lossless", 0xC5: "hierarchical",
+    0xC6: "hierarchical", 0xC7: "lossless", 0xC9: "arithmetic", 0xCA: "arithmetic", 0xCB: "lossless",
+    0xCD: "hierarchical", 0xCE: "hierarchical", 0xCF: "lossless",
+}  # fmt: skip
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, offset and payload of each segment before the first scan."""
+    at = START_BYTES
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
+            return
+        if head[1] == 0xFF:
+            at += 1  # fill bytes may precede a marker
+            continue
+        if head[1] == 1 or 0xD0 <= head[1] <= 0xD8:
+            at += 2
+            continue
+        (size,) = struct.unpack_from(">H", head, 2)
+        yield head[1], at, file.read(max(0, size - 2))
+        at += 2 + max(2, size)
+
+
+def _quality(payload: bytes) -> int | None:
+    """The quality from 1 to 100 whose luminance table of libjpeg is nearest to the first table of a DQT segment."""
+    wide = payload[:1] > b"\x0f"
+    values = np.frombuffer(payload[1 : 129 if wide else 65], ">u2" if wide else "u1").astype(int)
+    if len(values) != 64:
+        return None
+    qualities = np.arange(1, 101)
+    scale = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)[:, None]
+    tables = np.clip((_LUMA * scale + 50) // 100, 1, 255)  # (100, 64)
+    return int(qualities[np.abs(tables - values).sum(axis=1).argmin()])
+
+
+def _pictures(index: bytes) -> int:
+    """How many pictures an MPF index (CIPA DC-007) lists."""
+    try:
+        return max(1, *read(io.BytesIO(index)).numbers(0xB001), 1)
+    except ValueError:
+        return 1
+
+
+def _grey_at_end(data: bytearray, rows: int, columns: int, across: int, down: int) -> int:
+    """How many coded units at the end of the picture, with one row of them added, are plain grey."""
+    image = pyvips.Image.jpegload_buffer(bytes(data), shrink=8, fail_on="none")
+    pixels = image.numpy().reshape(image.height, image.width, -1)[:, : columns * across]
+    missing = ((rows + 1) * down - pixels.shape[0], columns * across - pixels.shape[1])
+    pixels = np.pad(pixels, ((0, max(0, missing[0])), (0, missing[1]), (0, 0)), mode="edge")
+    grey = (pixels == 128).all(axis=2).reshape(rows + 1, down, columns, across).all(axis=(1, 3)).ravel()
+    return len(grey) - 1 - int(np.flatnonzero(~grey)[-1]) if not grey.all() else len(grey)
