@@ -32,6 +32,14 @@ class OutputError(AllfocusError):
     """A place that cannot be written; nothing was left behind there."""
 
 
+class JournalError(OutputError):
+    """The journal of a batch that cannot be written; what is done is kept."""
+
+
+class StoreError(AllfocusError):
+    """A store of photos (S3, GS, HTTP) that does not answer; the work can go on when it does."""
+
+
 class OptionError(AllfocusError):
     """An option or argument outside what it may be."""
 

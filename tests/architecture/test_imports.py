@@ -29,6 +29,7 @@ ALLOWED = {
     "inputs": {"errors", "photo", "deblurrer"},
     "comparison": {"errors", "photo"},
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "defocus"},
+    "batch": {"errors", "photo", "engine", "weights", "restore", "deblurrer", "inputs", "comparison"},
     "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",
                  "weights", "engine", "checkpoints", "simulate", "defocus"},

@@ -1,0 +1,270 @@
+"""A batch on one machine: several photos in the air, so that reading, the network and writing overlap."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from allfocus.batch.forecast import Progress as Forecasting
+from allfocus.batch.journal import Claim, Journal, Result
+from allfocus.batch.store import Store, is_url
+from allfocus.batch.work import Order, Staged, copy_twin, fetch, publish, restore_into
+from allfocus.deblurrer import Deblurrer
+from allfocus.errors import AllfocusError, JournalError, StoreError
+from allfocus.restore import Progress
+
+AT_ONCE = 3
+"""Photos in the air for each engine: one is read, one computed, one written."""
+
+MEGAPIXELS_AT_ONCE = 64.0
+"""A larger photo is in the air alone."""
+
+POLL_S = 0.5
+JOURNAL_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a photo.
+
+    Attributes:
+        claim: the photo.
+        result: what came of it; None if it failed.
+        error: why it failed.
+        copied: whether the result of a photo with the same content was copied.
+    """
+
+    claim: Claim
+    result: Result | None = None
+    error: Exception | None = None
+    copied: bool = False
+
+
+class _Stopped(Exception):
+    """Raised inside a photo's work when the run is to end."""
+
+
+class LocalRun:
+    """Works on the photos that `journal.plan` wants, until none waits.
+
+    Args:
+        journal: started and planned.
+        deblurrers: one a stream; calls to one engine wait for each other.
+        order: what to make of each photo.
+        weights: hash of the weights, as in the plan.
+        at_once: photos in the air a stream.
+        megapixels_at_once: bound of all photos in the air together.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        deblurrers: Sequence[Deblurrer],
+        order: Order,
+        weights: str,
+        *,
+        at_once: int = AT_ONCE,
+        megapixels_at_once: float = MEGAPIXELS_AT_ONCE,
+    ) -> None:
+        assert journal.owner is not None  # start() comes first
+        self.journal = journal
+        self.store: Store = journal.store
+        self.order = order
+        self.settings = order.key()
+        self.weights = weights
+        self.scratch = journal.owner.folder
+        self.forecast: Forecasting | None = None
+        self.started = time.monotonic()
+        self._streams = [deblurrer for deblurrer in deblurrers for _ in range(at_once)]
+        self._budget = _Budget(megapixels_at_once)
+        self._stop = threading.Event()
+        self._fatal: BaseException | None = None
+        self._shares: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
+        """Work until every wanted photo is done or has failed, here or in another process.
+
+        Args:
+            megapixels: of the photos to do, for the forecast.
+            tell: called once a photo, one call at a time.
+            photos: to do, for the forecast.
+
+        Raises:
+            StoreError: a store does not answer; what was in the air waits in the journal.
+            JournalError: the journal cannot be written.
+            KeyboardInterrupt: what was in the air waits in the journal.
+        """
+        self.forecast = Forecasting(megapixels, photos)
+        self.started = time.monotonic()
+        try:
+            while True:
+                self._work(tell)
+                if self._fatal is not None:
+                    raise self._fatal
+                if self.journal.waiting_elsewhere():
+                    time.sleep(POLL_S)
+                elif not self.journal.wanted_states().get("queued"):
+                    return
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the end, as far as can be told now."""
+        if self.forecast is None:
+            return None
+        with self._lock:
+            in_the_air = sum(self._shares.values())
+            return self.forecast.remaining_s(time.monotonic() - self.started, in_the_air)
+
+    def _work(self, tell: Callable[[Event], None]) -> None:
+        threads = [
+            threading.Thread(target=self._stream, args=(deblurrer, tell), name=f"photo-{index}", daemon=True)
+            for index, deblurrer in enumerate(self._streams)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(POLL_S)
+        except BaseException:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+            raise
+
+    def _stream(self, deblurrer: Deblurrer, tell: Callable[[Event], None]) -> None:
+        try:
+            while not self._stop.is_set():
+                claim = self.journal.claim()
+                if claim is None:
+                    return
+                self._one(claim, deblurrer, tell)
+        except BaseException as error:
+            self._fatal = self._fatal or error
+            self._stop.set()
+
+    def _one(self, claim: Claim, deblurrer: Deblurrer, tell: Callable[[Event], None]) -> None:
+        folder, content = self.scratch / str(claim.number), None
+        try:
+            file, content = fetch(claim.source, folder, self.store)
+            with self._budget.held(claim.megapixels, self._stop):
+                staged, copied = self._staged(claim, folder, file, content, deblurrer)
+            self.journal.written(claim, staged.result)
+            publish(staged, self.journal.folder, claim, self.store)
+            self.journal.done(claim)
+            event = Event(claim, staged.result, copied=copied)
+        except _Stopped:
+            self._give_back(claim)
+            return
+        except (StoreError, JournalError):
+            self._give_back(claim)
+            raise
+        except Exception as error:
+            _remove(folder)  # first: on a full disk it makes the room that the journal needs
+            self._note_failure(claim, error, content)
+            event = Event(claim, error=error)
+        finally:
+            _remove(folder)
+            with self._lock:
+                self._shares.pop(claim.number, None)
+        with self._lock:
+            self._count(event)
+            tell(event)
+
+    def _staged(
+        self, claim: Claim, folder: Path, file: Path, content: str, deblurrer: Deblurrer
+    ) -> tuple[Staged, bool]:
+        alone = not (self.order.map or self.order.compare or is_url(self.journal.folder))
+        twin = self.journal.twin(content, self.settings, self.weights, claim.name) if alone else None
+        if twin is not None:
+            return copy_twin(Path(twin[0]), file, folder, claim.name, twin[1]), True
+
+        def progress(step: Progress) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            with self._lock:
+                self._shares[claim.number] = share_done(step, scales) * claim.megapixels
+
+        scales: list[int] = []
+        return restore_into(folder, file, content, claim.name, deblurrer, self.order, progress), False
+
+    def _count(self, event: Event) -> None:
+        assert self.forecast is not None
+        if event.result is None or event.copied:
+            self.forecast.skip(event.claim.megapixels)
+        else:
+            self.forecast.add(event.claim.megapixels, event.result.width * event.result.height / 1e6)
+
+    def _give_back(self, claim: Claim) -> None:
+        try:
+            self.journal.release(claim)
+        except JournalError:
+            return  # the next start frees what this process held
+
+    def _note_failure(self, claim: Claim, error: Exception, content: str | None) -> None:
+        told = str(error) if isinstance(error, AllfocusError) else f"unexpected {type(error).__name__}: {error}"
+        for attempt in range(1, JOURNAL_TRIES + 1):
+            try:
+                self.journal.failed(claim, told, content)
+                return
+            except JournalError:
+                if attempt == JOURNAL_TRIES:
+                    raise
+                time.sleep(POLL_S)
+
+
+def share_done(step: Progress, scales: list[int]) -> float:
+    """How much of a photo's work is done after a step.
+
+    Args:
+        step: tiles done at a working scale; scale s has 1/s^2 of the pixels.
+        scales: the scales seen so far, coarsest first; the step's is added.
+
+    >>> share_done(Progress(scale=1, done=1, total=4), [])
+    0.25
+    >>> share_done(Progress(scale=1, done=2, total=4), [2])
+    0.6
+    """
+    if step.scale not in scales:
+        scales.append(step.scale)
+    coarsest = scales[0]
+    every = [coarsest >> power for power in range(coarsest.bit_length())]
+    before = sum(1 / scale**2 for scale in every if scale > step.scale)
+    return (before + step.done / step.total / step.scale**2) / sum(1 / scale**2 for scale in every)
+
+
+class _Budget:
+    """Megapixels in the air; what is larger than the whole budget goes alone."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self._used = 0.0
+        self._free = threading.Condition()
+
+    @contextmanager
+    def held(self, megapixels: float, stop: threading.Event) -> Iterator[None]:
+        """A photo of this size is in the air."""
+        with self._free:
+            while self._used > 0 and self._used + megapixels > self.limit:
+                if stop.is_set():
+                    raise _Stopped
+                self._free.wait(POLL_S)
+            self._used += megapixels
+        try:
+            yield
+        finally:
+            with self._free:
+                self._used -= megapixels
+                self._free.notify_all()
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,115 @@
+"""How large photos are, before they are read: from their headers, or from a sample of headers where there are many."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from statistics import median
+
+import pyvips
+
+from allfocus.batch.journal import Task
+from allfocus.batch.store import Item, Store, is_url, plain
+from allfocus.deblurrer import written_suffix
+from allfocus.errors import AllfocusError, InputError
+from allfocus.inputs import MADE_HERE, SUFFIXES
+
+HEADERS = 2000
+"""Above this number of photos only so many headers are read, and the other sizes follow from the bytes."""
+
+READERS = 16
+SEED = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One photo that a run is asked for, before it has been looked at.
+
+    Attributes:
+        source: its path or URL.
+        name: of the result, below the output folder.
+        item: what a listing knew of it; None if it has to be looked up.
+    """
+
+    source: str
+    name: str
+    item: Item | None = None
+
+
+def photos_at(url: str, store: Store) -> list[Asked]:
+    """The photos at a URL: one, or all below a folder, named as the folder has them.
+
+    Raises:
+        InputError: nothing is there, or no photo. StoreError: the store does not answer.
+    """
+    url = plain(url)
+    if PurePosixPath(url.split("?", 1)[0]).suffix.lower() in SUFFIXES:
+        item = store.item(url)
+        if item is None:
+            raise InputError(f"{url} does not exist", "a photo or a folder of photos", "check the address")
+        name = PurePosixPath(url.split("?", 1)[0]).name
+        return [Asked(url, _result_name(name), item)]
+    found = []
+    for item in store.walk(url):
+        name = item.location[len(url) :].lstrip("/")
+        path = PurePosixPath(name)
+        hidden = any(part.startswith(".") for part in path.parts)
+        made_here = PurePosixPath(path.stem).suffix in MADE_HERE
+        if path.suffix.lower() in SUFFIXES and not hidden and not made_here:
+            found.append(Asked(item.location, _result_name(name), item))
+    if not found:
+        raise InputError(f"no photo at {url}", "files ending in .jpg, .png, .tif, .webp or .avif", "another folder")
+    return found
+
+
+def tasks(asked: Sequence[Asked], store: Store) -> Iterator[Task]:
+    """Each photo with its size; a photo that is gone has size 0 and fails when its turn comes.
+
+    With more than `HEADERS` photos, megapixels come from the bytes and the median ratio of a sample of each format.
+    """
+    items = [photo.item or store.item(photo.source) or Item(photo.source, 0, "gone") for photo in asked]
+    sampled = range(len(asked))
+    if len(asked) > HEADERS:
+        sampled = sorted(random.Random(SEED).sample(sampled, HEADERS))
+    with ThreadPoolExecutor(READERS if any(is_url(photo.source) for photo in asked) else 1) as pool:
+        sizes = dict(zip(sampled, pool.map(lambda index: megapixels(asked[index].source, store), sampled), strict=True))
+    ratios: dict[str, list[float]] = {}
+    for index, size in sizes.items():
+        if size and items[index].bytes > 0:
+            ratios.setdefault(_ending(asked[index].source), []).append(size / items[index].bytes)
+    every = [ratio for ratios_of_one in ratios.values() for ratio in ratios_of_one]
+    for index, (photo, item) in enumerate(zip(asked, items, strict=True)):
+        size = sizes.get(index)
+        if not size:
+            known = ratios.get(_ending(photo.source)) or every
+            size = max(item.bytes, 0) * median(known) if known else 0.0
+        yield Task(photo.source, photo.name, max(item.bytes, 0), item.stamp, size)
+
+
+def megapixels(location: str, store: Store) -> float:
+    """From the header, of which as little is read as the format allows; 0 where it cannot be told so."""
+    try:
+        if not is_url(location):
+            image = pyvips.Image.new_from_file(location, access="sequential")
+            return image.width * image.height / 1e6
+        with store.open(location) as file:
+            source = pyvips.SourceCustom()
+            source.on_read(file.read)
+            source.on_seek(file.seek)
+            image = pyvips.Image.new_from_source(source, "", access="sequential")
+            size = image.width * image.height / 1e6
+            del image, source  # reads no more
+            return size
+    except (pyvips.Error, AllfocusError, OSError, ValueError):
+        return 0.0
+
+
+def _result_name(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(written_suffix(Path(name))))
+
+
+def _ending(location: str) -> str:
+    return Path(location.split("?", 1)[0]).suffix.lower()

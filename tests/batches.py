@@ -1,0 +1,49 @@
+"""Batches on a stand-in network: photos, tasks, and what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pyvips
+
+from allfocus.batch.journal import Task
+from allfocus.batch.store import Store
+from allfocus.batch.survey import Asked, tasks
+from allfocus.deblurrer import Deblurrer
+from engines import LocalEngine, card
+
+WEIGHTS = "0" * 64
+
+
+def stand_in(engine: Any = None) -> Deblurrer:
+    """A `Deblurrer` on a local engine."""
+    ready = Deblurrer.__new__(Deblurrer)
+    ready.model = cast(Any, SimpleNamespace(card=card()))
+    ready.engine = engine or LocalEngine()
+    return ready
+
+
+def write_photo(path: Path, width: int = 48, height: int = 40, seed: int = 0) -> Path:
+    """Soft noise, which the pipeline takes for defocus, in the format that the name asks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    pyvips.Image.new_from_array(pixels).gaussblur(2).linear(6, -640).cast("uchar").write_to_file(str(path))
+    return path
+
+
+def tasks_in(place: Path) -> list[Task]:
+    """Every photo below a folder, as the command plans them."""
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    return list(tasks([Asked(str(path), str(path.relative_to(place))) for path in files], Store()))
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """Name -> bytes of every file below a folder but the journal."""
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and "allfocus-journal" not in path.name
+    }
