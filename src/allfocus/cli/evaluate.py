@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from allfocus.data.pairs import PairSet
     from allfocus.evaluate.run import Options, Step
 
-COLUMNS = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur")
+COLUMNS = ("psnr", "psnr_fit", "psnr_aligned", "ssim", "mae", "lpips", "ringing", "reblur")
 SHIFTS = ("shift_r", "shift_g", "shift_b")
 
 

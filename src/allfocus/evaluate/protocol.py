@@ -10,6 +10,7 @@ from allfocus.metrics.lpips import VERSION as LPIPS
 from allfocus.metrics.mae import VERSION as MAE
 from allfocus.metrics.psnr import FIT_VERSION as PSNR_FIT
 from allfocus.metrics.psnr import VERSION as PSNR
+from allfocus.metrics.psnr_aligned import VERSION as PSNR_ALIGNED
 from allfocus.metrics.reblur import VERSION as REBLUR
 from allfocus.metrics.ringing import VERSION as RINGING
 from allfocus.metrics.ssim import VERSION as SSIM
@@ -24,6 +25,7 @@ def metric_versions() -> dict[str, str]:
     return {
         "psnr": PSNR,
         "psnr_fit": PSNR_FIT,
+        "psnr_aligned": PSNR_ALIGNED,
         "ssim": SSIM,
         "mae": MAE,
         "lpips": LPIPS,

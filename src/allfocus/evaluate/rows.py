@@ -17,7 +17,8 @@ from allfocus.errors import DataError, OutputError
 from allfocus.evaluate.radius import COLUMNS as RADIUS_COLUMNS
 from allfocus.evaluate.radius import Bin, pooled
 
-SCORES = ("psnr", "psnr_fit", "ssim", "mae", "lpips", "ringing", "reblur", "shift_r", "shift_g", "shift_b")
+DECIBEL = ("psnr", "psnr_fit", "psnr_aligned")
+SCORES = (*DECIBEL, "ssim", "mae", "lpips", "ringing", "reblur", "shift_r", "shift_g", "shift_b")
 SCORE_COLUMNS = ("name", "groups", "width", "height", *SCORES)
 TIMING_COLUMNS = ("name", "seconds", "peak_mib", "peak_gpu_mib")
 DIGITS = 9
@@ -182,7 +183,7 @@ def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """The arithmetic mean of each score over the images that have it, PSNR up to `MOST_DB`; None where none has."""
     means: dict[str, float | None] = {}
     for name in SCORES:
-        most = MOST_DB if name in ("psnr", "psnr_fit") else math.inf
+        most = MOST_DB if name in DECIBEL else math.inf
         values = [min(row[name], most) for row in rows if row[name] is not None]
         means[name] = math.fsum(values) / len(values) if values else None
     return means

@@ -14,7 +14,7 @@ from allfocus.evaluate.methods import Method, Outcome, Scene
 from allfocus.evaluate.protocol import FLOAT, ROUNDED
 from allfocus.evaluate.radius import Bin, by_radius
 from allfocus.evaluate.rows import Row
-from allfocus.metrics import channel_means, mae, psnr, psnr_fit, reblur_consistency, ringing, ssim
+from allfocus.metrics import channel_means, mae, psnr, psnr_aligned, psnr_fit, reblur_consistency, ringing, ssim
 from allfocus.metrics.lpips import LPIPS
 
 CODES = 255
@@ -108,6 +108,7 @@ def compare(
     scores: dict[str, float | None] = {"ringing": ringing(picture, source)}
     if target is not None:
         scores |= {"psnr": psnr(picture, target), "psnr_fit": psnr_fit(picture, target)}
+        scores["psnr_aligned"] = psnr_aligned(picture, target)
         scores |= {"ssim": ssim(picture, target), "mae": mae(picture, target)}
         scores["lpips"] = None if lpips is None else lpips(picture, target)
     if radius_px is not None:

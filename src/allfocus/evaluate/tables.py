@@ -50,6 +50,7 @@ SCORES = (
     Column("lpips", "LPIPS (lower)", 3),
 )
 FIT = Column("psnr_fit", "PSNR-fit, dB (higher)", 2)
+ALIGNED = Column("psnr_aligned", "PSNR-aligned, dB (higher)", 2)
 RINGING = Column("ringing", "Ringing x 0.01 (lower)", 3, 100.0)
 REBLUR = Column("reblur", "Re-blurred against input, dB", 2)
 SHIFTS = ("shift_r", "shift_g", "shift_b")
@@ -227,8 +228,9 @@ def newer(results: Stored, numbers: Sequence[Published], set_name: str) -> Table
 
 def own(results: Stored, set_name: str) -> Table:
     """Everything that was run on a set without published numbers."""
-    columns = (SCORES[0], FIT, *SCORES[1:], RINGING, REBLUR, SHIFT, *COSTS, SECONDS)
     everything = results[set_name]
+    aligned = (ALIGNED,) if any(ALIGNED.metric in record["scores"] for record in everything.values()) else ()
+    columns = (SCORES[0], FIT, *aligned, *SCORES[1:], RINGING, REBLUR, SHIFT, *COSTS, SECONDS)
     stored = {name: record for name, record in everything.items() if name not in variants(everything)}
     order = sorted(stored, key=lambda name: (name != "input", name))
     lines = [Line(name, _cells(columns, stored[name])) for name in order]
