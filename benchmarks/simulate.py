@@ -28,7 +28,7 @@ import torch
 
 from allfocus.evaluate.measure import machine
 from allfocus.simulate import Lens, PhotoPool, Simulator, SimulatorConfig, Surface, render
-from allfocus.simulate.charts import edge_chart, grating_chart, natural_noise, text_chart
+from allfocus.simulate.drawings import edge_chart, grating_chart, natural_noise, text_chart
 from allfocus.simulate.masks import outline
 
 CROP_PX, MARGIN_PX = 256, 32

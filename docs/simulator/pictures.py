@@ -13,11 +13,10 @@ import torch
 
 from allfocus.simulate import Lens, PhotoPool, SceneConfig, Sensor, Simulator, SimulatorConfig, Surface, render
 from allfocus.simulate import reference as exact
-from allfocus.simulate.glyphs import line
-from allfocus.simulate.naive import gather
+from allfocus.simulate.drawings import draw_print, line
 from allfocus.simulate.preview import blur_colours
-from allfocus.simulate.prints import draw_print
 from allfocus.simulate.psf import kernels
+from allfocus.simulate.render import render_without_occlusion
 from allfocus.simulate.sensor import (
     develop,
     display_from_linear,
@@ -159,7 +158,7 @@ def occlusion(pool: PhotoPool) -> list[tuple[str, np.ndarray]]:
         surfaces = (flat(back, far), flat(front, near, alpha))
         tiles.append((f"blur {name}", cut(render(surfaces, LENS).mean(dim=0))))
         tiles.append(("reference", cut(exact.render(surfaces, Lens(), samples=200).mean(dim=0).float())))
-        tiles.append(("no occlusion", cut(gather(surfaces, LENS).mean(dim=0))))
+        tiles.append(("no occlusion", cut(render_without_occlusion(surfaces, LENS).mean(dim=0))))
     return tiles
 
 

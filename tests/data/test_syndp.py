@@ -13,7 +13,7 @@ import torch
 
 from allfocus.data import syndp
 from allfocus.errors import DataError
-from allfocus.simulate.truth import visible_coc
+from allfocus.simulate.surface import visible_coc
 
 pytest.importorskip("skimage")
 BY_NAME = {item.name: item for item in syndp.items()}

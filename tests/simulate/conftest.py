@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from allfocus.simulate.charts import edge_chart, grating_chart, natural_noise, text_chart
+from allfocus.simulate.drawings import edge_chart, grating_chart, natural_noise, text_chart
 from allfocus.simulate.photos import PhotoPool
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import re
 from pathlib import Path
 
@@ -38,13 +37,6 @@ def test_every_setting_is_explained_with_its_default(page: str, config: type) ->
         for part in default if isinstance(default, tuple) else (default,):
             stated = str(part).lower() in values if isinstance(part, bool | str) else part in written
             assert stated, f"{field.name} {part} is not in '{values}' of {names}"
-
-
-def test_settings_files_can_be_read(repository: Path) -> None:
-    paths = sorted((repository / "recipes" / "simulator").glob("*.json"))
-    assert len(paths) >= 2
-    for path in paths:
-        assert SimulatorConfig.load(path) == SimulatorConfig.from_dict(json.loads(path.read_text()))
 
 
 def test_the_ablation_is_that_of_the_result_file(page: str, repository: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from allfocus.simulate.layers import extended, fill, labels_by_depth, softened
+from allfocus.simulate.layers import extended, fill, labels_by_depth
+from allfocus.simulate.masks import softened
 
 
 def test_slopes_stay_whole_and_jumps_part() -> None:

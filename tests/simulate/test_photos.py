@@ -10,7 +10,7 @@ import pyvips
 import torch
 
 from allfocus.errors import DataError, OptionError
-from allfocus.simulate.depth_maps import DepthMaps
+from allfocus.simulate.depth import DepthMaps
 from allfocus.simulate.photos import PhotoPool, Place
 from allfocus.simulate.scene import SceneConfig
 from allfocus.simulate.simulator import Simulator, SimulatorConfig

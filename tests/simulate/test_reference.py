@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from allfocus.simulate import reference
-from allfocus.simulate.charts import natural_noise
+from allfocus.simulate.drawings import natural_noise
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.render import render
 from allfocus.simulate.surface import Surface, compose

@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allfocus.simulate.charts import natural_noise
+from allfocus.simulate.drawings import natural_noise
 from allfocus.simulate.lens import Lens
-from allfocus.simulate.naive import gather
-from allfocus.simulate.render import level_radii, render, tents
+from allfocus.simulate.render import level_radii, render, render_without_occlusion, tents
 from allfocus.simulate.sensor import display_from_linear
 from allfocus.simulate.surface import Surface, compose
 
@@ -150,12 +149,12 @@ def test_an_empty_outline_changes_nothing() -> None:
 
 def test_gathering_agrees_where_nothing_hides_anything() -> None:
     surfaces = (Surface(natural_texture(1, SIZE), None, plane(6.0)),)
-    assert decibel(gather(surfaces, Lens()), render(surfaces, Lens())) > 80.0
+    assert decibel(render_without_occlusion(surfaces, Lens()), render(surfaces, Lens())) > 80.0
 
 
 def test_gathering_keeps_the_edges_of_near_objects_hard() -> None:
     surfaces = (Surface(grey(0.0), None, plane(0.0)), Surface(grey(1.0), half(), plane(-8.0)))
-    row = gather(surfaces, Lens()).mean(dim=0)[0, SIZE // 2]
+    row = render_without_occlusion(surfaces, Lens()).mean(dim=0)[0, SIZE // 2]
     assert float(row[SIZE // 2]) < 0.05 < 0.45 < float(row[SIZE // 2 - 1])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from allfocus.simulate.charts import natural_noise
+from allfocus.simulate.drawings import natural_noise
 from allfocus.simulate.sensor import (
     Sensor,
     SensorConfig,

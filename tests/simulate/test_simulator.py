@@ -17,7 +17,7 @@ from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.scene import SceneConfig
 from allfocus.simulate.sensor import SensorConfig
 from allfocus.simulate.simulator import Quadruples, Simulator, SimulatorConfig
-from allfocus.simulate.truth import visible_coc
+from allfocus.simulate.surface import visible_coc
 
 SMALL = SimulatorConfig(crop_px=64, margin_px=16)
 PICTURES = ("centre", "left", "right", "sharp", "coc", "disparity", "valid")

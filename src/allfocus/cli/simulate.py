@@ -32,8 +32,8 @@ def simulate_command(
     import torch
 
     from allfocus.errors import OptionError
-    from allfocus.simulate.dataset import Order, open_photos, write_dataset, write_preview
-    from allfocus.simulate.depth_maps import DepthMaps
+    from allfocus.simulate.dataset import DatasetSpec, open_photos, write_dataset, write_preview
+    from allfocus.simulate.depth import DepthMaps
 
     if split not in ("train", "val", "test"):
         raise OptionError(f"--split {split}", "train, val or test", "leave it out for train")
@@ -43,12 +43,12 @@ def simulate_command(
     pool = open_photos(photos, settings, maps)
     for reason in pool.skipped:
         print(f"skipped {reason}", file=sys.stderr)
-    order = Order(tuple(pool.paths), settings, seed, count, split, depth, depth_kind)
-    made = write_dataset(order, output, workers=workers, progress=_report)
+    spec = DatasetSpec(tuple(pool.paths), settings, seed, count, split, depth, depth_kind)
+    made = write_dataset(spec, output, workers=workers, progress=_report)
     kept = f", {count - made} were there" if made < count else ""
     print(f"{count} samples from {len(pool)} photos in {output}{kept}")
     if preview:
-        print(f"contact sheet in {write_preview(order, output)}")
+        print(f"contact sheet in {write_preview(spec, output)}")
 
 
 def _settings(config: Path | None, measured: bool) -> SimulatorConfig:

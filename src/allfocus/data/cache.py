@@ -182,7 +182,7 @@ def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
         return
     import torch
 
-    from allfocus.simulate.scene import PhotoPool
+    from allfocus.simulate.photos import PhotoPool
     from allfocus.simulate.simulator import Simulator, SimulatorConfig
 
     torch.set_num_threads(1)

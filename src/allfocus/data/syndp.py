@@ -267,7 +267,7 @@ def _write_notes(root: Path, wanted: tuple[Item, ...]) -> None:
 
 @lru_cache(maxsize=4)
 def _simulator(kind: str, probe: str) -> Simulator:
-    from allfocus.simulate.depth_maps import DepthMaps
+    from allfocus.simulate.depth import DepthMaps
     from allfocus.simulate.lens import LensConfig
     from allfocus.simulate.photos import PhotoPool
     from allfocus.simulate.scene import SceneConfig
@@ -336,7 +336,7 @@ def _photos() -> Path:
 
 
 def _charts() -> list[np.ndarray]:
-    from allfocus.simulate.charts import edge_chart, grating_chart, text_chart
+    from allfocus.simulate.drawings import edge_chart, grating_chart, text_chart
 
     drawers = (text_chart, text_chart, edge_chart, grating_chart)
     charts = [draw(np.random.default_rng([SEED, number]), 640) for number, draw in enumerate(drawers)]
@@ -348,7 +348,7 @@ def _shot(item: Item, simulator: Simulator) -> Shot:
     """Plan a scene, bring its blur to the wanted size, and put the benchmark's lens and sensor before it."""
     import torch
 
-    from allfocus.simulate.truth import visible_coc
+    from allfocus.simulate.surface import visible_coc
 
     inside = slice(MARGIN_PX, MARGIN_PX + SIDE_PX)
     rng = np.random.default_rng([SEED, item.seed])
@@ -397,10 +397,10 @@ def _lens(rng: np.random.Generator, item: Item) -> Any:
 
 
 def _sensor(item: Item) -> Any:
-    from allfocus.simulate.sensor import Sensor
+    from allfocus.simulate.sensor import Sensor, read_variance
 
     shot = _HIGH_SHOT if item.probe == "iso" else _SHOT if item.noisy else 0.0
-    read = float(np.exp(2.18 * np.log(shot) + 1.20)) if shot else 0.0
+    read = read_variance(float(np.log(shot))) if shot else 0.0
     if item.probe == "jpeg":
         return Sensor(bits=8, jpeg_quality=_JPEG_QUALITY)
     return Sensor(shot=shot, read_variance=read, bits=16)

@@ -1,6 +1,6 @@
 """Dual-pixel defocus from sharp photos: scenes, lenses, rendering with occlusion, and sensors."""
 
-from allfocus.simulate.depth_maps import DepthMaps
+from allfocus.simulate.depth import DepthMaps
 from allfocus.simulate.lens import Lens, LensConfig
 from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.render import render

@@ -17,7 +17,7 @@ import pyvips
 import torch
 
 from allfocus.errors import DataError, OutputError
-from allfocus.simulate.depth_maps import DepthMaps
+from allfocus.simulate.depth import DepthMaps
 from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.preview import Exhibit, contact_sheet
 from allfocus.simulate.simulator import Quadruples, Simulator, SimulatorConfig
@@ -28,7 +28,7 @@ PICTURES = {"centre": "c/source", "sharp": "c/target", "left": "l/source", "righ
 
 
 @dataclass(frozen=True)
-class Order:
+class DatasetSpec:
     """What a data set is made of; all of it but `count` and `split` decides what a sample becomes.
 
     Attributes:
@@ -79,7 +79,7 @@ def open_photos(folder: Path, config: SimulatorConfig, depth: DepthMaps | None =
 
 
 def write_dataset(
-    order: Order, folder: Path, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
+    spec: DatasetSpec, folder: Path, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Render what is missing of a data set.
 
@@ -88,7 +88,7 @@ def write_dataset(
     finished sample, `train_parameters/NAME.json`.
 
     Args:
-        order: what to render.
+        spec: what to render.
         folder: where to; made if missing. Samples that are there are kept as they are. One run at a time.
         workers: processes, one thread each; the files are the same with any number.
         progress: called with (finished, all) after each sample.
@@ -99,18 +99,18 @@ def write_dataset(
     Raises:
         DataError: the folder holds samples of other photos, settings or seed. OutputError: no room to write.
     """
-    _claim(order, folder)
-    missing = [index for index in range(order.count) if not finished(folder, order.split, f"{index:06d}").is_file()]
-    for number, _ in enumerate(_rendered(order, folder, missing, workers), start=1):
+    _claim(spec, folder)
+    missing = [index for index in range(spec.count) if not finished(folder, spec.split, f"{index:06d}").is_file()]
+    for number, _ in enumerate(_rendered(spec, folder, missing, workers), start=1):
         if progress is not None:
-            progress(order.count - len(missing) + number, order.count)
+            progress(spec.count - len(missing) + number, spec.count)
     return len(missing)
 
 
-def write_preview(order: Order, folder: Path) -> Path:
+def write_preview(spec: DatasetSpec, folder: Path) -> Path:
     """A contact sheet of the first samples in `train_preview.jpg` (or val, test); they must be there."""
-    sheet = contact_sheet([_exhibit(order, folder, index) for index in range(min(PREVIEWED, order.count))])
-    path = folder / f"{order.split}_preview.jpg"
+    sheet = contact_sheet([_exhibit(spec, folder, index) for index in range(min(PREVIEWED, spec.count))])
+    path = folder / f"{spec.split}_preview.jpg"
     image = pyvips.Image.new_from_array(sheet, interpretation="srgb")
     _write_whole(path, image.jpegsave_buffer(Q=88))
     return path
@@ -129,9 +129,9 @@ def _digest(files: list[tuple[str, int]]) -> str:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
-def _claim(order: Order, folder: Path) -> None:
-    path, wanted = folder / f"{order.split}.json", order.stamp()
-    make_folders(folder, order.split)
+def _claim(spec: DatasetSpec, folder: Path) -> None:
+    path, wanted = folder / f"{spec.split}.json", spec.stamp()
+    make_folders(folder, spec.split)
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         different = [name for name in wanted if found.get(name) != wanted[name]]
@@ -145,24 +145,24 @@ def _claim(order: Order, folder: Path) -> None:
         _write_whole(path, (json.dumps(wanted, indent=1) + "\n").encode())
 
 
-def _rendered(order: Order, folder: Path, missing: list[int], workers: int) -> Iterable[None]:
+def _rendered(spec: DatasetSpec, folder: Path, missing: list[int], workers: int) -> Iterable[None]:
     if workers == 1 or len(missing) < 2:
         if missing:
-            _start_worker(order, folder)
+            _start_worker(spec, folder)
         yield from map(_work, missing)
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, _start_worker, (order, folder)) as pool:
+    with ProcessPoolExecutor(min(workers, len(missing)), context, _start_worker, (spec, folder)) as pool:
         yield from pool.map(_work, missing, chunksize=4)
 
 
-_worker: tuple[Simulator, Order, Path] | None = None
+_worker: tuple[Simulator, DatasetSpec, Path] | None = None
 
 
-def _start_worker(order: Order, folder: Path) -> None:
+def _start_worker(spec: DatasetSpec, folder: Path) -> None:
     global _worker
     torch.set_num_threads(1)
-    _worker = (order.simulator(), order, folder)
+    _worker = (spec.simulator(), spec, folder)
 
 
 def _work(index: int) -> None:
@@ -170,8 +170,8 @@ def _work(index: int) -> None:
     _render(*_worker, index)
 
 
-def _render(simulator: Simulator, order: Order, folder: Path, index: int) -> None:
-    write_sample(simulator.sample([order.seed + index]), folder, order.split, f"{index:06d}")
+def _render(simulator: Simulator, spec: DatasetSpec, folder: Path, index: int) -> None:
+    write_sample(simulator.sample([spec.seed + index]), folder, spec.split, f"{index:06d}")
 
 
 def write_sample(sample: Quadruples, folder: Path, split: str, name: str) -> None:
@@ -217,14 +217,14 @@ def _write_whole(path: Path, data: bytes) -> None:
         raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
 
 
-def _exhibit(order: Order, folder: Path, index: int) -> Exhibit:
+def _exhibit(spec: DatasetSpec, folder: Path, index: int) -> Exhibit:
     pictures = {
-        name: pyvips.Image.new_from_file(str(folder / f"{order.split}_{place}" / f"{index:06d}.png")).numpy() / _PEAK
+        name: pyvips.Image.new_from_file(str(folder / f"{spec.split}_{place}" / f"{index:06d}.png")).numpy() / _PEAK
         for name, place in PICTURES.items()
     }
-    with np.load(maps_path(folder, order.split, f"{index:06d}")) as maps:
+    with np.load(maps_path(folder, spec.split, f"{index:06d}")) as maps:
         coc_px, valid = maps["coc"], maps["valid"]
-    found = json.loads(finished(folder, order.split, f"{index:06d}").read_text(encoding="utf-8"))
+    found = json.loads(finished(folder, spec.split, f"{index:06d}").read_text(encoding="utf-8"))
     scene, lens, sensor = found["scene"], found["lens"], found["sensor"]
     words = [
         f"SEED {found['seed']}",

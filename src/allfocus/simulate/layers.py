@@ -54,12 +54,6 @@ def extended(own: Tensor, nearer: Tensor, reach_px: int) -> Tensor:
     return own | ((wide[0, 0] > 0.0) & nearer)
 
 
-def softened(part: Tensor) -> Tensor:
-    """Coverage of a bool (N, N) part with an edge about one pixel wide: float32 (N, N) in [0, 1]."""
-    mean = functional.avg_pool2d(part.float()[None, None], 3, stride=1, padding=1, count_include_pad=False)
-    return ((mean[0, 0] - 0.5) * 1.5 + 0.5).clamp_(0.0, 1.0)
-
-
 def fill(colours: Tensor, known: Tensor) -> Tensor:
     """Fill what is not known from its surroundings, coarse to fine.
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from allfocus.defocus.map import KAPPA
 from allfocus.errors import OptionError
 
 PROFILES = {"disc": 1.12, "gaussian": 1.75}
@@ -81,7 +82,7 @@ class Lens:
         profile: "disc" (everything above), or "gaussian", which knows no blades, cat's eye or ring.
     """
 
-    kappa: float = 0.8
+    kappa: float = KAPPA
     tanh_gain: float = 0.0
     blades: int = 0
     blades_curvature: float = 1.0

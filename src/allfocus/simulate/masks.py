@@ -92,8 +92,13 @@ def segment(rng: np.random.Generator, rgb: Tensor) -> Tensor:
     others = [cluster for cluster in range(count) if cluster not in chosen]
     hard = (distance[chosen].amin(dim=0) < distance[others].amin(dim=0)).float().reshape(1, 1, height, width)
     wide = functional.avg_pool2d(hard, 5, stride=1, padding=2, count_include_pad=False)
-    wide = functional.avg_pool2d((wide > 0.5).float(), 3, stride=1, padding=1, count_include_pad=False)
-    return ((wide[0, 0] - 0.5) * 1.5 + 0.5).clamp_(0.0, 1.0)
+    return softened(wide[0, 0] > 0.5)
+
+
+def softened(part: Tensor) -> Tensor:
+    """Coverage of a bool (H, W) part with an edge about one pixel wide: float32 (H, W) in [0, 1]."""
+    mean = functional.avg_pool2d(part.float()[None, None], 3, stride=1, padding=1, count_include_pad=False)
+    return ((mean[0, 0] - 0.5) * 1.5 + 0.5).clamp_(0.0, 1.0)
 
 
 def _blob(rng: np.random.Generator, rows: Tensor, columns: Tensor, reach_px: float) -> Tensor:

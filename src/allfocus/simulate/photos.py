@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.errors import DataError
-from allfocus.simulate.depth_maps import DepthMaps
+from allfocus.simulate.depth import DepthMaps
 
 _SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 _OTHER_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".bmp"})

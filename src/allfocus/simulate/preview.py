@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allfocus.simulate.glyphs import line
+from allfocus.simulate.drawings import line
 
 HEADINGS = ("CENTRE", "SHARP", "LEFT - RIGHT", "BLUR: BEHIND / BEFORE")
 FULL_BLUR_PX = 16.0

@@ -15,9 +15,7 @@ from torch import Tensor
 
 from allfocus.simulate.lens import Lens
 from allfocus.simulate.psf import spectra
-from allfocus.simulate.surface import Surface, compose
-
-__all__ = ["Surface", "compose", "level_radii", "render", "tents"]
+from allfocus.simulate.surface import Surface, compose, visible_coc
 
 _BEND_PX = 6.0
 
@@ -42,6 +40,29 @@ def render(surfaces: tuple[Surface, ...], lens: Lens, *, levels: int = 6, object
     if views is None:
         raise ValueError("render() needs at least one surface")
     return views.clamp_min(0.0)
+
+
+def render_without_occlusion(surfaces: tuple[Surface, ...], lens: Lens, *, levels: int = 6) -> Tensor:
+    """Blur the finished picture by every radius, and let each pixel take the one of its own surface.
+
+    This is what a simulator without occlusion renders; it is here to measure what occlusion is worth.
+
+    Args:
+        surfaces: back to front.
+        lens: pupil and split; longitudinal chromatic aberration is left out.
+        levels: most tent levels.
+
+    Returns:
+        float32 (2, 3, N, N), left and right in linear light, as `render` gives; edges of near objects stay hard.
+    """
+    picture, coc_px = compose(surfaces), visible_coc(surfaces)
+    radii = level_radii(float(coc_px.min()), float(coc_px.max()), levels)
+    size = coc_px.shape[-1]
+    spectrum = torch.fft.rfft2(picture)
+    views = torch.zeros(2, *picture.shape, device=picture.device)
+    for weight, transfer in zip(tents(coc_px, radii), spectra(lens, radii, size, coc_px.device), strict=True):
+        views += weight * torch.fft.irfft2(spectrum * transfer[:, None], s=(size, size))
+    return views.clamp_min_(0.0)
 
 
 def level_radii(low_px: float, high_px: float, most: int) -> list[float]:

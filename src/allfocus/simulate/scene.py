@@ -11,15 +11,12 @@ from torch import Tensor
 
 from allfocus.errors import OptionError
 from allfocus.simulate.depth import relief
-from allfocus.simulate.layers import extended, fill, labels_by_depth, softened
-from allfocus.simulate.masks import OUTLINES, outline, segment
+from allfocus.simulate.drawings import draw_print
+from allfocus.simulate.layers import extended, fill, labels_by_depth
+from allfocus.simulate.masks import OUTLINES, outline, segment, softened
 from allfocus.simulate.photos import PhotoPool, Place
-from allfocus.simulate.prints import draw_print
 from allfocus.simulate.sensor import linear_from_display
 from allfocus.simulate.surface import Surface
-
-__all__ = ["PhotoPool", "Scene", "SceneConfig", "draw_scene"]
-
 
 _LEAST_REACH = 0.1
 """Of the depth range of a measured photo: less depth than that in a crop is not stretched to the full blur."""
@@ -92,7 +89,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class _Unfocused:
     """A surface before the lens is focused: linear colour, coverage and inverse depth over the canvas."""
 
     rgb_linear: Tensor
@@ -101,8 +98,8 @@ class _Sheet:
     middle: float
 
 
-class _Studio:
-    """Draws textures and sheets for one scene."""
+class _SceneBuilder:
+    """Draws textures, and surfaces from them, for one scene."""
 
     def __init__(
         self, rng: np.random.Generator, pool: PhotoPool, config: SceneConfig, canvas_px: int, crop_px: int,
@@ -141,10 +138,10 @@ class _Studio:
             kind = str(self.rng.choice(["ground", "slanted", "rolling"], p=[0.6, 0.25, 0.15]))
         return relief(self.rng, kind, self.canvas_px, span_px, change, self.device)
 
-    def background(self, display: Tensor, middle: float = 0.0) -> _Sheet:
+    def background(self, display: Tensor, middle: float = 0.0) -> _Unfocused:
         change = float(self.rng.uniform(*self.config.ramp))
         rises = self.relief(self.config.ramp_chance, self.crop_px, change)
-        return _Sheet(self.linear(display), None, rises + middle, middle)
+        return _Unfocused(self.linear(display), None, rises + middle, middle)
 
     def photos(self) -> list[dict[str, object]]:
         """Where every texture came from, ready for JSON."""
@@ -160,23 +157,23 @@ class _Studio:
             for number, one in enumerate(self.places)
         ]
 
-    def measured(self, display: Tensor) -> list[_Sheet] | None:
-        """The last photo as sheets, parted at the gaps of its depth map; None without a map."""
+    def measured(self, display: Tensor) -> list[_Unfocused] | None:
+        """The last photo as surfaces, parted at the gaps of its depth map; None without a map."""
         nearness = self.pool.nearness(self.places[-1], self.canvas_px, self.device)
         if nearness is None:
             return None
         labels, rgb_linear = labels_by_depth(nearness), self.linear(display)
         reach_px = (self.canvas_px - self.crop_px) // 2
         both = torch.cat([rgb_linear, nearness[None]])
-        sheets = []
+        parts = []
         for label in range(int(labels.max()) + 1):
             own = labels == label
             filled = torch.where(own, both, fill(both, own.float()))
             alpha = None if label == 0 else softened(extended(own, labels > label, reach_px))
-            sheets.append(_Sheet(filled[:3], alpha, filled[3], float(nearness[own].mean())))
-        return sheets
+            parts.append(_Unfocused(filled[:3], alpha, filled[3], float(nearness[own].mean())))
+        return parts
 
-    def cut_out(self, middle: float) -> _Sheet:
+    def cut_out(self, middle: float) -> _Unfocused:
         display = self.display()
         if self.rng.random() < self.config.segment_chance:
             alpha = segment(self.rng, display)
@@ -184,7 +181,7 @@ class _Studio:
             kind = str(self.rng.choice(OUTLINES, p=np.array(self.config.outlines) / sum(self.config.outlines)))
             alpha, _ = outline(self.rng, kind, self.canvas_px, self.crop_px / 2.0, self.device)
         rises = self.relief(self.config.slant_chance, self.crop_px, float(self.rng.uniform(0.05, 0.4)))
-        return _Sheet(self.linear(display), alpha, rises + middle, middle)
+        return _Unfocused(self.linear(display), alpha, rises + middle, middle)
 
 
 def draw_scene(
@@ -215,52 +212,54 @@ def draw_scene(
     modes = ("composite", "single", "plane", "identity")
     weights = np.array([config.composite, config.single, config.plane, config.identity])
     mode = str(rng.choice(modes, p=weights / weights.sum()))
-    studio = _Studio(rng, pool, config, canvas_px, crop_px, device)
-    sheets = _sheets(rng, mode, studio, config)
+    builder = _SceneBuilder(rng, pool, config, canvas_px, crop_px, device)
+    unfocused = _draw_surfaces(rng, mode, builder, config)
     radius_px = _largest_radius(rng, config) * resolution_scale
     inside = slice((canvas_px - crop_px) // 2, (canvas_px + crop_px) // 2)
-    focus, chosen = _focus(rng, mode, sheets, config, inside)
+    focus, chosen = _focus(rng, mode, unfocused, config, inside)
     if mode == "identity":
         radius_px = 0.0
-    reach = max(float((focus - sheet.nearness[inside, inside]).abs().max()) for sheet in sheets)
+    reach = max(float((focus - one.nearness[inside, inside]).abs().max()) for one in unfocused)
     scale_px = radius_px / max(reach, 1e-6 if pool.depth is None else _LEAST_REACH)
     surfaces = tuple(
-        Surface(sheet.rgb_linear, sheet.alpha, ((focus - sheet.nearness) * scale_px).clamp_(-largest_px, largest_px))
-        for sheet in sheets
+        Surface(one.rgb_linear, one.alpha, ((focus - one.nearness) * scale_px).clamp_(-largest_px, largest_px))
+        for one in unfocused
     )
     parameters: dict[str, object] = {
         "mode": mode,
         "surfaces": len(surfaces),
         "largest_radius_px": radius_px,
         "focus": chosen,
-        "grey": studio.grey,
-        "channels": studio.channels,
-        "highlight_gain": studio.highlight_gain,
-        "photos": studio.photos(),
+        "grey": builder.grey,
+        "channels": builder.channels,
+        "highlight_gain": builder.highlight_gain,
+        "photos": builder.photos(),
     }
     return Scene(surfaces, parameters)
 
 
-def _sheets(rng: np.random.Generator, mode: str, studio: _Studio, config: SceneConfig) -> list[_Sheet]:
-    display = studio.display(printable=mode != "single")
+def _draw_surfaces(
+    rng: np.random.Generator, mode: str, builder: _SceneBuilder, config: SceneConfig
+) -> list[_Unfocused]:
+    display = builder.display(printable=mode != "single")
     if mode in ("plane", "identity"):
-        return [_Sheet(studio.linear(display), None, torch.zeros_like(display[0]), 0.0)]
-    measured = studio.measured(display) if mode == "single" else None
+        return [_Unfocused(builder.linear(display), None, torch.zeros_like(display[0]), 0.0)]
+    measured = builder.measured(display) if mode == "single" else None
     if measured is not None:
         return measured
-    background = studio.background(display)
+    background = builder.background(display)
     if mode == "single":
         if rng.random() < 0.5:
             return [background]
         alpha = segment(rng, display)
         middle = float(rng.uniform(0.2, 1.0))
-        rises = studio.relief(config.slant_chance, studio.crop_px, float(rng.uniform(0.05, 0.4)))
+        rises = builder.relief(config.slant_chance, builder.crop_px, float(rng.uniform(0.05, 0.4)))
         filled = fill(background.rgb_linear, 1.0 - alpha)
-        behind = _Sheet(filled, None, background.nearness, background.middle)
-        return [behind, _Sheet(background.rgb_linear, alpha, rises + middle, middle)]
+        behind = _Unfocused(filled, None, background.nearness, background.middle)
+        return [behind, _Unfocused(background.rgb_linear, alpha, rises + middle, middle)]
     count = int(rng.choice(len(config.objects), p=np.array(config.objects) / sum(config.objects)))
     nearness = sorted(float(value) for value in rng.uniform(0.25, 1.0, count))
-    return [background, *(studio.cut_out(middle) for middle in nearness)]
+    return [background, *(builder.cut_out(middle) for middle in nearness)]
 
 
 def _largest_radius(rng: np.random.Generator, config: SceneConfig) -> float:
@@ -271,19 +270,19 @@ def _largest_radius(rng: np.random.Generator, config: SceneConfig) -> float:
 
 
 def _focus(
-    rng: np.random.Generator, mode: str, sheets: list[_Sheet], config: SceneConfig, inside: slice
+    rng: np.random.Generator, mode: str, unfocused: list[_Unfocused], config: SceneConfig, inside: slice
 ) -> tuple[float, str]:
     """Choose the inverse depth in focus, and name the choice."""
     draw, place = float(rng.random()), float(rng.random())
     row, column = (int(value) for value in rng.integers(inside.start, inside.stop, 2))
     if mode in ("plane", "identity"):
         return (1.0, "beyond") if draw < 0.75 else (-1.0, "before")
-    near = max(float(sheet.nearness[inside, inside].max()) for sheet in sheets)
-    far = min(float(sheet.nearness[inside, inside].min()) for sheet in sheets)
+    near = max(float(one.nearness[inside, inside].max()) for one in unfocused)
+    far = min(float(one.nearness[inside, inside].min()) for one in unfocused)
     if draw < config.focus_nearest:
-        return float(sheets[-1].nearness[row, column]), "nearest"
+        return float(unfocused[-1].nearness[row, column]), "nearest"
     if draw < config.focus_nearest + config.focus_other:
-        other = sheets[min(int(place * len(sheets)), len(sheets) - 1)]
+        other = unfocused[min(int(place * len(unfocused)), len(unfocused) - 1)]
         return float(other.nearness[row, column]), "surface"
     extent = max(near - far, 0.3)
     if draw < config.focus_nearest + config.focus_other + config.focus_beyond:

@@ -95,7 +95,7 @@ def draw_sensor(rng: np.random.Generator, config: SensorConfig) -> Sensor:
     heavy = chance[1] < config.heavy_chance
     bounds = (high, math.log(config.heavy_shot)) if heavy else (low, high)
     log_shot = float(rng.uniform(*bounds))
-    log_read = 2.18 * log_shot + 1.20 + 0.26 * float(rng.standard_normal())
+    read = read_variance(log_shot, 0.26 * float(rng.standard_normal()))
     shaded = chance[2] < config.shading_chance
     clean = chance[0] < config.clean_chance
     tilt = rng.uniform(-config.shading, config.shading, 2) if shaded else np.zeros(2)
@@ -109,7 +109,7 @@ def draw_sensor(rng: np.random.Generator, config: SensorConfig) -> Sensor:
         shading_x=float(tilt[0]),
         shading_y=float(tilt[1]),
         shot=0.0 if clean else math.exp(log_shot),
-        read_variance=0.0 if clean else math.exp(log_read),
+        read_variance=0.0 if clean else read,
         mosaic=bool(chance[3] < config.mosaic_chance),
         red_gain=red,
         blue_gain=blue,
@@ -120,6 +120,15 @@ def draw_sensor(rng: np.random.Generator, config: SensorConfig) -> Sensor:
         bits=8 if chance[6] < config.eight_bit_chance else 16,
         jpeg_quality=quality if chance[7] < config.jpeg_chance else 0,
     )
+
+
+def read_variance(log_shot: float, deviation: float = 0.0) -> float:
+    """Read noise that goes with a shot noise: exp(2.18 ln(shot) + 1.20 + deviation).
+
+    Source: the distribution fitted to real cameras by Brooks et al., "Unprocessing Images for Learned Raw Denoising",
+    CVPR 2019, section 3.1 (deviation 0.26).
+    """
+    return math.exp(2.18 * log_shot + 1.20 + deviation)
 
 
 def linear_from_display(display: Tensor) -> Tensor:

@@ -16,12 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.errors import OptionError
-from allfocus.simulate.depth import field_squared
 from allfocus.simulate.lens import Lens, LensConfig, draw_lens
 from allfocus.simulate.masks import pixel_grid
-from allfocus.simulate.naive import gather
 from allfocus.simulate.photos import PhotoPool
-from allfocus.simulate.render import render
+from allfocus.simulate.render import render, render_without_occlusion
 from allfocus.simulate.scene import SceneConfig, draw_scene
 from allfocus.simulate.sensor import (
     Sensor,
@@ -36,8 +34,7 @@ from allfocus.simulate.sensor import (
     quantise,
     reduced,
 )
-from allfocus.simulate.surface import Surface, compose
-from allfocus.simulate.truth import valid_mask, visible_coc
+from allfocus.simulate.surface import Surface, compose, valid_mask, visible_coc
 
 _REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX = 1680, 1120
 REDUCTIONS = (1, 2, 4)
@@ -192,7 +189,7 @@ class Simulator:
         if scene.parameters["mode"] == "identity":
             lens = dataclasses.replace(lens, softness_px=0.0, longitudinal_ca_px=(0.0, 0.0), field_curvature_px=0.0)
         else:
-            bend = field_squared(canvas_px, lens.field_x, lens.field_y, half_diagonal_px, self.device)
+            bend = _field_squared(canvas_px, lens.field_x, lens.field_y, half_diagonal_px, self.device)
             surfaces = tuple(_curved(surface, bend * lens.field_curvature_px, largest_px) for surface in surfaces)
         sensor = draw_sensor(for_sensor, config.sensor)
         parameters: dict[str, object] = {
@@ -234,13 +231,21 @@ class Simulator:
         if config.occlusion:
             views = render(surfaces, shot.lens, levels=config.levels, object_levels=config.object_levels)
         else:
-            views = gather(surfaces, shot.lens, levels=config.levels)
+            views = render_without_occlusion(surfaces, shot.lens, levels=config.levels)
         pictures = torch.cat([views, compose(surfaces)[None]])
         return pictures if config.linear_light else linear_from_display(pictures)
 
 
 def _curved(surface: Surface, offset_px: Tensor, largest_px: float) -> Surface:
     return dataclasses.replace(surface, coc_px=(surface.coc_px + offset_px).clamp_(-largest_px, largest_px))
+
+
+def _field_squared(
+    size_px: int, field_x: float, field_y: float, half_diagonal_px: float, device: torch.device
+) -> Tensor:
+    """Squared distance from the picture's middle, 1 in its corner: float32 (size, size) around a crop's place."""
+    rows, columns = pixel_grid(size_px, device)
+    return (columns / half_diagonal_px + field_x) ** 2 + (rows / half_diagonal_px + field_y) ** 2
 
 
 def _shift_colours(pictures: Tensor, lens: Lens, half_diagonal_px: float) -> Tensor:

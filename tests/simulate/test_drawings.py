@@ -1,17 +1,50 @@
-"""Printed matter: readable, repeatable, and the same sharpness at any angle."""
+"""Drawn content: repeatable on every machine, readable, and the same sharpness at any angle."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
-from allfocus.simulate.charts import natural_noise
-from allfocus.simulate.glyphs import dots, line
+from allfocus.simulate.drawings import (
+    _SIGNS,
+    KINDS,
+    _distance,
+    dots,
+    draw_print,
+    edge_chart,
+    grating_chart,
+    line,
+    natural_noise,
+    text_chart,
+)
 from allfocus.simulate.photos import PhotoPool
-from allfocus.simulate.prints import _SIGNS, KINDS, _distance, draw_print
 from allfocus.simulate.scene import SceneConfig
 from allfocus.simulate.simulator import Simulator, SimulatorConfig
+
+
+@pytest.mark.parametrize("draw", [text_chart, edge_chart, grating_chart])
+def test_charts_repeat(draw: Callable[[np.random.Generator, int], np.ndarray]) -> None:
+    first, again, other = (draw(np.random.default_rng(seed), 160) for seed in (1, 1, 2))
+    assert first.shape == (160, 160, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert float(first.std()) > 25.0
+
+
+def test_glyphs() -> None:
+    ink = line("I-", 2)
+    assert ink.shape == (14, 24)
+    assert ink[:, 4:6].all() and not ink[:, 10:12].any()
+    assert ink[6:8, 14:20].all() and not ink[0:6, 12:].any()
+
+
+def test_noise_has_the_spectrum_of_photos() -> None:
+    picture = natural_noise(np.random.default_rng(0), 128).mean(axis=2)
+    power = np.abs(np.fft.fft2(picture - picture.mean())) ** 2
+    low, high = power[2:6, 2:6].mean(), power[20:60, 20:60].mean()
+    assert 20.0 < low / high < 500.0
 
 
 def photo(size_px: int = 128) -> torch.Tensor:

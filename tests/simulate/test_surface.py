@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from allfocus.simulate.surface import Surface
-from allfocus.simulate.truth import valid_mask, visible_coc
+from allfocus.simulate.surface import Surface, valid_mask, visible_coc
 
 
 def surface(coc_px: float, alpha: torch.Tensor | None = None) -> Surface:
