@@ -34,10 +34,14 @@ def write_photo(path: Path, width: int = 48, height: int = 40, seed: int = 0) ->
     return path
 
 
-def tasks_in(place: Path) -> list[Task]:
+def tasks_in(place: Path, *, compare: bool = False) -> list[Task]:
     """Every photo below a folder, as the command plans them."""
-    files = sorted(path for path in place.rglob("*") if path.is_file())
-    return list(tasks([Asked(str(path), str(path.relative_to(place))) for path in files], Store()))
+    asked = []
+    for path in sorted(path for path in place.rglob("*") if path.is_file()):
+        name = path.relative_to(place)
+        picture = str(name.with_name(f"{path.stem}.compare.jpg")) if compare else None
+        asked.append(Asked(str(path), str(name), comparison=picture))
+    return list(tasks(asked, Store()))
 
 
 def contents(place: Path) -> dict[str, bytes]:

@@ -36,7 +36,11 @@ def batch() -> Callable[..., list[Event]]:
         with Journal(str(out)) as journal:
             journal.start(order.key(), order.description(), "test")
             planned = journal.plan(
-                tasks_in(place), order.key(), WEIGHTS, retry_failed=retry_failed, overwrite=overwrite
+                tasks_in(place, compare=order.compare),
+                order.key(),
+                WEIGHTS,
+                retry_failed=retry_failed,
+                overwrite=overwrite,
             )
             work = LocalRun(journal, [stand_in(engine)], order, WEIGHTS, at_once=at_once)
 

@@ -47,6 +47,8 @@ class Task:
         bytes: size of the source.
         stamp: see `store.Item`.
         megapixels: known or estimated.
+        numbers: name of the defocus map, or None.
+        comparison: name of the before/after picture, or None.
     """
 
     source: str
@@ -54,6 +56,8 @@ class Task:
     bytes: int
     stamp: str
     megapixels: float
+    numbers: str | None = None
+    comparison: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Claim:
         megapixels: known or estimated.
         replace: whether a file that lies in the result's place may be replaced (it is an earlier result, or asked for).
         attempt: 1 for the first.
+        numbers: name of the defocus map, or None.
+        comparison: name of the before/after picture, or None.
     """
 
     number: int
@@ -75,6 +81,8 @@ class Claim:
     megapixels: float
     replace: bool
     attempt: int = 1
+    numbers: str | None = None
+    comparison: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,8 @@ _SCHEMA = """
 CREATE TABLE photos (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
+    numbers TEXT,
+    comparison TEXT,
     source TEXT NOT NULL,
     stamp TEXT NOT NULL,
     bytes INTEGER NOT NULL,
@@ -326,7 +336,7 @@ class Journal:
         assert self.owner is not None  # start() comes first
         with self._change() as database:
             row = database.execute(
-                """SELECT number, source, name, megapixels, replace, attempts FROM photos
+                """SELECT number, source, name, megapixels, replace, attempts, numbers, comparison FROM photos
                    WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
                    ORDER BY megapixels DESC, number LIMIT 1"""
             ).fetchone()
@@ -337,7 +347,7 @@ class Journal:
                    WHERE number = ?""",
                 [self.owner.token, time.time(), row[0]],
             )
-        return Claim(row[0], row[1], row[2], row[3], bool(row[4]), row[5] + 1)
+        return Claim(*row[:4], bool(row[4]), row[5] + 1, *row[6:])
 
     def written(self, claim: Claim, result: Result) -> None:
         """The result is whole in scratch and gets its name next."""
@@ -525,14 +535,15 @@ class Journal:
                 if verdict in ("queued", "found"):
                     # another process may have taken it since we looked: then it stays as it is
                     database.execute(
-                        """INSERT INTO photos (name, source, stamp, bytes, megapixels, settings, weights, state,
-                           replace, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        """INSERT INTO photos (name, numbers, comparison, source, stamp, bytes, megapixels, settings,
+                           weights, state, replace, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                            ON CONFLICT (name) DO UPDATE SET source = excluded.source, stamp = excluded.stamp,
+                           numbers = excluded.numbers, comparison = excluded.comparison,
                            bytes = excluded.bytes, megapixels = excluded.megapixels, settings = excluded.settings,
                            weights = excluded.weights, state = excluded.state, replace = excluded.replace,
                            changed = excluded.changed, error = NULL WHERE owner IS NULL""",
-                        [task.name, task.source, task.stamp, task.bytes, task.megapixels, settings, weights, verdict,
-                         int(replace), now],
+                        [task.name, task.numbers, task.comparison, task.source, task.stamp, task.bytes, task.megapixels,
+                         settings, weights, verdict, int(replace), now],
                     )  # fmt: skip
                 elif verdict == "done":
                     database.execute(

@@ -194,7 +194,7 @@ class LocalRun:
                 self._shares[claim.number] = share_done(step, scales) * claim.megapixels
 
         scales: list[int] = []
-        return restore_into(folder, file, content, claim.name, deblurrer, self.order, progress), False
+        return restore_into(folder, file, content, claim, deblurrer, self.order, progress), False
 
     def _count(self, event: Event) -> None:
         assert self.forecast is not None

@@ -32,11 +32,15 @@ class Asked:
         source: its path or URL.
         name: of the result, below the output folder.
         item: what a listing knew of it; None if it has to be looked up.
+        numbers: name of the defocus map, or None.
+        comparison: name of the before/after picture, or None.
     """
 
     source: str
     name: str
     item: Item | None = None
+    numbers: str | None = None
+    comparison: str | None = None
 
 
 def photos_at(url: str, store: Store) -> list[Asked]:
@@ -86,7 +90,7 @@ def tasks(asked: Sequence[Asked], store: Store) -> Iterator[Task]:
         if not size:
             known = ratios.get(_ending(photo.source)) or every
             size = max(item.bytes, 0) * median(known) if known else 0.0
-        yield Task(photo.source, photo.name, max(item.bytes, 0), item.stamp, size)
+        yield Task(photo.source, photo.name, max(item.bytes, 0), item.stamp, size, photo.numbers, photo.comparison)
 
 
 def megapixels(location: str, store: Store) -> float:

@@ -86,7 +86,7 @@ def restore_into(
     scratch: Path,
     file: Path,
     content: str,
-    name: str,
+    claim: Claim,
     deblurrer: Deblurrer,
     order: Order,
     progress: Callable[[Progress], None] | None = None,
@@ -97,7 +97,7 @@ def restore_into(
         scratch: a folder for this photo alone, on the file system of the output where that is a path.
         file: the photo.
         content: its hash.
-        name: of the result, below the output folder.
+        claim: names what is to be made.
         deblurrer: made by `order.deblurrer()`.
         order: what to make.
         progress: called after every tile; what it raises ends the work.
@@ -108,13 +108,11 @@ def restore_into(
     started = time.perf_counter()
     made = scratch / "made"
     _make(made)
-    place = PurePosixPath(name)
-    target = made / place.name
-    stem = PurePosixPath(file.name).stem
-    numbers = made / f"{stem}.map.tiff" if order.map else None
+    target = made / PurePosixPath(claim.name).name
+    numbers = made / PurePosixPath(claim.numbers).name if claim.numbers else None
     done = deblurrer.run(file, target, order.settings, map=numbers, progress=progress)
-    if order.compare:
-        write_comparison(file, target, made / f"{stem}.compare.jpg")
+    if claim.comparison:
+        write_comparison(file, target, made / PurePosixPath(claim.comparison).name)
     beside = sorted(path for path in made.iterdir() if path != target)
     _flush(target)
     result = Result(
@@ -126,8 +124,8 @@ def restore_into(
         seconds=time.perf_counter() - started,
         notes=done.notes,
     )
-    files = [(path, str(place.with_name(path.name))) for path in beside]
-    return Staged(result, (*files, (target, name)))
+    files = [(path, str(PurePosixPath(claim.name).with_name(path.name))) for path in beside]
+    return Staged(result, (*files, (target, claim.name)))
 
 
 def publish(staged: Staged, folder: str, claim: Claim, store: Store) -> None:
