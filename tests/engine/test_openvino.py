@@ -248,3 +248,13 @@ def test_the_profile_holds_no_slow_layer(fast: Model, photo: Photo) -> None:
     kinds = {node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ops()}
     assert "Convolution" in kinds
     assert not kinds & {"Split", "VariadicSplit", "Transpose", "Gather", "SpaceToDepth", "Interpolate"}
+
+
+def test_fewer_threads_give_the_same_bits(models: Models, photo: Photo, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
+    whole = OpenVINOEngine(models["fast"], "float32")
+    monkeypatch.setenv("ALLFOCUS_THREADS", "1")
+    single = OpenVINOEngine(models["fast"], "float32")
+    assert single.info.threads == 1
+    np.testing.assert_array_equal(single.run(photo(64, 96)).residual, whole.run(photo(64, 96)).residual)
+    assert len(list((tmp_path / "openvino").iterdir())) == 2  # a cache each: neither drops the other's

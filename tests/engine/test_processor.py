@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allfocus.engine.processor import TELLING, Processor
+import pytest
+
+from allfocus.engine.processor import TELLING, THREADS_VARIABLE, Processor
+from allfocus.errors import OptionError
 
 
 def test_it_reads_what_linux_tells(tmp_path: Path) -> None:
@@ -29,3 +32,11 @@ def test_elsewhere_it_has_a_name_and_no_features(tmp_path: Path) -> None:
 
 def test_here(tmp_path: Path) -> None:
     assert set(Processor.here().features) <= set(TELLING)
+
+
+def test_a_variable_allows_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(THREADS_VARIABLE, "1")
+    assert Processor.here().threads == 1
+    monkeypatch.setenv(THREADS_VARIABLE, "two")
+    with pytest.raises(OptionError, match="ALLFOCUS_THREADS=two"):
+        Processor.here()

@@ -347,7 +347,7 @@ class Journal:
                    WHERE number = ?""",
                 [self.owner.token, time.time(), row[0]],
             )
-        return Claim(*row[:4], bool(row[4]), row[5] + 1, *row[6:])
+        return Claim(row[0], row[1], row[2], row[3], bool(row[4]), row[5] + 1, row[6], row[7])
 
     def written(self, claim: Claim, result: Result) -> None:
         """The result is whole in scratch and gets its name next."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.processor import threads_wanted
 from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError
 from allfocus.weights.store import Model
 
@@ -142,6 +143,8 @@ def _compile(model: Model, precision: str) -> Any:
 
 def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    if (threads := threads_wanted()) is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
     if folder is not None:
         settings["CACHE_DIR"] = str(folder)
     try:
@@ -164,7 +167,9 @@ def _kept_folder(model: Model, precision: str) -> Path:
 
     known = [model.card.sha256, openvino.__version__, _device_name(), str(_capabilities())]
     digest = hashlib.sha256("\n".join(known).encode() + model.graph.read_bytes()).hexdigest()[:16]
-    return cache_folder() / NAME / f"{model.card.name}-{precision}-{digest}"
+    threads = threads_wanted()
+    kind = precision if threads is None else f"t{threads}-{precision}"
+    return cache_folder() / NAME / f"{model.card.name}-{kind}-{digest}"
 
 
 @contextlib.contextmanager

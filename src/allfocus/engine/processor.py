@@ -7,7 +7,10 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from allfocus.errors import OptionError
+
 TELLING = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
+THREADS_VARIABLE = "ALLFOCUS_THREADS"
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -17,7 +20,7 @@ class Processor:
 
     Attributes:
         name: as the system gives it.
-        threads: hardware threads that the process is allowed.
+        threads: hardware threads that the process is allowed; the variable `ALLFOCUS_THREADS` allows fewer.
         features: instruction sets that decide an engine's speed, of those in `TELLING`; empty where the system does
             not list them.
     """
@@ -39,7 +42,20 @@ class Processor:
         return cls(name, _threads(), tuple(feature for feature in TELLING if feature in flags))
 
 
+def threads_wanted() -> int | None:
+    """The variable `ALLFOCUS_THREADS`: how many threads an engine is to compute with; None leaves it to the engine.
+
+    Raises:
+        OptionError: it is not a whole number above 0.
+    """
+    text = os.environ.get(THREADS_VARIABLE)
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise OptionError(f"{THREADS_VARIABLE}={text}", "a whole number above 0", f"unset {THREADS_VARIABLE}")
+    return int(text)
+
+
 def _threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, threads_wanted() or allowed)
