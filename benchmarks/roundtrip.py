@@ -1,7 +1,8 @@
 """What survives a photo's way through allfocus: formats x depth x colour x alpha x ICC x EXIF x XMP x orientation.
 
-Makes small photos of every kind with writers that are not allfocus's own (Pillow, libvips, and the TIFF writer below),
-sends them through decode -> canvas -> encode, and reads the results with Pillow and tifffile.
+Makes small photos of every kind with writers that are not allfocus's own (Pillow, libvips, and the TIFF and PNG writers
+below), sends them through decode -> canvas -> encode, and reads the results with Pillow, OpenCV and tifffile (the
+pixels of AVIF with libvips).
 
     python benchmarks/roundtrip.py            writes results/roundtrip.csv and prints the table of the README
 """
@@ -14,10 +15,12 @@ import io
 import itertools
 import struct
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import pyvips
@@ -25,7 +28,6 @@ import tifffile
 
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.codecs import decode, encode, losses
-from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 
 SIZE = (37, 23)
@@ -59,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of results/roundtrip.csv; see `outcome` for the words."""
+    """What became of one case; see `outcome` for the words."""
 
     source: str
     target: str
@@ -77,6 +79,29 @@ class Row:
     exif: str
     xmp: str
     notes: str
+    reader: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of results/roundtrip.csv: what became of one item in all cases of a source, a target and a depth.
+
+    Attributes:
+        source, target: formats.
+        depth: bits a sample of the source, 32 means float.
+        item: "size", "depth", "pixels", "transparency", "ICC", "EXIF", "XMP" or "orientation".
+        outcome: each outcome that occurred, and the lowest PSNR where pixels changed.
+        cases: how many photos had the item.
+        reader: what read the result.
+    """
+
+    source: str
+    target: str
+    depth: int
+    item: str
+    outcome: str
+    cases: int
+    reader: str
 
 
 def cases() -> Iterator[Case]:
@@ -109,20 +134,63 @@ def run(case: Case) -> Row:
         canvas.write(whole, photo.read(whole))
         out = encode(photo, canvas, None, format=case.target)
     assert out is not None
-    back = decode(out)
+    found, depth_out, reader = read_back(out, case.target)
+    expected = as_seen(case, data)
+    step = (1.01 if case.depth in (10, 12) else 0.05) / 65535  # 10 and 12 bits are spread over 16 by repeating bits
     icc, exif, xmp = metadata_of(out, case.target)
     return Row(
         case.source, case.target, case.depth, case.colour, "yes" if case.alpha else "no", case.metadata,
         case.orientation, case.coding,
-        depth_out=back.coding.bits if case.target == "avif" else back.depth,
-        size="kept" if (back.width, back.height) == upright_size(case.orientation) else f"{back.width}x{back.height}",
-        pixels=pixels_outcome(photo, back),
-        alpha_out=alpha_outcome(photo, back),
+        depth_out=depth_out,
+        size="kept" if found.shape[:2] == expected.shape[:2] else f"{found.shape[1]}x{found.shape[0]}",
+        pixels="-" if replaces_profile(case) else pixels_outcome(colours(expected), colours(found), step),
+        alpha_out=alpha_outcome(transparency(expected), transparency(found), step),
         icc="replaced by sRGB" if replaces_profile(case) and icc else outcome(icc_of(case), icc),
         exif=exif_outcome(case, data, exif),
         xmp=outcome(XMP if case.metadata in ("xmp", "all") else None, xmp),
         notes="; ".join(losses(photo, format=case.target)),
+        reader=reader,
     )  # fmt: skip
+
+
+def as_seen(case: Case, data: bytes) -> np.ndarray:
+    """The picture of a case's file upright, as float64 (height, width, bands) in [0, 1]."""
+    stored = read_back(data, case.source)[0]
+    if case.source == "avif" or case.metadata not in ("exif", "all"):
+        return stored  # AVIF is turned by its own boxes, which readers apply
+    turns = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+    mirrored, quarters = turns.get(case.orientation, (False, 0))
+    return np.rot90(stored[:, ::-1] if mirrored else stored, quarters)
+
+
+def read_back(data: bytes, format: str) -> tuple[np.ndarray, int, str]:
+    """A result as float64 (height, width, bands) in [0, 1], its bits a sample, and what read it."""
+    if format == "tiff":
+        pixels, reader = tifffile.imread(io.BytesIO(data)), "tifffile"
+    elif format == "png":
+        pixels, reader = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), "OpenCV"
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]] if pixels.ndim == 3 else pixels
+        if pixels.ndim == 3 and pixels.shape[2] == 4 and data[25] == 4:
+            pixels = pixels[..., [0, 3]]  # OpenCV gives grey with transparency as four channels
+    elif format == "avif":
+        image = pyvips.Image.new_from_buffer(data, "")
+        bits = image.get("bits-per-sample")
+        return (image.numpy() >> (16 - bits if bits > 8 else 0)) / (2**bits - 1), bits, "libvips"
+    else:
+        pixels, reader = np.asarray(PIL.Image.open(io.BytesIO(data))), "Pillow"
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    depth = 8 * pixels.dtype.itemsize
+    return pixels.astype(np.float64) / (1 if depth == 32 else 2**depth - 1), depth, reader
+
+
+def colours(pixels: np.ndarray) -> np.ndarray:
+    """The channels of a picture (height, width, bands) without transparency."""
+    return pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
+
+
+def transparency(pixels: np.ndarray) -> np.ndarray | None:
+    """The last channel where it is transparency."""
+    return pixels[..., -1] if pixels.shape[2] in (2, 4) else None
 
 
 def outcome(before: bytes | None, after: object) -> str:
@@ -157,27 +225,21 @@ def exif_outcome(case: Case, source: bytes, after: bytes | dict | None) -> str:
     return outcome(before, after)
 
 
-def pixels_outcome(photo: Photo, back: Photo) -> str:
-    """ "identical", or the PSNR in dB on a scale where white is 1."""
-    box = Box(0, 0, photo.width, photo.height)
-    if photo.depth == back.depth and photo.bands == back.bands and np.array_equal(photo.read(box), back.read(box)):
+def pixels_outcome(before: np.ndarray, after: np.ndarray, step: float) -> str:
+    """ "identical" to within `step`, or the PSNR in dB on a scale where white is 1."""
+    difference = after - before
+    if np.abs(difference).max() < step:
         return "identical"
-    error = float(np.mean((photo.unit().read(box).astype(np.float64) - back.unit().read(box)) ** 2))
-    return "identical" if error == 0 else f"{-10 * np.log10(error):.1f} dB"
+    return f"{-10 * np.log10(np.mean(difference**2)):.1f} dB"
 
 
-def alpha_outcome(photo: Photo, back: Photo) -> str:
-    if photo.alpha is None:
-        return "-" if back.alpha is None else "invented"
-    if back.alpha is None:
+def alpha_outcome(before: np.ndarray | None, after: np.ndarray | None, step: float) -> str:
+    if before is None:
+        return "-" if after is None else "invented"
+    if after is None:
         return "lost"
-    before, after = photo.alpha.numpy() / photo.peak, back.alpha.numpy() / back.peak
     worst = float(np.abs(before - after).max())
-    return "identical" if worst == 0 else f"within {worst * 255:.2f} of 255"
-
-
-def upright_size(orientation: int) -> tuple[int, int]:
-    return SIZE if orientation < 5 else SIZE[::-1]
+    return "identical" if worst < step else f"within {worst * 255:.2f} of 255"
 
 
 # Photos of every kind --------------------------------------------------------------------------------------------
@@ -420,21 +482,44 @@ def blob_values(data: bytes) -> dict[tuple[str, int], bytes]:
     return values
 
 
-def table(rows: list[Row]) -> str:
-    """The README's table: one line a format, all its cases taken together."""
-    lines = ["| to | from | pixels | alpha | ICC | EXIF | XMP |", "|---|---|---|---|---|---|---|"]
+def lines(rows: list[Row]) -> list[Line]:
+    """The rows taken together by source, target, depth and item."""
+    found: dict[tuple[str, str, int, str], list[tuple[str, str]]] = defaultdict(list)
+    for row in rows:
+        depth = "kept" if row.depth_out == row.depth else f"{row.depth_out} bit"
+        items = {"size": row.size, "depth": depth, "pixels": row.pixels, "transparency": row.alpha_out,
+                 "ICC": row.icc, "EXIF": row.exif, "XMP": row.xmp}  # fmt: skip
+        if row.orientation > 1:
+            items["orientation"] = "applied" if row.size == "kept" and row.pixels != "-" else "-"
+        for item, word in items.items():
+            if word != "-":
+                found[row.source, row.target, row.depth, item].append((word, row.reader))
+    return [Line(*key, summary([word for word, _ in each]), len(each), each[0][1]) for key, each in found.items()]
+
+
+def summary(words: list[str]) -> str:
+    """The words that occur, those with a figure as the worst of them."""
+    decibels = [float(word.split()[0]) for word in words if word.endswith("dB")]
+    levels = [float(word.split()[1]) for word in words if word.startswith("within")]
+    plain = sorted({word for word in words if not word.endswith("dB") and not word.startswith("within")})
+    return ", ".join(
+        [*plain, *([f"at least {min(decibels):.0f} dB"] if decibels else []),
+         *([f"within {max(levels):.1f} of 255"] if levels else [])]
+    )  # fmt: skip
+
+
+def table(found: list[Line]) -> str:
+    """The README's table: one line per format and depth, each photo written to its own format."""
+    names = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "avif": "AVIF"}
+    items = ("pixels", "transparency", "ICC", "EXIF", "XMP", "orientation")
+    out = ["| format | bits | pixels, untouched | transparency | ICC | EXIF | XMP | orientation |", "|" + "---|" * 8]
     for target in TARGETS:
-        for same in (True, False):
-            chosen = [row for row in rows if row.target == target and (row.source == target) == same]
-            words = [
-                ", ".join(sorted({value for row in chosen if (value := getattr(row, name)) != "-"}))
-                for name in ("alpha_out", "icc", "exif", "xmp")
-            ]
-            exact = sum(row.pixels == "identical" for row in chosen)
-            worst = min((float(row.pixels.split()[0]) for row in chosen if row.pixels != "identical"), default=0.0)
-            pixels = f"{exact} of {len(chosen)} identical" + (f", the others from {worst:.1f} dB" if worst else "")
-            lines.append(f"| {target} | {'itself' if same else 'others'} | {pixels} | {' | '.join(words)} |")
-    return "\n".join(lines)
+        own = [line for line in found if line.source == line.target == target]
+        for depth in sorted({line.depth for line in own}):
+            words = {line.item: line.outcome for line in own if line.depth == depth}
+            bits = "float" if depth == 32 else str(depth)
+            out.append(f"| {names[target]} | {bits} | " + " | ".join(words.get(item, "-") for item in items) + " |")
+    return "\n".join(out)
 
 
 def main() -> None:
@@ -442,12 +527,12 @@ def main() -> None:
     default = Path(__file__).resolve().parents[1] / "results" / "roundtrip.csv"
     parser.add_argument("--out", type=Path, default=default)
     out = parser.parse_args().out
-    rows = [run(case) for case in cases()]
+    found = lines([run(case) for case in cases()])
     with out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, [field.name for field in fields(Line)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    print(table(rows))
+        writer.writerows(asdict(line) for line in found)
+    print(table(found))
 
 
 if __name__ == "__main__":
