@@ -6,13 +6,15 @@ With --check it changes nothing and fails if README.md says something else than 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
+TITLES = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "avif": "AVIF"}
+ITEMS = ("pixels", "transparency", "ICC", "EXIF", "XMP", "orientation")
 NAMES = {"psnr_fit": "PSNR-fit (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE", "lpips": "LPIPS"}
 ROWS = {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"}
 DIGITS = {"psnr_fit": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
@@ -84,15 +86,35 @@ def speed(network: dict[str, Any], conditions: dict[str, Any]) -> str:
     )
 
 
+def survival() -> list[str]:
+    """What becomes of each item in its own format: one line per format and depth, from the round trips."""
+    with (ROOT / "results" / "roundtrip.csv").open(newline="") as file:
+        own = [line for line in csv.DictReader(file) if line["source"] == line["target"]]
+    lines = ["| format | bits | pixels, untouched | " + " | ".join(ITEMS[1:]) + " | judged by |", "|---" * 9 + "|"]
+    for format, title in TITLES.items():
+        for depth in sorted({int(line["depth"]) for line in own if line["source"] == format}):
+            chosen = [line for line in own if (line["source"], line["depth"]) == (format, str(depth))]
+            words = {line["item"]: line["outcome"] for line in chosen}
+            cells = [title, "float" if depth == 32 else str(depth), *(words.get(item, "-") for item in ITEMS)]
+            lines.append(f"| {' | '.join(cells)} | {chosen[0]['reader']} |")
+    return lines
+
+
+def filled(text: str, name: str, lines: list[str]) -> str:
+    """The text with the lines between the marks of a section."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
+
+
 def main() -> None:
     """Write or check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    text = f"{before}{BEGIN}\n" + "\n".join([*real_photos(), *facts()]) + f"\n{END}{after}"
+    text = filled(readme.read_text(), "numbers", [*real_photos(), *facts()])
+    text = filled(text, "survival", survival())
     if arguments.check:
         sys.exit(0 if text == readme.read_text() else "README.md is out of date: python benchmarks/readme.py")
     readme.write_text(text)
