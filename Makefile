@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEMO_VENV ?= .venv
 TEST_VENV ?= .venv-test
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow fuzz lint clean
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/allfocus deblur examples/photos -o demo --compare --overwrite
@@ -15,6 +15,9 @@ test: lint
 
 test-slow: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/pytest -m slow
+
+fuzz: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python tests/photo/fuzz.py --seconds 3600
 
 lint: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/ruff check .

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from allfocus.errors import InputError, MissingExtraError
+from allfocus.errors import AllfocusError, InputError, MissingExtraError
 from allfocus.photo.exif import PREFIX, upright
 from allfocus.photo.photo import Coding, Photo
 
@@ -29,7 +29,9 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         file = pillow_heif.open_heif(io.BytesIO(data) if isinstance(data, bytes) else data, convert_hdr_to_8bit=False)
         check_size(*file.size)
         pixels = np.ascontiguousarray(np.asarray(file))
-    except (ValueError, EOFError, OSError, RuntimeError) as error:
+    except AllfocusError:
+        raise
+    except Exception as error:  # its parser raises whatever a damaged file leads it to
         cause = str(error).strip().partition("\n")[0]
         raise InputError(
             f"{name} is damaged or cut short ({cause})", "a whole HEIC file", "copy it from the phone again"
