@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from allfocus.atomic_file import write_json, write_text
 from allfocus.checkpoints.native import save
 from allfocus.data.cache import CacheSpec, SampleCache, render_cache
 from allfocus.data.pairs import PairSet
@@ -39,7 +40,6 @@ from allfocus.evaluate import methods
 from allfocus.evaluate.cost import of_architecture
 from allfocus.evaluate.measure import machine
 from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
-from allfocus.evaluate.rows import write_whole
 from allfocus.evaluate.run import Options, evaluate
 from allfocus.evaluate.tables import SEED, TIED
 from allfocus.simulate.simulator import SimulatorConfig
@@ -212,7 +212,7 @@ def _write(options: argparse.Namespace, cache: SampleCache, rows: Sequence[Mappi
     writer.writeheader()
     for row in rows:
         writer.writerow({name: f"{value:.5f}" if isinstance(value, float) else value for name, value in row.items()})
-    write_whole(options.results / "ablation.csv", text.getvalue())
+    write_text(options.results / "ablation.csv", text.getvalue())
     config = settings(options, VARIANTS[0], 0).to_dict()
     record = {
         "what": "the poster's ablation with a small equal budget; differences in dB, one entry a seed",
@@ -224,7 +224,7 @@ def _write(options: argparse.Namespace, cache: SampleCache, rows: Sequence[Mappi
         "seeds": sorted({row["seed"] for row in rows}),
         "differences": differences(rows),
     }
-    write_whole(options.results / "ablation.json", json.dumps(record, indent=1) + "\n")
+    write_json(options.results / "ablation.json", record)
 
 
 def _arguments() -> argparse.Namespace:

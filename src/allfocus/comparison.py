@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
-from allfocus.errors import OutputError
+from allfocus.atomic_file import AtomicFile
 
 PANEL_PX = 900
 CROP_PX = 220
@@ -33,13 +32,11 @@ def write_comparison(before: Path, after: Path, target: Path) -> None:
     for x, y in _most_changed(pictures[0], pictures[1], side):
         rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
     sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        sheet.jpegsave(str(temporary), Q=QUALITY)
-        temporary.replace(target)
-    except (pyvips.Error, OSError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{target} could not be written", "a writable folder", "-o with another folder") from error
+    with AtomicFile(target, overwrite=True) as file:
+        try:
+            sheet.jpegsave(str(file.temporary), Q=QUALITY)
+        except pyvips.Error as error:
+            raise file.refusal(str(error).strip().splitlines()[0]) from error
 
 
 def _open(path: Path) -> pyvips.Image:

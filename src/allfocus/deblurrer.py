@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.defocus.files import check_files, peak_of, picture_beside, write_picture, write_tiff
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
-from allfocus.errors import InputError, OutputError
+from allfocus.errors import InputError
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.codecs import decode, encode, losses
 from allfocus.photo.formats import RAW_EXTENSIONS
-from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
@@ -110,11 +110,11 @@ class Deblurrer:
         check_views(self.model.card, photo, pair)
         notes = photo.notes if isinstance(source, np.ndarray) else photo.notes + losses(photo, target)
         if target is not None:
-            _make_folder(target.parent)
-            Beside(target, overwrite=overwrite).check()  # before the work, not after it
+            make_folder(target.parent)
+            AtomicFile(target, overwrite=overwrite).check()  # before the work, not after it
         if map is not None:
             check_estimates_defocus(self.model.card)
-            _make_folder(Path(map).parent)
+            make_folder(Path(map).parent)
             check_files(Path(map), overwrite=overwrite)
         finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair), progress)
         with finished.canvas as canvas:
@@ -156,15 +156,6 @@ def _target(source: Source, output: str | Path | None) -> Path | None:
     if isinstance(source, np.ndarray) or (isinstance(source, bytes) and output is None):
         return None
     return Path(output) if output is not None else beside(Path(str(source)))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the folder {folder} cannot be made ({error.strerror})", "a place that may be written to", "another -o"
-        ) from error
 
 
 def beside(source: Path) -> Path:

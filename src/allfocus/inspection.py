@@ -10,10 +10,10 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.files import coloured
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.errors import MissingExtraError, OptionError
-from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 from allfocus.weights.store import Model
@@ -173,7 +173,7 @@ def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> N
     sheet = pyvips.Image.arrayjoin(
         [_panel(pixels, caption) for pixels, caption in panels], across=2, shim=_GAP_PX, background=[float(_WHITE)] * 3
     )
-    with Beside(path, overwrite=overwrite) as output:
+    with AtomicFile(path, overwrite=overwrite) as output:
         try:
             sheet.pngsave(str(output.temporary))
         except pyvips.Error as error:

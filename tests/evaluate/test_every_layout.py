@@ -123,5 +123,5 @@ def test_everything_that_exists_runs(
         assert (summary["scores"]["psnr"] is None) == (data in ("cuhk", "pixeldp"))
         assert summary["scores"]["ringing"] is not None and summary["scores"]["shift_r"] is not None
         known = METHODS.get(name)
-        assert (summary["scores"]["reblur"] is not None) == (known is not None and known.peak_px is not None)
+        assert (summary["scores"]["reblur"] is not None) == (known is not None and known.peak_sigma_px is not None)
         assert (summary["conditions"]["weights_sha256"] != "") == (name in MODELS or bool(known and known.network))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.errors import AllfocusError, InputError, MissingExtraError, OptionError, OutputError, StoreError
-from allfocus.photo.output import Beside
 
 Made = TypeVar("Made")
 
@@ -192,15 +192,8 @@ class Store:
             self._send(file, target)
             return
         place = Path(target)
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"the folder {place.parent} cannot be made ({error.strerror})",
-                "a place that may be written to",
-                "another -o",
-            ) from error
-        beside = Beside(place, overwrite=replace)
+        make_folder(place.parent)
+        beside = AtomicFile(place, overwrite=replace)
         beside.check()
         try:
             file.replace(place)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from allfocus.atomic_file import write_bytes
 from allfocus.checkpoints import dmenet_npz, dpdnet_keras
 from allfocus.checkpoints.native import load_into
-from allfocus.errors import MissingExtraError, OutputError, WeightsError
+from allfocus.errors import MissingExtraError, WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
 from allfocus.weights.card import Card
@@ -54,7 +55,7 @@ def _verify(path: Path) -> None:
 
 
 def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a network as safetensors that `load` reads, sizes and all; beside and renamed.
+    """Write a network as safetensors that `load` reads, sizes and all.
 
     Raises:
         WeightsError: a tensor that is not finite in this dtype.
@@ -70,13 +71,7 @@ def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16
     if broken:
         raise WeightsError(f"{broken[0]} is not finite in {dtype}", "finite weights", "save as float32")
     described = {"dpdnet": asdict(net.sizes)} if isinstance(net, DPDNet) else {"dmenet": {"scale": net.scale}}
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(safetensors.torch.save(tensors, {_KEY: json.dumps(described)}))
-        beside.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error})", "a folder with room", "another folder") from error
+    write_bytes(path, safetensors.torch.save(tensors, {_KEY: json.dumps(described)}))
 
 
 def load_dpdnet(path: Path, views: int) -> DPDNet:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from allfocus.errors import MissingExtraError, OutputError, WeightsError
+from allfocus.atomic_file import write_bytes
+from allfocus.errors import MissingExtraError, WeightsError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 from allfocus.weights.store import sha256
@@ -20,7 +21,7 @@ STORED = {torch.float16: "float16", torch.float32: "float32"}
 
 
 def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: torch.dtype = torch.float16) -> str:
-    """Write every tensor of a network, beside and renamed.
+    """Write every tensor of a network.
 
     Args:
         module: the network.
@@ -44,14 +45,8 @@ def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: to
             "finite weights",
             "float32, or look at the training run",
         )
-    beside = path.with_name(f"{path.name}.part")
     metadata = {FORMAT: json.dumps(asdict(architecture))}  # one entry: several come in any order, with another sha256
-    try:
-        beside.write_bytes(safetensors.torch.save(tensors, metadata))
-        beside.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error})", "a folder with room", "another folder") from error
+    write_bytes(path, safetensors.torch.save(tensors, metadata))
     return sha256(path)
 
 

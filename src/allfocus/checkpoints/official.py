@@ -31,7 +31,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from allfocus.errors import OptionError, OutputError, WeightsError
+from allfocus.atomic_file import AtomicFile
+from allfocus.errors import OptionError, WeightsError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.reblur import ReblurringNetwork
 from allfocus.nets.registry import Architecture
@@ -224,13 +225,11 @@ def write(net: IFAN, path: str | Path, *, reblurring: ReblurringNetwork | None =
         for name, tensor in reblurring.state_dict().items():
             full_name = f"{prefix}{REBLURRING}{official_name(name, REBLURRING_PARTS)}"
             entries[full_name] = tensor.detach().cpu().float().contiguous()
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        torch.save(entries, beside)
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error})", "a writable place", "another folder") from error
+    with AtomicFile(path, overwrite=True) as file:
+        try:
+            torch.save(entries, file.temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise file.refusal(str(error)) from error
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:

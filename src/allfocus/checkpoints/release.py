@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from allfocus.atomic_file import make_folder
 from allfocus.checkpoints.native import save
 from allfocus.checkpoints.shipped_graph import write_graph
 from allfocus.errors import OutputError
@@ -49,11 +50,11 @@ def release(
         OutputError: the folder cannot be written.
     """
     card, weights, graph = (folder / f"{name}{suffix}" for suffix in (CARD_SUFFIX, WEIGHTS_SUFFIX, GRAPH_SUFFIX))
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         card.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error})", "a writable folder", "-o FOLDER") from error
+        raise OutputError(f"{card} cannot be removed ({error})", "a writable folder", "-o FOLDER") from error
     digest = save(net, architecture, weights, dtype=dtype)
     written = write_graph(net, weights, graph)
     described = Card(

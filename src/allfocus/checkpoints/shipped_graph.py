@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.checkpoints.graph import trace
 from allfocus.checkpoints.native import load_into
 from allfocus.checkpoints.openvino_run import VERSION, run_graph
@@ -64,20 +65,16 @@ def write_graph(net: IFAN, weights_path: Path, graph_path: Path, *, tolerance: f
     inputs = ("photo", "pair")[: len(examples)]
     outputs = output_names(reference)
     model = trace(reference, examples, inputs, outputs, weights_path)
-    beside = graph_path.with_name(f".{graph_path.name}")
-    try:
-        beside.write_bytes(model.SerializeToString())
+    with AtomicFile(graph_path, overwrite=True) as file:
+        file.temporary.write_bytes(model.SerializeToString())
         proof = prove(
             reference,
-            lambda pictures: run_graph(beside, pictures),
+            lambda pictures: run_graph(file.temporary, pictures),
             VERSION,
             f"the graph of {weights_path.name}",
             tolerance=tolerance,
         )
         for key, value in proof.facts().items():
             model.metadata_props.add(key=key, value=value)
-        beside.write_bytes(model.SerializeToString())
-        beside.replace(graph_path)
-    finally:
-        beside.unlink(missing_ok=True)
+        file.temporary.write_bytes(model.SerializeToString())
     return ShippedGraph(graph_path, inputs, outputs, proof)

@@ -31,22 +31,16 @@ def bench_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON file.")] = Path("benchmarks/engine.json"),
 ) -> None:
     """Time every engine at one size, interleaved; writes the numbers with the conditions they were taken under."""
-    import json
-
-    from allfocus.errors import OptionError, OutputError
+    from allfocus.atomic_file import make_folder, write_json
+    from allfocus.errors import OptionError
 
     if width % MULTIPLE or height % MULTIPLE:
         raise OptionError(f"{width}x{height}", f"multiples of {MULTIPLE}", "--width 1280 --height 720")
     report: dict[str, Any] = {"question": "seconds per engine and network", "conditions": _conditions(width, height)}
     report["networks"] = [_network(name.strip(), width, height, repeats) for name in models.split(",")]
     report["conditions"]["load_average_after"] = _load_average()
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        beside = output.with_name(f"{output.name}.part")
-        beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        beside.replace(output)
-    except OSError as error:
-        raise OutputError(f"{output} cannot be written ({error})", "a folder that can be written", "-o") from error
+    make_folder(output.parent)
+    write_json(output, report)
     typer.echo(f"written to {output}")
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from allfocus.errors import OptionError, OutputError
+from allfocus.errors import OptionError
 from allfocus.inputs import Job
 
 
@@ -55,19 +55,16 @@ def deblur_with(
 
 
 def _restore(method: str, job: Job, weights: str | None, overwrite: bool, *, quiet: bool) -> dict[str, object]:
+    from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.photographs import restore_photo
     from allfocus.baselines.registry import Options
     from allfocus.cli.bar import bar
     from allfocus.photo.codecs import decode, encode, losses
-    from allfocus.photo.output import Beside
 
     started = time.perf_counter()
     photo = decode(job.source)
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{job.target.parent} cannot be made ({error.strerror})", "a folder", "another -o") from error
-    Beside(job.target, overwrite=overwrite).check()  # before the minutes of work
+    make_folder(job.target.parent)
+    AtomicFile(job.target, overwrite=overwrite).check()  # before the minutes of work
     with (
         bar(job.source.name, quiet=quiet) as progress,
         restore_photo(method, photo, progress, Options(weights=weights, selection="blend")) as canvas,

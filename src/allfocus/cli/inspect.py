@@ -18,17 +18,17 @@ def inspect_command(
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
     """Draw the effective kernels and the receptive field at a place, as a PNG (needs torch)."""
+    from allfocus.atomic_file import AtomicFile
     from allfocus.errors import OptionError
     from allfocus.inspection import inspect, write_figure
     from allfocus.photo.codecs import decode
-    from allfocus.photo.output import Beside
     from allfocus.weights.store import find
 
     target = output or photo.with_name(f"{photo.stem}.inspect.png")
     if target.suffix.lower() != ".png":
         raise OptionError(f"{target.name} for the figure", "a name ending in .png", f"-o {target.stem}.png")
     x, y = _place(at)
-    Beside(target, overwrite=overwrite).check()
+    AtomicFile(target, overwrite=overwrite).check()
     found = inspect(decode(photo), find(model), x, y, scale)
     write_figure(found, target, overwrite=overwrite)
     numbers = found.numbers()

@@ -77,11 +77,12 @@ def _write_baseline(
     config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None, gain: float
 ) -> tuple[Card, Path]:
     """The file that `allfocus eval` finds by its name, without a graph; gain and reach are IFAN's."""
+    from allfocus.atomic_file import make_folder
     from allfocus.checkpoints.baseline import save
     from allfocus.weights.card import Card
     from allfocus.weights.store import sha256
 
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     path = output / f"{name}.safetensors"
     save(net, path)
     card = Card(

@@ -16,19 +16,19 @@ def tables_command(
     show: Annotated[bool, typer.Option("--show", help="Also print the Markdown.")] = False,
 ) -> None:
     """Write tables.md, tables.tex, tables.csv and tables.html: ours beside published, and the difference."""
+    from allfocus.atomic_file import make_folder, write_text
     from allfocus.evaluate.published import NAME, read
     from allfocus.evaluate.render import FORMATS
-    from allfocus.evaluate.rows import write_whole
     from allfocus.evaluate.strata import strata
     from allfocus.evaluate.tables import all_tables, read_results
 
     stored = read_results(results)
     tables = [*all_tables(stored, read(results / NAME)), *strata(stored)]
     folder = output or results
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for ending, render in FORMATS.items():
         path = folder / f"tables.{ending}"
-        write_whole(path, render(tables))
+        write_text(path, render(tables))
         print(path)
     if show:
         print(FORMATS["md"](tables))

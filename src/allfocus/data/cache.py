@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from allfocus.atomic_file import AtomicFile, make_folder, write_text
 from allfocus.data.augment import CELL_PX
 from allfocus.data.batch import Batch
 from allfocus.data.source import Origin
@@ -130,7 +131,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
     Raises:
         DataError: if the folder holds shards of another specification.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     unfinished = folder / "unfinished.json"
     wanted = json.dumps(asdict(spec), sort_keys=True)
     for stamp in (unfinished, folder / "cache.json"):
@@ -140,7 +141,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
             )
     if (folder / "cache.json").exists():
         return SampleCache(folder)
-    unfinished.write_text(wanted)
+    write_text(unfinished, wanted)
     starts = range(0, spec.count, SHARD)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [(spec, start, min(start + SHARD, spec.count), folder) for start in starts]
@@ -198,11 +199,9 @@ def _render_shard(job: tuple[CacheSpec, int, int, Path]) -> None:
         cells = torch.nn.functional.avg_pool2d(sample.coc, spec.grid_px)[:, 0]
         valid = torch.nn.functional.avg_pool2d(sample.valid.float(), spec.grid_px)[:, 0]
         parts["coc"].append(torch.where(valid > 0.5, cells, torch.nan).half().numpy())
-    beside = target.with_suffix(".part")
-    with beside.open("wb") as file:
-        joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    with AtomicFile(target, overwrite=True) as whole, whole.temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **joined)
-    beside.replace(target)
 
 
 def _join(folder: Path, name: str, starts: range) -> None:

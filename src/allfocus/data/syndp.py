@@ -25,6 +25,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import write_json, write_text
 from allfocus.data.dpdd import load_layout
 from allfocus.data.pairs import GROUPS_FILE, PairSet
 from allfocus.errors import DataError, MissingExtraError, OutputError
@@ -259,8 +260,8 @@ def _write_notes(root: Path, wanted: tuple[Item, ...]) -> None:
     """The groups, and the stamp that marks a folder as this benchmark's."""
     lines = ["name,group", *(f"{item.name},{group}" for item in wanted for group in item.groups)]
     try:
-        (root / GROUPS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (root / STAMP).write_text(json.dumps({"name": "SynDP", "version": VERSION}) + "\n", encoding="utf-8")
+        write_text(root / GROUPS_FILE, "\n".join(lines) + "\n")
+        write_json(root / STAMP, {"name": "SynDP", "version": VERSION})
     except OSError as error:
         raise OutputError(f"{root} cannot be written ({error.strerror})", "a place with room", "--root DIR") from error
 

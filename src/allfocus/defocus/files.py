@@ -11,10 +11,10 @@ import pyvips
 import tifffile
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError
 from allfocus.photo.canvas import Canvas
-from allfocus.photo.output import Beside
 from allfocus.photo.tiling import Box
 
 UNIT_PX = 0.01
@@ -47,9 +47,9 @@ def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False)
     """
     if numbers.suffix.lower() not in (".tif", ".tiff"):
         raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
-    Beside(numbers, overwrite=overwrite).check()
+    AtomicFile(numbers, overwrite=overwrite).check()
     if picture:
-        Beside(picture_beside(numbers), overwrite=overwrite).check()
+        AtomicFile(picture_beside(numbers), overwrite=overwrite).check()
 
 
 def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
@@ -65,7 +65,7 @@ def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, over
         OutputError: the file cannot be written; nothing is left behind.
     """
     description = json.dumps({"quantity": "blur radius", "unit": "px", "step": UNIT_PX, "method": method})
-    with Canvas(*_size(radius_px), 1, np.uint16) as canvas, Beside(path, overwrite=overwrite) as output:
+    with Canvas(*_size(radius_px), 1, np.uint16) as canvas, AtomicFile(path, overwrite=overwrite) as output:
         for box, rows in _strips(radius_px):
             canvas.write(box, _steps(rows)[..., None])
         image = canvas.image().copy(interpretation="grey16")
@@ -93,7 +93,7 @@ def write_picture(radius_px: NDArray | DefocusMap, path: Path, peak_px: float, *
         OutputError: the file cannot be written; nothing is left behind.
     """
     background = [float(_BACKGROUND)] * 3
-    with Canvas(*_size(radius_px), 3, np.uint8) as canvas, Beside(path, overwrite=overwrite) as output:
+    with Canvas(*_size(radius_px), 3, np.uint8) as canvas, AtomicFile(path, overwrite=overwrite) as output:
         for box, rows in _strips(radius_px):
             canvas.write(box, coloured(rows / peak_px))
         colours = canvas.image().copy(interpretation="srgb")
@@ -149,7 +149,7 @@ def _steps(rows: NDArray) -> NDArray[np.uint16]:
     return np.clip(np.rint(np.asarray(rows, dtype=np.float64) / UNIT_PX), 0, 65535).astype(np.uint16)
 
 
-def _save(write: Callable[..., object], output: Beside, **options: str) -> None:
+def _save(write: Callable[..., object], output: AtomicFile, **options: str) -> None:
     try:
         write(str(output.temporary), **options)
     except pyvips.Error as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.data.pairs import Pair, PairSet
-from allfocus.errors import MissingExtraError, OptionError, OutputError
+from allfocus.errors import MissingExtraError, OptionError
 from allfocus.evaluate.methods import Method
 from allfocus.evaluate.score import restored_whole
 from allfocus.metrics import psnr_fit
@@ -125,7 +125,7 @@ def draw(rows: Sequence[Row], paths: Sequence[Path]) -> None:
 
     Args:
         rows: scenes from top to bottom, of the same methods.
-        paths: files to write, beside and renamed.
+        paths: files to write.
     Raises:
         MissingExtraError: matplotlib is not installed. OutputError: a path that cannot be written.
     """
@@ -181,11 +181,6 @@ def _show_crop(axes, picture: NDArray[np.float32], crop: Crop, colour: str) -> N
 
 
 def _save(figure, path: Path) -> None:
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(beside, dpi=DPI)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o PATH") from error
+    make_folder(path.parent)
+    with AtomicFile(path, overwrite=True) as file:
+        figure.savefig(file.temporary, dpi=DPI, format=path.suffix.removeprefix("."))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import make_folder, write_json, write_text
 from allfocus.errors import DataError, OutputError
 from allfocus.evaluate.radius import COLUMNS as RADIUS_COLUMNS
 from allfocus.evaluate.radius import Bin, pooled
@@ -72,12 +73,7 @@ class Sheet:
         self.radius = folder / f"{label}.radius.csv"
         self.summary = folder / f"{label}.json"
         self.fingerprint = json.loads(json.dumps(fingerprint))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be made ({error.strerror})", "a folder for results", "-o DIR"
-            ) from error
+        make_folder(folder)
         self._check()
 
     def done(self) -> set[str]:
@@ -91,7 +87,7 @@ class Sheet:
         ):
             if path != self.radius or path.is_file():
                 rows = _whole_rows(path, columns)
-                write_whole(path, _as_csv(columns, [row for row in rows if row["name"] in names]))
+                write_text(path, _as_csv(columns, [row for row in rows if row["name"] in names]))
         return names
 
     def append(self, row: Row) -> None:
@@ -106,7 +102,7 @@ class Sheet:
         }
         if row.bins:
             if not self.radius.is_file():
-                write_whole(self.radius, _as_csv(RADIUS_COLUMNS, []))
+                write_text(self.radius, _as_csv(RADIUS_COLUMNS, []))
             _append_lines(self.radius, RADIUS_COLUMNS, [{"name": row.name, **_texts(asdict(one))} for one in row.bins])
         _append_lines(self.scores, SCORE_COLUMNS, [head | scores])
         _append_lines(self.timing, TIMING_COLUMNS, [timing])
@@ -132,7 +128,7 @@ class Sheet:
 
     def _write(self, record: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         whole = {"complete": complete, "fingerprint": self.fingerprint, **record}
-        write_whole(self.summary, json.dumps(_finite(whole), indent=1) + "\n")
+        write_json(self.summary, _finite(whole))
         return whole
 
     def _check(self) -> None:
@@ -187,17 +183,6 @@ def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
         values = [min(row[name], most) for row in rows if row[name] is not None]
         means[name] = math.fsum(values) / len(values) if values else None
     return means
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it there. OutputError when that fails."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
 
 
 def _group(rows: Sequence[Mapping[str, Any]], group: str) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import make_folder, write_bytes
 from allfocus.data.pairs import Pair, PairSet
-from allfocus.errors import EngineError, OptionError, OutputError, WeightsError
+from allfocus.errors import EngineError, OptionError, WeightsError
 from allfocus.evaluate.measure import machine
 from allfocus.evaluate.methods import Method, Wish
 from allfocus.evaluate.protocol import FLOAT, ROUNDINGS, Protocol
@@ -223,16 +224,10 @@ def _work(pair: Pair) -> Scored:
 
 
 def write_picture(picture: NDArray[np.float32], path: Path, bits: int = 8) -> None:
-    """An image (H, W, 3) in [0, 1] as PNG of 8 or 16 bits, written beside and renamed. OutputError when it fails."""
+    """An image (H, W, 3) in [0, 1] as PNG of 8 or 16 bits. OutputError when it fails."""
     import pyvips
 
     peak, dtype, space = (65535, np.uint16, "rgb16") if bits == DEEP_BITS else (255, np.uint8, "srgb")
     codes = np.round(np.clip(picture, 0, 1) * peak).astype(dtype)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation=space).write_to_file(str(beside))
-        beside.replace(path)
-    except (OSError, pyvips.Error) as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error})", "a place with room", "-o DIR") from error
+    make_folder(path.parent)
+    write_bytes(path, pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation=space).pngsave_buffer())

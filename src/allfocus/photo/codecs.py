@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.photo import encoder
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.decoder import Decoder, from_array
-from allfocus.photo.output import Beside
 from allfocus.photo.photo import Photo
 
 MAX_PIXELS = 500_000_000
@@ -63,7 +63,7 @@ def encode(
     Args:
         photo: gives alpha, ICC profile, EXIF, XMP, resolution, and how a file of the same format is to be stored.
         pixels: the new colour channels, in the photo's bands and dtype. Alpha goes along if the size is the same.
-        target: a file, written beside and renamed so that it appears whole or not at all; None returns bytes.
+        target: a file, which appears whole or not at all; None returns bytes.
         format: "jpeg", "png", "tiff", "webp" or "avif"; if None, from the target's ending, or else the photo's own.
         quality: 1 to 100 for JPEG, WebP and AVIF; if None, a JPEG keeps that of its source (at least 90), others
             get 95 (AVIF 90), and lossless WebP and AVIF stay so.
@@ -82,8 +82,8 @@ def encode(
     work = encoder.Encoder(photo, pixels, encoder.format_for(photo, target, format), quality)
     if target is None:
         return work.to_bytes()
-    with Beside(target, overwrite=overwrite, permissions=photo.permissions) as beside:
-        work.to_file(beside)
+    with AtomicFile(target, overwrite=overwrite, permissions=photo.permissions) as output:
+        work.to_file(output)
     return None
 
 

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, TypeGuard
 import numpy as np
 import pyvips
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.errors import OptionError, OutputError
 from allfocus.photo import avif, exif, formats, jpeg, png, webp
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.decoder import reason
 from allfocus.photo.feed import Feed
 from allfocus.photo.formats import FORMATS, Format
-from allfocus.photo.output import Beside
 from allfocus.photo.photo import DTYPES, PEAKS, Photo, fetch
 from allfocus.photo.tiling import Box
 
@@ -113,8 +113,8 @@ class Encoder:
         self.dtype = DTYPES[32 if self.depth == 32 else 16 if self.depth > 8 else 8]
         self._feeds: list[Feed] = []  # must outlive the pictures that libvips reads from them
 
-    def to_file(self, beside: Beside) -> None:
-        """Write the temporary file of `beside`.
+    def to_file(self, output: AtomicFile) -> None:
+        """Write the temporary file of `output`.
 
         Raises:
             OutputError: writing failed, most often for want of space.
@@ -122,16 +122,16 @@ class Encoder:
         try:
             if self.format.name == "tiff":
                 with self._fed() as image:
-                    image.tiffsave(str(beside.temporary), **self._options())
-                with beside.temporary.open("r+b") as file:
+                    image.tiffsave(str(output.temporary), **self._options())
+                with output.temporary.open("r+b") as file:
                     self._tag_tiff(file)
             else:
-                with beside.temporary.open("wb") as file:
+                with output.temporary.open("wb") as file:
                     self._write(file)
         except pyvips.Error as error:
-            raise beside.refusal(reason(error)) from None
+            raise output.refusal(reason(error)) from None
         except OSError as error:
-            raise beside.refusal(error.strerror or str(error)) from None
+            raise output.refusal(error.strerror or str(error)) from None
 
     def to_bytes(self) -> bytes:
         """The finished file as bytes."""

@@ -16,6 +16,7 @@ import numpy as np
 import pyvips
 import torch
 
+from allfocus.atomic_file import write_bytes, write_json
 from allfocus.errors import DataError, OutputError
 from allfocus.simulate.depth import DepthMaps
 from allfocus.simulate.photos import PhotoPool
@@ -112,7 +113,7 @@ def write_preview(spec: DatasetSpec, folder: Path) -> Path:
     sheet = contact_sheet([_exhibit(spec, folder, index) for index in range(min(PREVIEWED, spec.count))])
     path = folder / f"{spec.split}_preview.jpg"
     image = pyvips.Image.new_from_array(sheet, interpretation="srgb")
-    _write_whole(path, image.jpegsave_buffer(Q=88))
+    write_bytes(path, image.jpegsave_buffer(Q=88))
     return path
 
 
@@ -142,7 +143,7 @@ def _claim(spec: DatasetSpec, folder: Path) -> None:
                 "another -o DIR",
             )
     else:
-        _write_whole(path, (json.dumps(wanted, indent=1) + "\n").encode())
+        write_json(path, wanted)
 
 
 def _rendered(spec: DatasetSpec, folder: Path, missing: list[int], workers: int) -> Iterable[None]:
@@ -177,9 +178,9 @@ def _render(simulator: Simulator, spec: DatasetSpec, folder: Path, index: int) -
 def write_sample(sample: Quadruples, folder: Path, split: str, name: str) -> None:
     """Write one sample (a batch of one) into folders that are there; its parameters last."""
     for picture, place in PICTURES.items():
-        _write_whole(folder / f"{split}_{place}" / f"{name}.png", encoded(getattr(sample, picture)[0]))
-    _write_whole(maps_path(folder, split, name), _maps(sample))
-    _write_whole(finished(folder, split, name), (json.dumps(sample.parameters[0], indent=1) + "\n").encode())
+        write_bytes(folder / f"{split}_{place}" / f"{name}.png", encoded(getattr(sample, picture)[0]))
+    write_bytes(maps_path(folder, split, name), _maps(sample))
+    write_json(finished(folder, split, name), sample.parameters[0])
 
 
 def encoded(picture: torch.Tensor) -> bytes:
@@ -204,17 +205,6 @@ def _maps(sample: Quadruples) -> bytes:
     arrays = {name: values.cpu().numpy() for name, values in maps.items()}
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
 
 
 def _exhibit(spec: DatasetSpec, folder: Path, index: int) -> Exhibit:

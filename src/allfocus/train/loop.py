@@ -9,6 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from allfocus.atomic_file import make_folder, write_text
 from allfocus.data.batch import Batch
 from allfocus.data.source import Feed, Source
 from allfocus.train.coarse import check_coarse, work_coarsely
@@ -56,7 +57,7 @@ def train(
     """
     fabric = fabric or open_fabric(config)
     torch.set_num_threads(config.threads)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     state = TrainState.resume_or_start(config, fabric, folder)
     check_coarse(config, state.task)
     feed = Feed(
@@ -66,7 +67,7 @@ def train(
     last = config.steps if stop_at is None else min(stop_at, config.steps)
     record = Record(folder, fabric, config, state.step, last, board, report)
     if fabric.is_global_zero:
-        (folder / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
+        write_text(folder / "config.yaml", as_yaml(config))
         if state.step == 0:
             TrainedOn.of(source, config.start_from).write(folder)
     for batch in feed.from_step(state.step, last, workers):

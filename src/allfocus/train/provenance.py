@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import make_folder, write_text
 from allfocus.errors import OptionError, TrainingError
-from allfocus.photo.output import Beside
 from allfocus.train.config import TrainConfig
 from allfocus.weights.store import SHIPPED
 
@@ -215,9 +215,8 @@ def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | No
     for number, command in enumerate(commands, start=1):
         print(f"{number} of {len(commands)}: {command.line}", flush=True)
         for path, text in command.files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with Beside(path, overwrite=True) as output:
-                output.temporary.write_text(text, encoding="utf-8")
+            make_folder(path.parent)
+            write_text(path, text)
         code = (run or _process)(command.words)
         if code:
             raise TrainingError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.data.batch import Batch
 from allfocus.errors import MissingExtraError
 from allfocus.train.config import TrainConfig
@@ -125,12 +126,10 @@ class Table:
         if not kept:
             path.unlink()
             return
-        beside = path.with_name(f"{path.name}.part")
-        with beside.open("w", newline="") as file:
+        with AtomicFile(path, overwrite=True) as whole, whole.temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(kept[0]))
             writer.writeheader()
             writer.writerows(kept)
-        beside.replace(path)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Append a line."""

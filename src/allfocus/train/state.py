@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.errors import DataError, OptionError, TrainingError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.inherit import can_inherit, inherit
@@ -114,24 +115,21 @@ class TrainState:
         return state
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint beside the old one, then put it in its place; the first process does."""
+        """Replace the checkpoint, whole or not at all; the first process does."""
         if not self.fabric.is_global_zero:
             return
-        beside = folder / f"{CHECKPOINT}.part"
-        torch.save(
-            {
-                "config": self.config.to_dict(),
-                "task": self.task.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "optimiser": self.optimiser.optimizer.state_dict(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "step": self.step,
-                "skipped": self.skipped,
-                "skipped_in_a_row": self.skipped_in_a_row,
-            },
-            beside,
-        )
-        beside.replace(folder / CHECKPOINT)
+        saved = {
+            "config": self.config.to_dict(),
+            "task": self.task.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
+        with AtomicFile(folder / CHECKPOINT, overwrite=True) as file:
+            torch.save(saved, file.temporary)
 
     def advance(self, *, skipped: bool = False) -> None:
         """Count a step and move the averaged weights towards the new ones (faster in the first steps).

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import write_json
 from allfocus.data.source import Source
 from allfocus.train.state import load_averaged
 from allfocus.weights import store
@@ -62,7 +63,7 @@ class TrainedOn:
 
     def write(self, folder: Path) -> None:
         """Note it in the folder of a run."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(folder / FILE, asdict(self))
 
 
 def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") -> tuple[TrainingData, ...]:

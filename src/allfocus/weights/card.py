@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import write_text
 from allfocus.errors import WeightsError
 
 FORMAT = 1
@@ -82,10 +83,8 @@ class Card:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the card beside and rename, so that a reader sees the old card or the new one."""
-        beside = path.with_name(f"{path.name}.part")
-        beside.write_text(self.to_json(), encoding="utf-8")
-        beside.replace(path)
+        """Write the card; a reader sees the old one or the new one."""
+        write_text(path, self.to_json())
 
     @classmethod
     def from_json(cls, text: str, origin: str = "card") -> Card:

@@ -17,6 +17,7 @@ import pyvips
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from allfocus.atomic_file import write_bytes
 from allfocus.baselines.defocus_maps.jnb import PATCH_PX, PEAK_PX, RESIDUAL, Calibration, propagate, sparsity
 from allfocus.baselines.sparse_coding import learn_dictionary
 from allfocus.errors import DataError
@@ -117,9 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"curve on {options.curve_photos} photos; seed {options.seed}. Photos: {whose}."
     )
     calibration = calibrate(photos, options.seed, options.curve_photos, note)
-    beside = options.output.with_suffix(".partial")
-    beside.write_bytes(calibration.to_bytes())
-    beside.replace(options.output)
+    write_bytes(options.output, calibration.to_bytes())
     print(note)
     for count, sigma_px in zip(calibration.sparsity, calibration.sigma_px, strict=True):
         print(f"  {count:6.2f} atoms: sigma {sigma_px:.2f} px")

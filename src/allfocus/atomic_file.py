@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +17,33 @@ from allfocus.errors import OutputError
 FULL_BYTES = 2**20
 
 
-class Beside:
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write or replace a file, whole or not at all; errors as `AtomicFile`."""
+    with AtomicFile(path, overwrite=True) as file:
+        file.temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """`write_text` of an object as JSON, indented by 2."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, if it is not there. OutputError when that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be made ({error.strerror})", "a place that may be written to", "another -o"
+        ) from error
+
+
+class AtomicFile:
     """A temporary file in the target's folder that becomes the target when the block ends well, and goes when not.
 
     Args:
@@ -33,9 +61,9 @@ class Beside:
         self.permissions = permissions
         self.overwrite = overwrite
         self._place = self.target.resolve() if self.target.is_symlink() else self.target
-        self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part")
+        self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part{self.target.suffix}")
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> AtomicFile:
         self.check()
         try:
             mode = 0o666 if self.permissions is None else self.permissions | stat.S_IWUSR
