@@ -40,6 +40,9 @@ TIFF_LAYERS, TIFF_RESOURCES = 37724, 34377
 LEAST_SHARE = {1: 1.0, 5: 1 / 1500, 8: 1 / png.DEFLATE_GAIN, 32946: 1 / png.DEFLATE_GAIN, 32773: 1 / 64}
 """TIFF compression to how small it can make a picture at the most."""
 
+MOST_DOTS = 100_000
+"""Pixels per mm; more is a damaged number."""
+
 LARGEST_BANDS = 5
 """CMYK and transparency."""
 
@@ -361,7 +364,7 @@ class Decoder:
 
     def _coding(self, header: pyvips.Image) -> Coding:
         coding = Coding(dots_unit=field(header, "resolution-unit") or "in")
-        if self._has_resolution():
+        if self._has_resolution() and 0 < min(header.xres, header.yres) <= max(header.xres, header.yres) <= MOST_DOTS:
             coding = replace(coding, dots_per_mm=(header.xres, header.yres))
         if self.format == "jpeg":
             if self.jpeg is None:

@@ -197,10 +197,11 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
 
 def _quality(payload: bytes) -> int | None:
     """The quality from 1 to 100 whose luminance table of libjpeg is nearest to the first table of a DQT segment."""
-    wide = payload[:1] > b"\x0f"
-    values = np.frombuffer(payload[1 : 129 if wide else 65], ">u2" if wide else "u1").astype(int)
-    if len(values) != 64:
+    kind = ">u2" if payload[:1] > b"\x0f" else "u1"
+    table = payload[1 : 1 + 64 * np.dtype(kind).itemsize]
+    if len(table) != 64 * np.dtype(kind).itemsize:
         return None
+    values = np.frombuffer(table, kind).astype(int)
     qualities = np.arange(1, 101)
     scale = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)[:, None]
     tables = np.clip((_LUMA * scale + 50) // 100, 1, 255)  # (100, 64)
