@@ -107,6 +107,12 @@ class AtomicFile:
         Raises:
             OutputError: see the class.
         """
+        try:
+            self._check()
+        except OSError as error:
+            raise self.refusal(error.strerror or str(error)) from error
+
+    def _check(self) -> None:
         folder = self._place.parent
         if self.target.is_dir():
             raise OutputError(f"{self.target} is a folder", "the name of a file", f"{self.target}/NAME")
@@ -114,5 +120,5 @@ class AtomicFile:
             raise OutputError(f"the folder {folder} does not exist", "a folder that exists", f"mkdir -p {folder}")
         if not os.access(folder, os.W_OK):
             raise self.refusal("no permission to write in its folder")
-        if self.target.exists() and not self.overwrite:
-            raise OutputError(f"{self.target} exists already", "a new name", "another name, or allow overwriting")
+        if os.path.lexists(self._place) and not self.overwrite:
+            raise OutputError(f"{self.target} exists already", "a new name", "another name, or --overwrite")

@@ -8,6 +8,9 @@ import numpy as np
 import pyvips
 
 from allfocus.atomic_file import AtomicFile
+from allfocus.photo.canvas import Canvas, vips_name
+from allfocus.photo.color import for_display
+from allfocus.photo.photo import Photo
 
 PANEL_PX = 900
 CROP_PX = 220
@@ -17,33 +20,32 @@ QUALITY = 90
 WHITE = [255.0]
 
 
-def write_comparison(before: Path, after: Path, target: Path) -> None:
-    """Write a JPEG with the photo before (left) and after (right), and enlarged crops of both below.
+def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: bool = False) -> None:
+    """Write a JPEG in sRGB with the photo before (left) and after (right), and enlarged crops of both below.
+
+    Args:
+        before: the photo.
+        after: its pixels restored, in its bands, dtype and size.
+        target: the .jpg file.
+        overwrite: replace a file that is there.
 
     Raises:
-        OutputError: if the target cannot be written.
+        OutputError: the target cannot be written; nothing is left behind.
     """
-    pictures = [_open(before), _open(after)]
-    shrink = min(1.0, PANEL_PX / max(pictures[0].width, pictures[0].height))
+    pictures = [for_display(image, before.icc, before.alpha) for image in (before.image, after.image())]
+    shrink = min(1.0, PANEL_PX / max(before.width, before.height))
     whole = _row([picture.resize(shrink) if shrink < 1 else picture for picture in pictures])
     rows = [whole]
-    side = min(CROP_PX, pictures[0].width, pictures[0].height)
+    side = min(CROP_PX, before.width, before.height)
     enlarge = (whole.width - GAP_PX) / 2 / side
     for x, y in _most_changed(pictures[0], pictures[1], side):
         rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
     sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
-    with AtomicFile(target, overwrite=True) as file:
+    with AtomicFile(target, overwrite=overwrite) as output:
         try:
-            sheet.jpegsave(str(file.temporary), Q=QUALITY)
+            sheet.jpegsave(vips_name(output.temporary), Q=QUALITY)
         except pyvips.Error as error:
-            raise file.refusal(str(error).strip().splitlines()[0]) from error
-
-
-def _open(path: Path) -> pyvips.Image:
-    image = pyvips.Image.new_from_file(str(path)).autorot()
-    if image.hasalpha():
-        image = image.flatten(background=WHITE)
-    return image.colourspace("srgb").cast("uchar").copy_memory()
+            raise output.refusal(str(error).strip().splitlines()[0]) from error
 
 
 def _row(pictures: list[pyvips.Image]) -> pyvips.Image:

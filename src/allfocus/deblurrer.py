@@ -8,24 +8,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from allfocus.atomic_file import AtomicFile, make_folder
-from allfocus.defocus.files import check_files, peak_of, picture_beside, write_picture, write_tiff
+from allfocus.comparison import write_comparison
+from allfocus.defocus.files import check_ending, peak_of, picture_beside, write_picture, write_tiff
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
-from allfocus.errors import InputError
-from allfocus.photo.canvas import Canvas
-from allfocus.photo.codecs import decode, encode, losses
+from allfocus.photo.codecs import MAX_PIXELS, encode, losses
 from allfocus.photo.formats import RAW_EXTENSIONS
-from allfocus.photo.photo import Photo
-from allfocus.photo.tiling import Box
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
+from allfocus.sources import Given, Result, Source
+from allfocus.targets import check
 from allfocus.weights import store
-
-Source = str | Path | bytes | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Deblurred:
     """What came of one photo.
 
     Attributes:
-        output: the path written, the encoded bytes, or the array, as the source was.
+        output: the path written; or encoded bytes, an array or a PIL image, as the source was.
         width: of the upright photo in px.
         height: of the upright photo in px.
         scales: working scales, coarsest first.
@@ -45,7 +40,7 @@ class Deblurred:
         defocus_map: how blurred each place was; None from a network that does not tell.
     """
 
-    output: Path | bytes | np.ndarray
+    output: Result
     width: int
     height: int
     scales: tuple[int, ...]
@@ -82,45 +77,61 @@ class Deblurrer:
         *,
         views: tuple[Source, Source] | None = None,
         map: str | Path | None = None,
+        compare: str | Path | None = None,
         overwrite: bool = False,
+        pixel_limit: int = MAX_PIXELS,
         progress: Callable[[Progress], None] | None = None,
     ) -> Deblurred:
         """Deblur one photo.
 
         Args:
-            source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
-                uint16 or float32 in [0, 1].
-            output: for a path: where to write; NAME.sharp.EXT beside it when None. Bytes and arrays come back without.
+            source: a path, an encoded photo as bytes, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
+                uint16 or floats in [0, 1], or a PIL image of mode L, LA, RGB, RGBA, I;16 or F.
+            output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
             settings: strength, scale, tile and the bokeh to keep.
             views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
-            map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
-            overwrite: replace a file that is there.
+            map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
+                NAME.map.png.
+            compare: where to write a before/after picture, a JPEG.
+            overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
+            pixel_limit: larger photos are refused.
             progress: called after every tile.
 
         Raises:
             InputError: a photo or a view that cannot be read, or a view of another size than the photo.
-            OptionError: a map or bokeh to be kept is asked of a network that estimates no disparity; views for a
-                model of one view, or none for a model of two.
-            OutputError: a place that cannot be written.
+            OptionError: a source of another type; a map or bokeh to be kept is asked of a network that estimates no
+                disparity; views for a model of one view, or none for a model of two.
+            OutputError: a place that cannot be written, or that means the photo or another result.
         """
         started = time.perf_counter()
-        target = _target(source, output)
-        photo = decode(source)
-        pair = None if views is None else Views(*(decode(view) for view in views))
+        given = Given.of(source)
+        target = _target(given, output)
+        numbers, comparison = _path(map), _path(compare)
+        maps = () if numbers is None else (numbers, picture_beside(numbers))
+        writes = [path for path in (target, *maps, comparison) if path is not None]
+        seen = [Given.of(view) for view in views or ()]
+        check(writes, [one.path for one in (given, *seen) if one.path is not None])
+        photo = given.decode(pixel_limit)
+        pair = None if views is None else Views(*(view.decode(pixel_limit) for view in seen))
         check_views(self.model.card, photo, pair)
-        notes = photo.notes if isinstance(source, np.ndarray) else photo.notes + losses(photo, target)
-        if target is not None:
-            make_folder(target.parent)
-            AtomicFile(target, overwrite=overwrite).check()  # before the work, not after it
-        if map is not None:
+        notes = photo.notes if given.array is not None and target is None else photo.notes + losses(photo, target)
+        if numbers is not None:
             check_estimates_defocus(self.model.card)
-            make_folder(Path(map).parent)
-            check_files(Path(map), overwrite=overwrite)
+            check_ending(numbers)
+        for path in writes:  # before the work, not after it
+            make_folder(path.parent)
+            AtomicFile(path, overwrite=overwrite).check()
         finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair), progress)
         with finished.canvas as canvas:
-            result = _deliver(source, photo, canvas, target, overwrite)
-        if map is not None and finished.defocus_map is not None:
-            _write_map(finished.defocus_map, Path(map), self.model.card.name, overwrite=overwrite)
+            if target is None:
+                result = given.returned(photo, canvas)
+            else:
+                encode(photo, canvas, target, overwrite=overwrite)
+                result = target
+            if numbers is not None and finished.defocus_map is not None:
+                _write_map(finished.defocus_map, numbers, self.model.card.name, overwrite=overwrite)
+            if comparison is not None:
+                write_comparison(photo, canvas, comparison, overwrite=overwrite)
         return Deblurred(
             output=result,
             width=photo.width,
@@ -135,27 +146,19 @@ class Deblurrer:
         )
 
 
-def _deliver(
-    source: Source, photo: Photo, canvas: Canvas, target: Path | None, overwrite: bool
-) -> Path | bytes | np.ndarray:
-    if isinstance(source, np.ndarray):
-        return _as_array(source, photo, canvas)
-    encoded = encode(photo, canvas, target, overwrite=overwrite)
-    if target is not None:
-        return target
-    assert encoded is not None  # no target was given
-    return encoded
-
-
 def _write_map(defocus_map: DefocusMap, target: Path, method: str, *, overwrite: bool) -> None:
     write_tiff(defocus_map, target, method, overwrite=overwrite)
     write_picture(defocus_map, picture_beside(target), peak_of(defocus_map), overwrite=overwrite)
 
 
-def _target(source: Source, output: str | Path | None) -> Path | None:
-    if isinstance(source, np.ndarray) or (isinstance(source, bytes) and output is None):
-        return None
-    return Path(output) if output is not None else beside(Path(str(source)))
+def _target(given: Given, output: str | Path | None) -> Path | None:
+    if output is not None:
+        return _path(output)
+    return None if given.path is None else beside(given.path)
+
+
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)
 
 
 def beside(source: Path) -> Path:
@@ -182,15 +185,17 @@ def deblur(
     keep_bokeh: float | None = None,
     views: tuple[Source, Source] | None = None,
     map: str | Path | None = None,
+    compare: str | Path | None = None,
     overwrite: bool = False,
+    pixel_limit: int = MAX_PIXELS,
     progress: Callable[[Progress], None] | None = None,
-) -> Path | bytes | np.ndarray:
+) -> Result:
     """Make a photo sharp everywhere.
 
     Args:
-        source: a path, an encoded photo as bytes, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8,
-            uint16 or float32 in [0, 1], display-referred RGB.
-        output: where to write; NAME.sharp.EXT beside the source when None. Bytes and arrays need none.
+        source: a path, an encoded photo as bytes, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16
+            or floats in [0, 1], display-referred RGB, or a PIL image of mode L, LA, RGB, RGBA, I;16 or F.
+        output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
         engine: "auto", "openvino", "onnxruntime" or "torch".
         precision: "auto", "float32" or "bfloat16".
@@ -199,31 +204,28 @@ def deblur(
         tile: side of a tile in px; 0 chooses.
         keep_bokeh: blur radius in px from which on places are left as they were, bit for bit (before a lossy format).
         views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
-        map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as .png.
-        overwrite: replace files that are there.
+        map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
+            NAME.map.png.
+        compare: where to write a before/after picture, a JPEG.
+        overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
+        pixel_limit: larger photos are refused.
         progress: called after every tile.
 
     Returns:
-        The path written, for a path; bytes of the same format, for bytes; an array of the same shape and dtype, for
-        an array.
+        The path written, for a path or where an output was named; else bytes of the same format for bytes, an array
+        of the same shape and dtype for an array, a PIL image of the same mode for a PIL image.
 
     Raises:
         AllfocusError: with what came, what was expected and what to try.
     """
     settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
     ready = _ready(str(model), engine, precision)
-    return ready.run(source, output, settings, views=views, map=map, overwrite=overwrite, progress=progress).output
+    return ready.run(
+        source, output, settings,
+        views=views, map=map, compare=compare, overwrite=overwrite, pixel_limit=pixel_limit, progress=progress,
+    ).output  # fmt: skip
 
 
 @lru_cache(maxsize=2)
 def _ready(model: str, engine: str, precision: str) -> Deblurrer:
     return Deblurrer(model, engine, precision)
-
-
-def _as_array(source: np.ndarray, photo: Photo, canvas: Canvas) -> np.ndarray:
-    sharp = canvas.read(Box(0, 0, canvas.width, canvas.height))
-    if photo.alpha is not None:
-        sharp = np.concatenate([sharp, source[..., -1:]], axis=2)
-    if sharp.size != source.size:
-        raise InputError(f"an array of shape {source.shape}", "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)", "reshape it")
-    return sharp.reshape(source.shape)

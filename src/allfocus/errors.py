@@ -64,6 +64,25 @@ class TrainingError(AllfocusError):
     """A training run that cannot go on."""
 
 
+class UnexpectedError(AllfocusError):
+    """Something that allfocus did not foresee: a mistake of its own, which is worth a report.
+
+    Args:
+        error: what was raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__(
+            f"an error that was not foreseen ({type(error).__name__}: {error})",
+            "none",
+            "again with --debug, and report what it prints: this is a mistake in allfocus",
+        )
+
+    def __reduce__(self) -> tuple[type[UnexpectedError], tuple[BaseException]]:  # type: ignore[override]
+        return type(self), (self.error,)
+
+
 class MissingExtraError(AllfocusError):
     """A feature whose optional dependencies are not installed."""
 

@@ -14,6 +14,7 @@ from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.files import coloured
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.errors import MissingExtraError, OptionError
+from allfocus.photo.canvas import vips_name
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 from allfocus.weights.store import Model
@@ -80,7 +81,7 @@ class Inspection:
         return {
             "at": [self.x, self.y],
             "scale": self.scale,
-            "radius_px": self.radius_px,
+            "radius_px": None if self.radius_px is None else abs(self.radius_px),
             "residual": [float(value) for value in self.residual],
             "kernel": {
                 "cells": mean.shape[0],
@@ -175,7 +176,7 @@ def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> N
     )
     with AtomicFile(path, overwrite=overwrite) as output:
         try:
-            sheet.pngsave(str(output.temporary))
+            sheet.pngsave(vips_name(output.temporary))
         except pyvips.Error as error:
             raise output.refusal(str(error).strip().splitlines()[0]) from error
 

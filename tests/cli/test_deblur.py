@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ import allfocus
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.defocus.files import read_tiff
+from allfocus.errors import AllfocusError
 from allfocus.nets.registry import Architecture
 
 
@@ -284,3 +290,203 @@ def test_python_gives_the_same_for_paths_bytes_and_arrays(tmp_path: Path) -> Non
     assert isinstance(again, np.ndarray)
     np.testing.assert_array_equal(again[..., :3], from_array)
     assert (again[..., 3] == 77).all()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("target", ["a.png", "soft.png", "hard.png", "."])
+@pytest.mark.parametrize("method", ["ifan", "ebdb"])
+def test_overwrite_never_replaces_the_photo(tmp_path: Path, target: str, method: str) -> None:
+    path = saved(tmp_path / "a.png", picture())
+    (tmp_path / "soft.png").symlink_to(path)
+    (tmp_path / "hard.png").hardlink_to(path)
+    before = everything(tmp_path)
+    assert run(path, "-o", tmp_path / target, "--overwrite", "--method", method) == 2
+    assert everything(tmp_path) == before
+
+
+def test_overwrite_never_replaces_the_photos_of_a_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    saved(tmp_path / "in" / "a.png", picture())
+    saved(tmp_path / "in" / "b.png", picture())
+    before = everything(tmp_path)
+    assert run(tmp_path / "in", "-o", tmp_path / "in", "--overwrite") == 2
+    assert everything(tmp_path) == before
+    assert "originals are never replaced" in capfd.readouterr().err
+
+
+def test_python_never_replaces_the_photo_nor_writes_two_results_into_one_file(tmp_path: Path) -> None:
+    path = saved(tmp_path / "p.png", picture())
+    (tmp_path / "link.png").symlink_to(path)
+    before = everything(tmp_path)
+    for arguments in (
+        {"output": path},
+        {"output": tmp_path / "link.png"},
+        {"map": tmp_path / "p.png"},
+        {"compare": path},
+        {"output": tmp_path / "x.tiff", "map": tmp_path / "x.tiff"},
+        {"output": tmp_path / "x.jpg", "compare": tmp_path / "x.jpg"},
+    ):
+        with pytest.raises(AllfocusError):
+            allfocus.deblur(path, overwrite=True, **arguments)
+        assert everything(tmp_path) == before, arguments
+
+
+def test_a_map_never_meets_a_photo(tmp_path: Path) -> None:
+    path = saved(tmp_path / "p.png", picture())
+    original = path.read_bytes()
+    allfocus.deblur(path, map=tmp_path / "p.tiff", overwrite=True)
+    written = allfocus.deblur(path, tmp_path / "x.png", map=tmp_path / "x.tiff")
+    assert path.read_bytes() == original
+    assert pyvips.Image.new_from_file(str(written)).width == 60
+    assert sorted(everything(tmp_path)) == [
+        "p.map.png", "p.png", "p.sharp.png", "p.tiff", "x.map.png", "x.png", "x.tiff",
+    ]  # fmt: skip
+
+
+def test_compare_replaces_nothing_without_overwrite(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", picture())
+    (tmp_path / "a.compare.jpg").write_bytes(b"mine")
+    assert run(path, "--compare") == 2
+    assert everything(tmp_path)["a.compare.jpg"] == b"mine"
+    assert "a.sharp.png" not in everything(tmp_path)
+    assert run(path, "--compare", "--overwrite") == 0
+    assert everything(tmp_path)["a.compare.jpg"].startswith(b"\xff\xd8")
+
+
+def test_namesakes_have_side_files_of_their_own(tmp_path: Path) -> None:
+    saved(tmp_path / "one.png", picture())
+    saved(tmp_path / "one.jpg", picture())
+    assert run(tmp_path, "-o", tmp_path / "out", "--map", "--compare") == 0
+    sides = {f"one.{ending}{side}" for ending in ("png", "jpg") for side in (".compare.jpg", ".map.png", ".map.tiff")}
+    assert set(everything(tmp_path / "out")) == sides | {"one.png", "one.jpg", ".allfocus-results"}
+
+
+def test_a_second_run_skips_what_is_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    saved(folder / "a.png", picture())
+    saved(folder / "b.png", picture())
+    assert run(folder, "-o", folder / "out") == 0
+    before = everything(tmp_path)
+    capfd.readouterr()
+    assert run(folder, "-o", folder / "out") == 0
+    said = capfd.readouterr()
+    assert "0 of 2 photos done, 2 skipped" in said.err
+    assert "passed over 2 results of allfocus" in said.err
+    assert everything(tmp_path) == before
+    saved(folder / "c.png", picture())
+    assert run(folder, "-o", folder / "out", "--json") == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [(Path(row["source"]).name, row["status"]) for row in rows] == [
+        ("a.png", "skipped"),
+        ("b.png", "skipped"),
+        ("c.png", "done"),
+    ]
+
+
+def test_one_photo_of_any_kind_never_ends_a_batch(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    saved(folder / "good.png", picture())
+    saved(folder / "odd.png", picture()).rename(os.fsdecode(os.fsencode(folder) + b"/odd\xff.png"))
+    saved(folder / "long.png", picture()).rename(folder / f"{'l' * 247}.png")
+    run_photo = allfocus.Deblurrer.run
+
+    def buggy(self: Any, source: Any, *rest: Any, **named: Any) -> Any:
+        if source.name == "bug.png":
+            raise KeyError("a mistake")
+        return run_photo(self, source, *rest, **named)
+
+    monkeypatch.setattr(allfocus.Deblurrer, "run", buggy)
+    saved(folder / "bug.png", picture())
+    assert run(folder, "--json") == 2
+    rows = {Path(row["source"]).name[:3]: row for row in map(json.loads, capfd.readouterr().out.splitlines())}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "bug": "failed", "goo": "done", "lll": "failed", "odd": "done",
+    }  # fmt: skip
+    assert "KeyError" in rows["bug"]["error"] and "report" in rows["bug"]["error"]
+    assert "File name too long" in rows["lll"]["error"]
+    assert run(folder / "bug.png", "--debug") == 2
+    told = capfd.readouterr().err
+    assert "Traceback" in told and "a mistake" in told
+
+
+def test_json_has_a_line_for_each_photo_in_every_outcome(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    good, bad = saved(tmp_path / "a.png", picture()), tmp_path / "gone.png"
+    for arguments, statuses in (
+        ([bad], ["failed"]),
+        ([good, bad], ["failed", "done"]),
+        ([good], ["failed"]),  # its result is there
+        ([good, bad], ["failed", "skipped"]),
+        ([good, "--model", "none"], ["failed"]),
+        ([good, "--scale", "3", "-o", tmp_path / "b.png"], ["failed"]),
+    ):
+        run(*arguments, "--json")
+        rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+        assert [row["status"] for row in rows] == statuses, arguments
+        assert all(row["source"] for row in rows)
+
+
+def allfocus_command(*arguments: object, **named: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "allfocus", *map(str, arguments)],
+        check=False,
+        capture_output="stdout" not in named,
+        **named,
+    )
+
+
+def test_standard_streams(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", picture())
+    through = allfocus_command("deblur", "-", input=path.read_bytes())
+    assert through.returncode == 0, through.stderr
+    expected = allfocus.deblur(path.read_bytes())
+    assert through.stdout == expected
+    assert allfocus_command("deblur", path, "-o", "-").stdout == expected
+    saved_to = allfocus_command("deblur", "-", "-o", tmp_path / "b.png", "--map", input=path.read_bytes())
+    assert saved_to.returncode == 0
+    assert sorted(everything(tmp_path)) == ["a.png", "b.map.png", "b.map.tiff", "b.png"]
+    assert allfocus_command("deblur", path, path, "-o", "-").returncode == 2
+    assert allfocus_command("deblur", "-", "--map", input=b"").returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_or_ascii_standard_output_stops_no_photo(tmp_path: Path) -> None:
+    for name in ("ä.png", "b.png"):
+        saved(tmp_path / name, picture())
+    with Path("/dev/full").open("wb") as full:
+        done = allfocus_command("deblur", tmp_path, "-o", tmp_path / "1", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"standard output could not be written" in done.stderr and b"2 of 2 photos done" in done.stderr
+    assert len(list((tmp_path / "1").glob("*.png"))) == 2
+    named = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = allfocus_command("deblur", tmp_path / "b.png", tmp_path / "ä.png", "-o", tmp_path / "2", env=named)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "2").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_says_what_is_whole_and_leaves_nothing_half(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(6):
+        saved(folder / f"{index}.png", picture(600, 600))
+    command = [sys.executable, "-m", "allfocus", "deblur", str(folder), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first photo is done
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, told
+    assert b"of 6 photos done" in told and b"the same command goes on" in told
+    assert f"stopped by {signal.Signals(number).name}".encode() in told
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert not [name for name in names if ".part" in name]
+    for name in names:
+        if name.endswith(".png"):
+            assert pyvips.Image.new_from_file(str(tmp_path / "out" / name), fail_on="error").avg() > 0

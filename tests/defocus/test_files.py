@@ -69,7 +69,7 @@ def test_the_map_of_a_restored_photo_is_written_strip_by_strip(tmp_path: Path) -
     write_tiff(radius.read(), tmp_path / "b.tiff", "ifan")
     assert (tmp_path / "a.tiff").read_bytes() == (tmp_path / "b.tiff").read_bytes()
     write_picture(radius, picture_beside(tmp_path / "a.tiff"), peak_of(radius))
-    picture = pyvips.Image.new_from_file(str(tmp_path / "a.png")).numpy()
+    picture = pyvips.Image.new_from_file(str(tmp_path / "a.map.png")).numpy()
     np.testing.assert_array_equal(picture[: radius.height, 65:135], coloured(radius.read() / 32.0))
 
 
@@ -80,11 +80,16 @@ def test_the_brightest_colour_is_16_px_or_a_double(largest_px: float, peak_px: f
     assert peak_of(radius) == peak_px
 
 
+@pytest.mark.parametrize(("numbers", "picture"), [("a.tiff", "a.map.png"), ("a.map.tiff", "a.map.png")])
+def test_the_picture_never_has_the_name_of_a_photo(numbers: str, picture: str) -> None:
+    assert picture_beside(Path("x") / numbers) == Path("x") / picture
+
+
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"a\.png for the numbers; expected a name ending in \.tiff"):
         check_files(tmp_path / "a.png")
-    (tmp_path / "a.png").touch()
-    with pytest.raises(OutputError, match=r"a\.png exists already"):
+    (tmp_path / "a.map.png").touch()
+    with pytest.raises(OutputError, match=r"a\.map\.png exists already"):
         check_files(tmp_path / "a.tiff")
     check_files(tmp_path / "a.tiff", picture=False)
     check_files(tmp_path / "a.tiff", overwrite=True)

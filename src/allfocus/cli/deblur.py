@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json as json_lines
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from allfocus.deblurrer import Deblurrer
+    from allfocus.errors import AllfocusError
+    from allfocus.inputs import Job, Plan
+    from allfocus.restore import Settings
+
+STANDARD_STREAM = "-"
+
 
 def deblur_command(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Photos, folders or globs.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Photos, folders or globs; - reads standard input.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File for one photo, folder for many. [NAME.sharp.EXT]")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File for one photo, folder for many, - for standard output. [NAME.sharp.EXT]",
+        ),
     ] = None,
     left: Annotated[Path | None, typer.Option(help="Left dual-pixel view, for a model of two views.")] = None,
     right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
@@ -26,44 +44,91 @@ def deblur_command(
     keep_bokeh: Annotated[
         float | None, typer.Option(metavar="PX", help="Leave places alone that are blurred by this radius or more.")
     ] = None,
-    compare: Annotated[bool, typer.Option(help="Also write a before/after picture.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace outputs that are there.")] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object a photo on standard output.")] = False,
+    compare: Annotated[bool, typer.Option(help="Also write a before/after picture: NAME.compare.jpg.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace results that are there; never a photo of this run.")] = False,
+    pixel_limit: Annotated[float, typer.Option(metavar="MEGAPIXELS", help="Refuse larger photos.")] = 500.0,
+    json: Annotated[bool, typer.Option(help="One JSON object for each photo on standard output.")] = False,
 ) -> None:
-    """Make photos sharp everywhere. Originals are never touched."""
-    from allfocus.cli.report import Report
-    from allfocus.deblurrer import Deblurrer
-    from allfocus.errors import OptionError
-    from allfocus.inputs import Job, collect
+    """Make photos sharp everywhere. Originals are never touched; results that are there are skipped."""
+    from allfocus.errors import AllfocusError, OptionError
+    from allfocus.inputs import collect
     from allfocus.restore import Settings
+    from allfocus.targets import check
 
-    settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
-    jobs = collect(inputs, output)
-    views = _views(left, right, len(jobs), method)
-    if method != "ifan":
-        if map or keep_bokeh is not None:
+    plan = None
+    try:
+        settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
+        if not 0 < pixel_limit <= sys.maxsize:
+            raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
+        if method != "ifan" and (map or keep_bokeh is not None):
             raise OptionError(
                 f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
             )
-        from allfocus.cli.deblur_baseline import deblur_with
+        if STANDARD_STREAM in (*inputs, output):
+            if method != "ifan":
+                raise OptionError(f"- with --method {method}", "--method ifan", "a file")
+            if left is not None or right is not None:
+                raise OptionError("- with --left and --right", "files", "a file")
+            _check_stream(inputs, output, side_files=map or compare)
+        if output == STANDARD_STREAM or inputs == [STANDARD_STREAM]:
+            deblurrer = _deblurrer(model, engine, precision)
+            _through(
+                deblurrer, inputs[0], output, settings,
+                map=map, compare=compare, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
+            )  # fmt: skip
+            return
+        plan = collect(inputs, output, map=map, compare=compare)
+        views = _views(left, right, len(plan.jobs), method)
+        check([path for job in plan.jobs for path in job.writes], views or ())
+        if method != "ifan":
+            from allfocus.cli.deblur_baseline import deblur_with
 
-        named = None if model == "ifan-fast" else model
-        pictures = _write_comparison if compare else None
-        deblur_with(method, jobs, weights=named, compare=pictures, overwrite=overwrite, as_json=json)
-        return
-    report = Report(len(jobs), as_json=json)
-    deblurrer = Deblurrer(model, engine, precision)
+            named = None if model == "ifan-fast" else model
+            deblur_with(
+                method, plan, weights=named, overwrite=overwrite, as_json=json, pixel_limit=round(pixel_limit * 1e6)
+            )
+            return
+        deblurrer = _deblurrer(model, engine, precision)
+    except AllfocusError as error:
+        if json:
+            _say_refused(inputs, plan, error)
+        raise
+    _restore(
+        deblurrer, plan, settings,
+        views=views, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
+    )  # fmt: skip
+
+
+def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
+    from allfocus.deblurrer import Deblurrer
+
+    return Deblurrer(model, engine, precision)
+
+
+def _restore(
+    deblurrer: Deblurrer, plan: Plan, settings: Settings, *,
+    views: tuple[Path, Path] | None, overwrite: bool, pixel_limit: int, as_json: bool,
+) -> None:  # fmt: skip
+    from allfocus.cli.report import Report, facts_of, told_of
+
+    report = Report(plan, as_json=as_json, overwrite=overwrite)
 
     def restore(job: Job) -> None:
-        numbers = job.target.with_name(f"{job.source.stem}.map.tiff") if map else None
         with report.photo(job.source) as progress:
-            done = deblurrer.run(
-                job.source, job.target, settings, views=views, map=numbers, overwrite=overwrite, progress=progress
+            result = deblurrer.run(
+                job.source,
+                job.target,
+                settings,
+                views=views,
+                map=job.numbers,
+                compare=job.comparison,
+                overwrite=overwrite,
+                pixel_limit=pixel_limit,
+                progress=progress,
             )
-        picture = _write_comparison(job.source, job.target) if compare else None
-        report.done(job, done, picture, numbers)
+        report.done(job, told_of(result), facts_of(result))
 
-    report.each(jobs, restore)
+    report.each(restore)
 
 
 def _views(left: Path | None, right: Path | None, photos: int, method: str) -> tuple[Path, Path] | None:
@@ -80,9 +145,68 @@ def _views(left: Path | None, right: Path | None, photos: int, method: str) -> t
     return left, right
 
 
-def _write_comparison(source: Path, target: Path) -> Path:
-    from allfocus.comparison import write_comparison
+def _check_stream(inputs: list[str], output: str | None, *, side_files: bool) -> None:
+    """Refuse what standard input and output cannot do."""
+    from allfocus.errors import OptionError
 
-    picture = target.with_name(f"{source.stem}.compare.jpg")
-    write_comparison(source, target, picture)
-    return picture
+    if len(inputs) > 1:
+        raise OptionError(f"{len(inputs)} photos and -", "one photo", "a folder with -o DIR")
+    if side_files and (output is None or output == STANDARD_STREAM):
+        raise OptionError("--map or --compare with -", "a file for the photo, beside which they go", "-o sharp.jpg")
+    if output in (None, STANDARD_STREAM) and sys.stdout.isatty():
+        raise OptionError("a photo for the terminal", "standard output that goes to a file", "> sharp.jpg")
+
+
+def _through(
+    deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, *,
+    map: bool, compare: bool, overwrite: bool, pixel_limit: int, as_json: bool,
+) -> None:  # fmt: skip
+    """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
+    from allfocus.cli.report import Report, facts_of, told_of
+    from allfocus.errors import OutputError
+    from allfocus.inputs import Job, Plan
+
+    if output is None or output == STANDARD_STREAM:
+        target, numbers, pair = None, None, None
+    else:
+        target = Path(output)
+        numbers = target.with_name(f"{target.stem}.map.tiff") if map else None
+        pair = target.with_name(f"{target.stem}.compare.jpg") if compare else None
+    name = "standard input" if source == STANDARD_STREAM else source
+    job = Job(Path(name), target or Path("standard output"), numbers, pair)
+    report = Report(
+        Plan((job,), named=True), as_json=as_json, overwrite=True, to=None if target is not None else sys.stderr
+    )
+
+    def restore(job: Job) -> None:
+        data = sys.stdin.buffer.read() if source == STANDARD_STREAM else _bytes_of(Path(source))
+        result = deblurrer.run(
+            data, target, settings, map=numbers, compare=pair, overwrite=overwrite, pixel_limit=pixel_limit
+        )
+        if isinstance(result.output, bytes):
+            try:
+                sys.stdout.buffer.write(result.output)
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                raise OutputError(
+                    f"standard output could not be written ({error.strerror})", "a place with room", "-o FILE"
+                ) from error
+        report.done(job, told_of(result), facts_of(result))
+
+    report.each(restore)
+
+
+def _bytes_of(path: Path) -> bytes:
+    from allfocus.errors import InputError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})", "a photo", "another name") from error
+
+
+def _say_refused(inputs: list[str], plan: Plan | None, error: AllfocusError) -> None:
+    """A line of JSON for each photo of a run that did not start."""
+    sources = inputs if plan is None else [str(job.source) for job in plan.jobs]
+    for source in sources:
+        print(json_lines.dumps({"source": source, "status": "failed", "error": str(error)}))

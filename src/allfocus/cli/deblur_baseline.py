@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 from allfocus.errors import OptionError
-from allfocus.inputs import Job
+from allfocus.inputs import Job, Plan
+from allfocus.photo.codecs import MAX_PIXELS
 
 
 def deblur_with(
     method: str,
-    jobs: Sequence[Job],
+    plan: Plan,
     *,
     weights: str | None = None,
-    compare: Callable[[Path, Path], Path] | None = None,
     overwrite: bool = False,
     as_json: bool = False,
+    pixel_limit: int = MAX_PIXELS,
 ) -> None:
     """Restore photos one by one; refuses before the first is read where the method cannot run.
 
     Args:
         method: a name of `baselines.registry.METHODS` that needs one view.
-        jobs: which photo goes where.
+        plan: which photo goes where.
         weights: file of a learnt method; looked for by the method's name when None.
-        compare: writes a before/after picture of (photo, result) and returns its path.
         overwrite: replace files that are there.
-        as_json: one JSON object a photo.
+        as_json: one JSON object for each photo.
+        pixel_limit: larger photos are refused.
 
     Raises:
         AllfocusError: the method cannot run, or the only photo failed. SystemExit: some of several photos failed.
@@ -43,50 +42,41 @@ def deblur_with(
             "`allfocus eval` reads views from data sets",
         )
     registry.require(method, weights)
-    report = Report(len(jobs), as_json=as_json)
+    report = Report(plan, as_json=as_json, overwrite=overwrite)
 
     def restore(job: Job) -> None:
-        row = _restore(method, job, weights, overwrite, quiet=as_json)
-        row["comparison"] = None if compare is None else str(compare(job.source, job.target))
-        report.finished += 1
-        _say(row, as_json)
+        facts = _restore(method, job, weights, overwrite, pixel_limit, quiet=as_json)
+        report.done(job, f"{facts['width']}x{facts['height']}, {method}, {facts['seconds']} s", facts)
 
-    report.each(jobs, restore)
+    report.each(restore)
 
 
-def _restore(method: str, job: Job, weights: str | None, overwrite: bool, *, quiet: bool) -> dict[str, object]:
+def _restore(
+    method: str, job: Job, weights: str | None, overwrite: bool, pixel_limit: int, *, quiet: bool
+) -> dict[str, Any]:
     from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.photographs import restore_photo
     from allfocus.baselines.registry import Options
     from allfocus.cli.bar import bar
+    from allfocus.comparison import write_comparison
     from allfocus.photo.codecs import decode, encode, losses
 
     started = time.perf_counter()
-    photo = decode(job.source)
+    photo = decode(job.source, max_pixels=pixel_limit)
     make_folder(job.target.parent)
-    AtomicFile(job.target, overwrite=overwrite).check()  # before the minutes of work
+    for path in job.writes:  # before the minutes of work
+        AtomicFile(path, overwrite=overwrite).check()
     with (
         bar(job.source.name, quiet=quiet) as progress,
         restore_photo(method, photo, progress, Options(weights=weights, selection="blend")) as canvas,
     ):
         encode(photo, canvas, job.target, overwrite=overwrite)
+        if job.comparison is not None:
+            write_comparison(photo, canvas, job.comparison, overwrite=overwrite)
     return {
-        "source": str(job.source),
-        "output": str(job.target),
         "width": photo.width,
         "height": photo.height,
         "method": method,
         "seconds": round(time.perf_counter() - started, 3),
         "notes": [*photo.notes, *losses(photo, job.target)],
     }
-
-
-def _say(row: dict[str, object], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(row), flush=True)
-        return
-    print(f"{row['output']}  {row['width']}x{row['height']}, {row['method']}, {row['seconds']} s")
-    for note in row["notes"]:  # type: ignore[union-attr]
-        print(f"  note: {note}")
-    if row["comparison"] is not None:
-        print(f"  before/after: {row['comparison']}")

@@ -22,12 +22,14 @@ def inspect_command(
     from allfocus.errors import OptionError
     from allfocus.inspection import inspect, write_figure
     from allfocus.photo.codecs import decode
+    from allfocus.targets import check
     from allfocus.weights.store import find
 
     target = output or photo.with_name(f"{photo.stem}.inspect.png")
     if target.suffix.lower() != ".png":
         raise OptionError(f"{target.name} for the figure", "a name ending in .png", f"-o {target.stem}.png")
     x, y = _place(at)
+    check((target,), (photo,))
     AtomicFile(target, overwrite=overwrite).check()
     found = inspect(decode(photo), find(model), x, y, scale)
     write_figure(found, target, overwrite=overwrite)
@@ -37,7 +39,7 @@ def inspect_command(
 
         typer.echo(json_module.dumps({"source": str(photo), "output": str(target), "model": model, **numbers}))
         return
-    blur = "" if found.radius_px is None else f", blur radius {abs(found.radius_px):.1f} px {_side(found.radius_px)}"
+    blur = "" if found.radius_px is None else f", blur radius {abs(found.radius_px):.1f} px"
     typer.echo(f"{target}  {photo.name} at {x},{y}{blur}")
     kernel = numbers["kernel"]
     typer.echo(
@@ -59,7 +61,3 @@ def _place(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
         raise OptionError(f"the place {text!r}", "two whole numbers of px", "--at 640,360")
     return int(parts[0]), int(parts[1])
-
-
-def _side(radius_px: float) -> str:
-    return "behind the plane of focus" if radius_px > 0 else "in front of the plane of focus"

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from allfocus.errors import AllfocusError
 
 COMMANDS = {
     "deblur": ("allfocus.cli.deblur", "deblur_command"),
@@ -22,7 +29,8 @@ COMMANDS = {
     "tables": ("allfocus.cli.tables", "tables_command"),
     "figure": ("allfocus.cli.figure", "figure_command"),
 }
-INTERRUPTED = 130
+EXTRAS: dict[str, str] = dict.fromkeys(("deblur", "map", "eval", "tables", "figure"), "eval")
+"""The extra that brings what a command imports beyond the core; "train" where none is named."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,20 +45,76 @@ def main(arguments: list[str] | None = None) -> None:
 
         print(f"allfocus {__version__}")
         return
-    from allfocus.errors import AllfocusError
+    from allfocus.cli.debug import print_trace, taken_from
+    from allfocus.cli.stopping import Stopped, stoppable
+    from allfocus.errors import AllfocusError, UnexpectedError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show are no reason to stop
+    arguments = taken_from(arguments)
+    try:
+        with stoppable():
+            _run(arguments)
+            _flush()
+    except AllfocusError as error:
+        raise _ended(error) from None
+    except Stopped as stop:
+        print(f"allfocus: stopped by {stop.name}; every finished file is whole, none is half-written", file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
+    except Exception as error:
+        print_trace()
+        raise _ended(UnexpectedError(error)) from None
+
+
+def _run(arguments: list[str]) -> None:
     try:
         _application(arguments)(args=arguments, prog_name="allfocus")
-    except AllfocusError as error:
+    except SystemExit as end:
+        if end.code:
+            raise
+    except ModuleNotFoundError as error:
+        from allfocus.errors import MissingExtraError
+
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "allfocus"):
+            raise
+        command = arguments[0]
+        raise MissingExtraError(f"allfocus {command}", EXTRAS.get(command, "train"), missing) from error
+    except BrokenPipeError:
+        _drop_output()
+        raise SystemExit(1) from None
+
+
+def _ended(error: AllfocusError) -> SystemExit:
+    with suppress(OSError, ValueError):
         print(f"allfocus: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("allfocus: interrupted; finished files are whole, nothing is half-written", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    return SystemExit(error.exit_code)
+
+
+def _flush() -> None:
+    """Bring out what was printed; a place that is full is said once, not by the interpreter at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        _drop_output()
+        print(f"allfocus: standard output could not be written ({error})", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _drop_output() -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _application(arguments: list[str]):
     import typer
+
+    def root(
+        version: bool = typer.Option(False, "--version", help="Print the version."),
+        debug: bool = typer.Option(False, "--debug", help="Print the traceback of an error that is not foreseen."),
+    ) -> None:
+        """A photo that is out of focus in, a photo that is sharp everywhere out."""
 
     application = typer.Typer(
         name="allfocus",
@@ -59,13 +123,9 @@ def _application(arguments: list[str]):
         pretty_exceptions_enable=False,
         add_completion=True,
     )
-    application.callback()(_root)  # keeps the command's name even when only one is loaded
+    application.callback()(root)  # keeps the command's name even when only one is loaded
     named = [name for name in arguments[:1] if name in COMMANDS]
     for name in named or COMMANDS:
         module, function = COMMANDS[name]
         application.command(name)(getattr(import_module(module), function))
     return application
-
-
-def _root() -> None:
-    """A photo that is out of focus in, a photo that is sharp everywhere out."""

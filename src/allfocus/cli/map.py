@@ -20,7 +20,7 @@ _NETWORK_PEAK_PX = 16.0
 
 def map_command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
-    method: Annotated[str, typer.Option(help="ebdb, jnb, dmenet or ifan.")] = "ebdb",
+    method: Annotated[str, typer.Option(help="ifan, ebdb, jnb or dmenet.")] = "ifan",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The TIFF with the numbers. [NAME.map.tiff]")
     ] = None,
@@ -37,10 +37,12 @@ def map_command(
     from allfocus.defocus.files import check_files, picture_beside, write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode
+    from allfocus.targets import check
 
-    if peak < 0:
+    if not 0 <= peak < np.inf:
         raise OptionError(f"peak {peak:g}", "a radius in px, or 0", "--peak 0")
     target = output or photo.with_name(f"{photo.stem}.map.tiff")
+    check((target, picture_beside(target)) if picture else (target,), (photo,))
     check_files(target, picture=picture, overwrite=overwrite)
     estimate, peak_px = _estimator(method, weights)
     decoded = decode(photo)
@@ -58,7 +60,7 @@ def map_command(
     )
     print(f"  more (quarter {quartiles[2]:g} px, one in twenty {quartiles[3]:g} px); radius of the blur disc")
     if picture:
-        print(f"  picture: {target.with_suffix('.png')}")
+        print(f"  picture: {picture_beside(target)}")
 
 
 Estimator = Callable[["Photo", "Callable[[float, str], None] | None"], "NDArray[np.float32]"]
@@ -111,11 +113,13 @@ def _network(weights: str | None) -> Estimator:
 def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles: list[float]) -> None:
     import json
 
+    from allfocus.defocus.files import picture_beside
+
     names = ("25", "50", "75", "95")
     row = {
         "source": str(photo),
         "output": str(target),
-        "picture": str(target.with_suffix(".png")) if picture else None,
+        "picture": str(picture_beside(target)) if picture else None,
         "method": method,
         "radius_px": dict(zip(names, quartiles, strict=True)),
     }

@@ -4,116 +4,229 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
 
-from allfocus.deblurrer import Deblurred
-from allfocus.errors import AllfocusError
-from allfocus.inputs import Job
+from allfocus.cli.debug import print_trace
+from allfocus.cli.stopping import Stopped, check_stopped
+from allfocus.errors import AllfocusError, InputError, UnexpectedError
+from allfocus.inputs import Job, Plan
+from allfocus.ledger import Ledger
 from allfocus.restore import Progress
+from allfocus.targets import Claims
+
+if TYPE_CHECKING:
+    from allfocus.deblurrer import Deblurred
 
 
 class Report:
-    """Progress on standard error, results on standard output.
+    """Runs a plan photo by photo: progress on standard error, one outcome for each photo on standard output.
 
     Args:
-        total: photos to come.
-        as_json: results as one JSON object a line; nothing else on standard output.
+        plan: what to do.
+        as_json: outcomes as one JSON object a line; nothing else on standard output.
+        overwrite: restore photos again whose results are there.
+        to: where outcomes go instead of standard output.
     """
 
-    def __init__(self, total: int, *, as_json: bool) -> None:
-        self.total = total
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        as_json: bool,
+        overwrite: bool = False,
+        to: TextIO | None = None,
+    ) -> None:
+        self.plan = plan
         self.as_json = as_json
+        self.overwrite = overwrite
+        self._ledgers: dict[Path, Ledger] = {}
+        self.total = len(plan.jobs) + len(plan.refused)
         self.failures: list[tuple[Path, AllfocusError]] = []
         self.finished = 0
+        self.passed = 0
+        self.lost: Exception | None = None
+        self._to = to
 
-    def __enter__(self) -> Report:
-        return self
+    def each(self, restore: Callable[[Job], None]) -> None:
+        """Restore photos one by one; a photo that fails, whatever the reason, does not stop the others.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.failures and not self.as_json:
-            print(f"{self.finished} of {self.total} photos done, {len(self.failures)} failed:", file=sys.stderr)
-            for path, failure in self.failures:
-                print(f"  {path}: {failure}", file=sys.stderr)
-
-    def each(self, jobs: Sequence[Job], restore: Callable[[Job], None]) -> None:
-        """Restore photos one by one; a photo that fails does not stop the others.
+        Args:
+            restore: makes every file of a job, and says so with `done`.
 
         Raises:
-            AllfocusError: the only photo failed. SystemExit: some of several photos failed.
+            AllfocusError: the only photo failed. SystemExit: some of several photos failed, or nobody could be told.
+            Stopped: by a signal; after the summary.
         """
-        with self:
-            for job in jobs:
-                try:
-                    restore(job)
-                except AllfocusError as error:
-                    if len(jobs) == 1:
-                        raise
-                    self.failed(job, error)
+        for sentence in self.plan.passed_over:
+            print(sentence, file=sys.stderr)
+        for refused in self.plan.refused:
+            self.failed(refused.source, refused.error)
+        claims = Claims(job.source for job in self.plan.jobs)
+        waiting = list(self.plan.jobs)
+        try:
+            while waiting:
+                check_stopped()
+                self._attempt(waiting[0], claims, restore)
+                del waiting[0]
+        except Stopped:
+            for job in waiting:
+                self._row({"source": str(job.source), "status": "stopped"})
+            with suppress(OSError, ValueError):
+                print(f"{self._counts()}, {len(waiting)} not; the same command goes on with them", file=sys.stderr)
+            raise
+        self._end()
+
+    def _attempt(self, job: Job, claims: Claims, restore: Callable[[Job], None]) -> None:
+        try:
+            claims.take(job.writes)
+            if job.is_done() and not self.overwrite and not self.plan.named:
+                self.skipped(job)
+                return
+            self._list(job)  # before, so that a kill leaves no result that is not listed
+            restore(job)
+            claims.add_written(job.writes)
+            self._list(job)  # again, where the folder was made only now
+        except AllfocusError as error:
+            check_stopped()  # a writer that a signal broke off reports a failure
+            self.failed(job.source, error)
+        except MemoryError:
+            error = InputError(f"{job.source} needs more memory than is free", "a smaller photo", "--tile 256")
+            self.failed(job.source, error)
+        except OSError as error:
+            print_trace()
+            reason = InputError(
+                f"{job.source} could not be restored ({error.strerror or error})", "a disk that can be used", "again"
+            )
+            self.failed(job.source, reason)
+        except Exception as error:  # one photo never ends the others
+            print_trace()
+            self.failed(job.source, UnexpectedError(error))
+
+    def _list(self, job: Job) -> None:
+        """List the files of a job as results in the output folder, if there is one."""
+        folder = job.target.parent
+        if self.plan.folder is None or not folder.is_dir():
+            return
+        if folder not in self._ledgers:
+            self._ledgers[folder] = Ledger(folder)
+        self._ledgers[folder].add(*(path.name for path in job.writes))
+
+    def _end(self) -> None:
+        if self.lost is not None:
+            with suppress(OSError, ValueError):
+                print(f"standard output could not be written ({self.lost}); {self._counts()}", file=sys.stderr)
+            raise SystemExit(AllfocusError.exit_code)
+        if self.plan.named and self.failures:
+            raise self.failures[0][1]
+        if self.total > 1 and (self.failures or self.passed) and not self.as_json:
+            print(f"{self._counts()}{':' if self.failures else ''}", file=sys.stderr)
+            for path, failure in self.failures:
+                print(f"  {path}: {failure}", file=sys.stderr)
         if self.failures:
             raise SystemExit(AllfocusError.exit_code)
 
+    def _counts(self) -> str:
+        parts = [f"{self.finished} of {self.total} photos done"]
+        if self.passed:
+            parts.append(f"{self.passed} skipped whose results are there (--overwrite makes them again)")
+        if self.failures:
+            parts.append(f"{len(self.failures)} failed")
+        return ", ".join(parts)
+
     @contextmanager
-    def photo(self, source: Path) -> Iterator[Callable[[Progress], None] | None]:
-        """A progress callback for one photo: a bar where a person watches, None elsewhere."""
+    def photo(self, source: Path) -> Iterator[Callable[[Progress], None]]:
+        """A progress callback for one photo: a bar where a person watches, none elsewhere."""
         if self.as_json or not sys.stderr.isatty():
-            yield None
+            yield lambda step: check_stopped()
             return
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tiles"))
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[tiles]}"))
         with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(source.name, total=None)
+            task = bars.add_task(source.name, total=None, tiles="")
 
             def advance(step: Progress) -> None:
+                check_stopped()
                 size = "" if step.scale == 1 else f" at 1/{step.scale}"
-                bars.update(task, description=f"{source.name}{size}", completed=step.done, total=step.total)
+                done = f"{step.done}/{step.total} tiles"
+                bars.update(task, description=f"{source.name}{size}", completed=step.done, total=step.total, tiles=done)
 
             yield advance
 
-    def done(self, job: Job, result: Deblurred, comparison: Path | None, map: Path | None = None) -> None:
-        """Say that a photo is finished."""
+    def done(self, job: Job, told: str, facts: Mapping[str, Any]) -> None:
+        """Say that a photo is finished.
+
+        Args:
+            job: the photo and its files.
+            told: the line for people.
+            facts: for the line of JSON; "notes" among them are for people too.
+        """
         self.finished += 1
-        if self.as_json:
-            self._print_json(job, result, comparison, map)
-            return
-        scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in result.scales)
-        print(
-            f"{result.output}  {result.width}x{result.height}, blur about {result.blur.large_px:.1f} px, "
-            f"worked at {scales} size, {result.engine.name} {result.engine.precision}, {result.seconds:.1f} s"
-        )
-        for note in result.notes:
-            print(f"  note: {note}")
-        if comparison is not None:
-            print(f"  before/after: {comparison}")
-        if map is not None:
-            print(f"  defocus map: {map} (0.01 px a step), picture {map.with_suffix('.png').name}")
+        maps = None if job.numbers is None else str(job.numbers)
+        pair = None if job.comparison is None else str(job.comparison)
+        row = {"source": str(job.source), "status": "done", "output": str(job.target), **facts}
+        self._row({**row, "comparison": pair, "map": maps})
+        lines = [f"{job.target}  {told}", *(f"  note: {note}" for note in facts["notes"])]
+        if pair is not None:
+            lines.append(f"  before/after: {pair}")
+        if maps is not None:
+            lines.append(f"  defocus map: {maps} (0.01 px a step), picture {job.writes[2].name}")
+        self._lines(lines)
 
-    def failed(self, job: Job, error: AllfocusError) -> None:
+    def skipped(self, job: Job) -> None:
+        """Say that the result of a photo is there from an earlier run."""
+        self.passed += 1
+        missing = [path.name for path in job.writes if not path.exists()]
+        lacking = f", without {' and '.join(missing)}" if missing else ""
+        self._row({"source": str(job.source), "status": "skipped", "output": str(job.target), "missing": missing})
+        self._lines([f"{job.target}  is there{lacking}: skipped"])
+
+    def failed(self, source: Path, error: AllfocusError) -> None:
         """Remember a failure; the other photos go on."""
-        self.failures.append((job.source, error))
-        if self.as_json:
-            print(json.dumps({"source": str(job.source), "error": str(error)}), flush=True)
+        self.failures.append((source, error))
+        self._row({"source": str(source), "status": "failed", "error": str(error)})
 
-    def _print_json(self, job: Job, result: Deblurred, comparison: Path | None, map: Path | None) -> None:
-        row = {
-            "source": str(job.source),
-            "output": str(result.output),
-            "width": result.width,
-            "height": result.height,
-            "blur_px": {"typical": result.blur.typical_px, "large": result.blur.large_px},
-            "scales": list(result.scales),
-            "tile": result.tile,
-            "engine": {"name": result.engine.name, "precision": result.engine.precision, "model": result.engine.model},
-            "seconds": round(result.seconds, 3),
-            "notes": list(result.notes),
-            "comparison": None if comparison is None else str(comparison),
-            "map": None if map is None else str(map),
-        }
-        print(json.dumps(row), flush=True)
+    def _row(self, row: Mapping[str, Any]) -> None:
+        if self.as_json:
+            self._print(json.dumps(row))
+
+    def _lines(self, lines: Sequence[str]) -> None:
+        if not self.as_json:
+            self._print("\n".join(lines))
+
+    def _print(self, text: str) -> None:
+        """Print; where nobody can be told, go on with the photos and say so at the end."""
+        if self.lost is not None:
+            return
+        try:
+            print(text, flush=True, file=self._to)
+        except (OSError, ValueError) as error:
+            self.lost = error
+
+
+def told_of(result: Deblurred) -> str:
+    """What the line for people says of a photo that the network restored."""
+    scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in result.scales)
+    return (
+        f"{result.width}x{result.height}, blur about {result.blur.large_px:.1f} px, worked at {scales} size, "
+        f"{result.engine.name} {result.engine.precision}, {result.seconds:.1f} s"
+    )
+
+
+def facts_of(result: Deblurred) -> dict[str, Any]:
+    """What the line of JSON says of a photo that the network restored."""
+    return {
+        "width": result.width,
+        "height": result.height,
+        "blur_px": {"typical": result.blur.typical_px, "large": result.blur.large_px},
+        "scales": list(result.scales),
+        "tile": result.tile,
+        "engine": {"name": result.engine.name, "precision": result.engine.precision, "model": result.engine.model},
+        "seconds": round(result.seconds, 3),
+        "notes": list(result.notes),
+    }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError
-from allfocus.photo.canvas import Canvas
+from allfocus.photo.canvas import Canvas, vips_name
 from allfocus.photo.tiling import Box
 
 UNIT_PX = 0.01
@@ -29,8 +29,8 @@ STRIP_ROWS = 256
 
 
 def picture_beside(numbers: Path) -> Path:
-    """NAME.png, where the picture goes that belongs to NAME.tiff."""
-    return numbers.with_suffix(".png")
+    """NAME.map.png, where the picture goes that belongs to NAME.map.tiff or NAME.tiff: never the name of a photo."""
+    return numbers.with_name(f"{numbers.stem.removesuffix('.map')}.map.png")
 
 
 def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False) -> None:
@@ -45,11 +45,20 @@ def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False)
         OptionError: another ending.
         OutputError: a place that cannot become a file.
     """
-    if numbers.suffix.lower() not in (".tif", ".tiff"):
-        raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
+    check_ending(numbers)
     AtomicFile(numbers, overwrite=overwrite).check()
     if picture:
         AtomicFile(picture_beside(numbers), overwrite=overwrite).check()
+
+
+def check_ending(numbers: Path) -> None:
+    """Refuse a name for the numbers that does not end in .tiff.
+
+    Raises:
+        OptionError: another ending.
+    """
+    if numbers.suffix.lower() not in (".tif", ".tiff"):
+        raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
 
 
 def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
@@ -151,6 +160,6 @@ def _steps(rows: NDArray) -> NDArray[np.uint16]:
 
 def _save(write: Callable[..., object], output: AtomicFile, **options: str) -> None:
     try:
-        write(str(output.temporary), **options)
+        write(vips_name(output.temporary), **options)
     except pyvips.Error as error:
         raise output.refusal(str(error).strip().splitlines()[0]) from error

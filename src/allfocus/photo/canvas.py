@@ -7,6 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -19,6 +20,11 @@ MEMORY_LIMIT = 64 * 2**20
 VIPS_FORMATS = {np.dtype(np.uint8): "uchar", np.dtype(np.uint16): "ushort", np.dtype(np.float32): "float"}
 
 pyvips.cache_set_max(0)  # every operation here reads a stream or a scratch file once; a cache only holds memory
+
+
+def vips_name(path: Path) -> Any:
+    """A file's name as libvips takes it: its bytes, for it need not be UTF-8."""
+    return os.fsencode(path)
 
 
 class Canvas:

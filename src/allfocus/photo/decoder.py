@@ -17,7 +17,7 @@ import pyvips
 
 from allfocus.errors import InputError
 from allfocus.photo import avif, exif, formats, heic, icc, jpeg, png, raw, webp, xmp
-from allfocus.photo.canvas import VIPS_FORMATS, Canvas
+from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_name
 from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
 from allfocus.photo.tiling import Box
@@ -153,7 +153,7 @@ class Decoder:
             raise InputError(
                 f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",
                 f"at most {self.max_pixels / 1e6:g} megapixels",
-                "a smaller version, or a higher limit if you trust this file",
+                "a smaller version, or a higher --pixel-limit if you trust this file",
             )
 
     def _head(self, path: Path) -> tuple[bytes, int]:
@@ -180,7 +180,7 @@ class Decoder:
     def _open(self, fail_on: str) -> pyvips.Image:
         loader = {"avif": "heif"}.get(self.format, self.format) + "load_source"
         if isinstance(self.data, Path):
-            source = pyvips.Source.new_from_file(str(self.data))
+            source = pyvips.Source.new_from_file(vips_name(self.data))  # names need not be UTF-8
         else:
             source = pyvips.Source.new_from_memory(self.data)
         # TIFF strips may be as large as the picture, whose size has been checked; libvips would stop at 50 MB

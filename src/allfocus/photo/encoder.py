@@ -15,7 +15,7 @@ import pyvips
 from allfocus.atomic_file import AtomicFile
 from allfocus.errors import OptionError, OutputError
 from allfocus.photo import avif, exif, formats, jpeg, png, webp
-from allfocus.photo.canvas import Canvas
+from allfocus.photo.canvas import Canvas, vips_name
 from allfocus.photo.decoder import reason
 from allfocus.photo.feed import Feed
 from allfocus.photo.formats import FORMATS, Format
@@ -122,7 +122,7 @@ class Encoder:
         try:
             if self.format.name == "tiff":
                 with self._fed() as image:
-                    image.tiffsave(str(output.temporary), **self._options())
+                    image.tiffsave(vips_name(output.temporary), **self._options())
                 with output.temporary.open("r+b") as file:
                     self._tag_tiff(file)
             else:
@@ -285,7 +285,7 @@ class _Splice:
         self.file = file
         self.rewritten = rewritten
         self.head: bytes | None = b""
-        self.error: OSError | None = None
+        self.error: BaseException | None = None
 
     def run(self, save: Callable[[pyvips.TargetCustom], None]) -> None:
         target = pyvips.TargetCustom()
@@ -310,7 +310,7 @@ class _Splice:
             if finished is not None:
                 self.file.write(finished)
                 self.head = None
-        except OSError as error:
+        except BaseException as error:  # it would get lost in libvips
             self.error = error
             return -1
         return len(piece)

@@ -36,7 +36,7 @@ class Feed:
     def __init__(
         self, width: int, height: int, bands: int, dtype: np.dtype, rows: Callable[[int, int], np.ndarray]
     ) -> None:
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._rows = rows
         self._height = height
         self._row_bytes = width * bands * dtype.itemsize
@@ -92,7 +92,7 @@ class Feed:
     def _read(self, size: int) -> bytes:
         try:
             data = self._piece(size)
-        except Exception as error:  # nothing may escape into libvips
+        except BaseException as error:  # nothing may escape into libvips, nor get lost there
             self.error = error
             return b""
         self._position += len(data)

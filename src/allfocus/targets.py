@@ -1,0 +1,154 @@
+"""What a run writes: no two files in one place, and none in the place of a file that it reads.
+
+Files are told apart by identity, not by name: a link of any kind to a photo means the photo.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from allfocus.errors import OutputError
+
+Identity = tuple[object, ...]
+
+
+def identity(path: str | Path) -> Identity:
+    """What stands for the file that a path means; equal for two paths that mean one file.
+
+    An existing file is its device and inode. A file that is yet to be made is the nearest folder that exists above it
+    and the names below, with links followed, Unicode composed, and case ignored where that folder ignores it.
+    """
+    try:
+        found = Path(path).stat()
+        return found.st_dev, found.st_ino
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return ("no path", str(path))
+    names: list[str] = []
+    while True:
+        try:
+            found = folder.stat()
+            break
+        except (OSError, ValueError):
+            if folder == folder.parent:
+                return ("no path", str(path))
+            names.append(folder.name)
+            folder = folder.parent
+    ignores_case = _ignores_case(folder)
+    composed = [unicodedata.normalize("NFC", name) for name in reversed(names)]
+    return found.st_dev, found.st_ino, *(name.casefold() if ignores_case else name for name in composed)
+
+
+def check(writes: Iterable[Path], reads: Iterable[Path]) -> None:
+    """Refuse targets that mean a file which is read, or each other.
+
+    Args:
+        writes: every file that will be written, or replaced.
+        reads: every file that is read for it.
+
+    Raises:
+        OutputError: with the first such target; nothing has been touched.
+    """
+    Claims(reads).take(writes)
+
+
+class Claims:
+    """The files that a run reads and those that it has been given to write, in the order in which they came.
+
+    Args:
+        reads: every file that the run reads; none of them is ever a target.
+    """
+
+    def __init__(self, reads: Iterable[Path]) -> None:
+        self._reads = {identity(path): path for path in reads}
+        self._taken: dict[Identity, Path] = {}
+
+    def take(self, writes: Iterable[Path]) -> None:
+        """Reserve targets; all of them, or none when one is refused.
+
+        Raises:
+            OutputError: a target means a file that is read, or one that was taken before.
+        """
+        new: dict[Identity, Path] = {}
+        for path in writes:
+            key = identity(path)
+            if key in self._reads:
+                raise _is_read(path, self._reads[key])
+            before = new.get(key) or self._taken.get(key)
+            if before is not None:
+                raise OutputError(
+                    f"{path} and {before} would be one file", "a file of its own for each result", "other names"
+                )
+            new[key] = path
+        self._taken |= new
+
+    def add_written(self, writes: Iterable[Path]) -> None:
+        """Know files that have been written by what they are now; a disk that ignores case shows only then."""
+        self._taken |= {identity(path): path for path in writes}
+
+
+def clashes(wanted: Sequence[tuple[Path, Sequence[Path]]]) -> dict[int, OutputError]:
+    """Which photos of a run cannot have the targets that they were given, decided before the first is written.
+
+    Args:
+        wanted: for each photo its source, and every file that would be written for it.
+
+    Returns:
+        The refusal for each photo, by its place in `wanted`; the others neither meet an input nor each other.
+    """
+    reads = {identity(source): source for source, _ in wanted}
+    refused: dict[int, OutputError] = {}
+    owners: dict[Identity, tuple[int, Path]] = {}
+    for index, (source, writes) in enumerate(wanted):
+        for path in writes:
+            key = identity(path)
+            if key in reads:
+                refused[index] = _is_read(path, reads[key])
+            elif key not in owners:
+                owners[key] = index, path
+            elif owners[key][0] == index:
+                refused[index] = OutputError(
+                    f"{path} and {owners[key][1]} would be one file", "a file of its own for each result", "other names"
+                )
+            else:
+                first = owners[key][0]
+                error = OutputError(
+                    f"two photos for {path}: {wanted[first][0]} and {source}",
+                    "one target per photo",
+                    "restore them one after the other, each with its own -o",
+                )
+                refused.setdefault(first, error)
+                refused[index] = error
+    return refused
+
+
+def _is_read(path: Path, source: Path) -> OutputError:
+    what = "the photo itself" if path == source else f"the same file as the input {source}"
+    return OutputError(
+        f"{path} is {what}",
+        "a target that is not read; originals are never replaced, with --overwrite neither",
+        "another -o, or none for NAME.sharp.EXT beside the photo",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _ignores_case(folder: Path) -> bool:
+    """Whether names in a folder that exists are the same in capitals; the platform's habit if unknown."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                swapped = entry.name.swapcase()
+                if swapped != entry.name:
+                    other = folder / swapped
+                    return other.exists() and other.samefile(entry.path)
+    except (OSError, ValueError):
+        pass
+    return sys.platform in ("win32", "darwin")
