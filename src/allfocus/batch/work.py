@@ -14,7 +14,6 @@ from typing import Any
 
 from allfocus.batch.journal import Claim, Result
 from allfocus.batch.store import Store, content_hash, join
-from allfocus.comparison import write_comparison
 from allfocus.deblurrer import Deblurrer
 from allfocus.errors import OutputError
 from allfocus.restore import Progress, Settings
@@ -110,9 +109,8 @@ def restore_into(
     _make(made)
     target = made / PurePosixPath(claim.name).name
     numbers = made / PurePosixPath(claim.numbers).name if claim.numbers else None
-    done = deblurrer.run(file, target, order.settings, map=numbers, progress=progress)
-    if claim.comparison:
-        write_comparison(file, target, made / PurePosixPath(claim.comparison).name)
+    comparison = made / PurePosixPath(claim.comparison).name if claim.comparison else None
+    done = deblurrer.run(file, target, order.settings, map=numbers, compare=comparison, progress=progress)
     beside = sorted(path for path in made.iterdir() if path != target)
     _flush(target)
     result = Result(
