@@ -122,3 +122,48 @@ def test_nothing_happens_where_nothing_is_asked_for() -> None:
     first = sample()
     assert augment(first, PLAIN, np.random.default_rng(0)) is first
     assert draw_reduction(PLAIN, np.random.default_rng(0), 32, 64)(first) is first
+
+
+def test_a_core_is_a_share_of_the_sharp_light() -> None:
+    plain = sample(views=False)
+    plain = plain._replace(centre=plain.centre.mean(dim=-1, keepdim=True).expand_as(plain.centre).contiguous())
+    changed = augment(plain, replace(PLAIN, core_chance=1.0, core_share=(0.2, 0.2)), np.random.default_rng(0))
+    light = linear_from_display(plain.centre) * 0.8 + linear_from_display(plain.sharp) * 0.2
+    torch.testing.assert_close(linear_from_display(changed.centre), light, rtol=1e-5, atol=1e-6)
+    assert torch.equal(changed.sharp, plain.sharp)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.001, 0.05))
+def test_strange_detail_is_faint_lies_on_the_photo_alone_and_has_no_mean(seed: int, size: float) -> None:
+    noise = torch.from_numpy(np.random.default_rng(seed).uniform(0.3, 0.7, (1, 3, 64, 64)).astype(np.float32))
+    plain = sample(side=64, views=False)._replace(centre=noise, sharp=noise.flip(-1))
+    changed = augment(plain, replace(PLAIN, texture_chance=1.0, texture_size=(size, size)), np.random.default_rng(seed))
+    change = changed.centre - plain.centre
+    assert change.abs().max() <= size + 1e-6
+    assert 0.15 * size < change.abs().mean() < 0.6 * size
+    assert change.mean().abs() < 0.1 * size
+    assert torch.equal(changed.sharp, plain.sharp)
+
+
+def test_a_flat_sample_gets_no_texture() -> None:
+    plain = Batch(torch.full((1, 3, 32, 32), 0.4), torch.full((1, 3, 32, 32), 0.4))
+    changed = augment(plain, replace(PLAIN, texture_chance=1.0), np.random.default_rng(1))
+    torch.testing.assert_close(changed.centre, plain.centre, rtol=0, atol=1e-4)
+
+
+def test_coloured_grain_falls_with_frequency_and_is_mostly_light() -> None:
+    flat = Batch(torch.full((1, 3, 128, 128), 0.5), torch.full((1, 3, 128, 128), 0.5))
+    changed = augment(flat, replace(PLAIN, grain_chance=1.0, grain_sigma=(0.004, 0.004)), np.random.default_rng(0))
+    grain = (changed.centre - flat.centre)[0].double()
+    power = torch.fft.fft2(grain).abs().square().mean(dim=0) / 128**2
+    frequency = torch.fft.fftfreq(128)
+    distance = torch.hypot(frequency[:, None], frequency[None])
+
+    def amplitude(low: float, high: float) -> float:
+        return float(power[(distance >= low) & (distance < high)].mean().sqrt())
+
+    assert amplitude(0.2, 0.25) == pytest.approx(0.004, rel=0.1)
+    assert amplitude(0.4, 0.5) / amplitude(0.2, 0.25) == pytest.approx((0.45 / 0.225) ** -1.6, rel=0.15)
+    assert float((grain[0] - grain[1]).std()) < 1.1 * float(grain[0].std())
+    assert torch.equal(changed.sharp, flat.sharp)

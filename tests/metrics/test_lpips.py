@@ -82,3 +82,16 @@ def test_pickled_code_is_not_run(drawn_folder: Path, tmp_path: Path, capsys: pyt
     with pytest.raises(WeightsError, match="cannot be read"):
         lpips.LPIPS(tmp_path)
     assert "boom" not in capsys.readouterr().out
+
+
+def test_the_distance_of_a_batch_is_the_mean_and_has_finite_gradients(drawn: lpips.LPIPS) -> None:
+    draw = torch.Generator().manual_seed(4)
+    first, second = (torch.rand(2, 3, 48, 40, generator=draw) for _ in range(2))
+    first[0, :, :20] = 0  # a flat place, where no feature may fire
+    pictures = [one.permute(0, 2, 3, 1).numpy() for one in (first, second)]
+    single = np.mean([drawn(ours, theirs) for ours, theirs in zip(*pictures, strict=True)])
+    first.requires_grad_()
+    found = drawn.distance(first, second)
+    assert float(found.detach()) == pytest.approx(single, rel=1e-4)
+    found.backward()
+    assert first.grad is not None and bool(first.grad.isfinite().all()) and float(first.grad.abs().max()) > 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from allfocus.data.batch import Batch
-from allfocus.errors import DataError, OptionError
+from allfocus.errors import DataError, OptionError, WeightsError
+from allfocus.metrics.lpips import FOLDER_VARIABLE
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
+from allfocus.train.launch import open_fabric
+from allfocus.train.state import TrainState
 from allfocus.train.tasks.base import Scene
 from allfocus.train.tasks.registry import BASELINES, build
 
@@ -35,6 +39,23 @@ def test_each_loss_is_a_switch(term: str) -> None:
     assert set(off(batch())) == {"deblur"}
     assert off.needs == frozenset()
     assert on.needs == {"fourier": set(), "disparity": {"coc"}, "warp": {"left", "right"}, "reblur": set()}[term]
+
+
+def test_the_perceptual_term_wants_the_files_of_lpips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(WeightsError, match="two weight files of LPIPS-Alex"):
+        build(ifan(perceptual=0.1))
+
+
+def test_weights_to_start_from_have_their_residual_scaled(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), net=TINY)
+    fabric = open_fabric(config, "cpu")
+    TrainState.start(config, fabric).save(tmp_path)
+    plain = replace(config, start_from=str(tmp_path))
+    once, twice = (TrainState.start(replace(plain, start_gain=gain), fabric).task.net for gain in (1.0, 2.0))
+    centre = batch().centre
+    with torch.no_grad():
+        torch.testing.assert_close(twice(centre).residual, 2 * once(centre).residual, rtol=1e-5, atol=1e-6)
 
 
 def test_the_warp_loss_reads_the_disparity_of_the_right_view() -> None:

@@ -16,6 +16,10 @@ from allfocus.simulate.sensor import display_from_linear, linear_from_display
 
 CELL_PX = 8
 """Crops start on cells of this side, so that a map of blur radii can be cropped with the pictures."""
+GRAIN_FALL, GRAIN_FREQUENCY, GRAIN_FLAT_BELOW, GRAIN_CHROMA = 1.6, 0.225, 0.06, 0.65
+"""Amplitude over frequency (cycles per px) of what lies on blurred places of real photos and is not coherent with the
+sharp shot: 5.7, 3.7, 2.6, 1.7, 1.3 thousandths from 0.15-0.2 to 0.4-0.5, and of the differences of colours. Median over
+`real-val`; `lytro-val` falls alike."""
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
@@ -37,6 +41,16 @@ class AugmentConfig:
             paper's code has it.
         dark_chance: how often a sample becomes darker, as a photo that was exposed for its lamps or windows is.
         dark_stops: by how many stops of light, drawn evenly.
+        core_chance: how often a share of the sharp light stays inside the blur, as with spherical aberration, glare,
+            or thin things before a blurred ground.
+        core_share: range of that share, drawn evenly.
+        texture_chance: how often faint fine structure that blur does not explain lies on the photo, as real photos
+            have it (`docs/training.md`, carry-over): detail of the sample itself from another place, mirrored.
+        grain_chance: how often grain lies on the photo as demosaicing, noise suppression and reduction leave it: its
+            amplitude falls with frequency (`GRAIN_FALL`), and most of it is light.
+        grain_sigma: range of its deviation in display values at `GRAIN_FREQUENCY`, were it as strong at each; drawn
+            log-uniformly.
+        texture_size: range of the largest deviation of it, in display values; its mean size is about a third.
     """
 
     flips: bool = True
@@ -49,6 +63,12 @@ class AugmentConfig:
     grey_chance: float = 0.0
     dark_chance: float = 0.0
     dark_stops: tuple[float, float] = (0.5, 3.5)
+    core_chance: float = 0.0
+    core_share: tuple[float, float] = (0.02, 0.2)
+    texture_chance: float = 0.0
+    texture_size: tuple[float, float] = (0.004, 0.03)
+    grain_chance: float = 0.0
+    grain_sigma: tuple[float, float] = (0.001, 0.006)
 
     def __post_init__(self) -> None:
         low, high = self.reduce_to
@@ -99,7 +119,7 @@ def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: in
 
 
 def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> Batch:
-    """Mirror, turn, exchange, grey, noise and less light, in this order; see `AugmentConfig`.
+    """Mirror, turn, exchange, grey, noise, core, texture and less light, in this order; see `AugmentConfig`.
 
     Args:
         sample: one sample, not reduced any more; any batch is treated alike.
@@ -125,6 +145,18 @@ def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> B
         sample = sample._replace(
             centre=_noisy(sample.centre, grain), left=_noisy(sample.left, grain), right=_noisy(sample.right, grain)
         )
+    if config.core_chance and rng.random() < config.core_chance:
+        share = rng.uniform(*config.core_share)
+        sample = _each_photo(sample, lambda part: _with_core(part, sample.sharp, share))
+    if config.texture_chance and rng.random() < config.texture_chance:
+        detail = _strange_detail(sample, rng) * rng.uniform(*config.texture_size)
+        sample = _each_photo(sample, lambda part: (part + detail).clamp(0, 1))
+    if config.grain_chance and rng.random() < config.grain_chance:
+        low, high = np.log(config.grain_sigma)
+        grain = _coloured_grain(sample.centre.shape[-2:], rng).to(sample.centre.device) * float(
+            np.exp(rng.uniform(low, high))
+        )
+        sample = _each_photo(sample, lambda part: (part + grain).clamp(0, 1))
     if rng.random() < config.dark_chance:
         light = 0.5 ** rng.uniform(*config.dark_stops)
         sample = _each(sample._replace(coc=None), lambda part: _darker(part, light))._replace(coc=sample.coc)
@@ -133,6 +165,44 @@ def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> B
 
 def _each(sample: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     return Batch(*(None if part is None else change(part) for part in sample))  # type: ignore[arg-type]
+
+
+def _each_photo(sample: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The photo and its views changed, not what is sharp."""
+    return _each(sample._replace(sharp=None, coc=None), change)._replace(sharp=sample.sharp, coc=sample.coc)  # type: ignore[arg-type]
+
+
+def _with_core(blurred: Tensor, sharp: Tensor, share: float) -> Tensor:
+    """Light of which a share was not blurred, in display values."""
+    light = linear_from_display(blurred) * (1 - share) + linear_from_display(sharp) * share
+    return display_from_linear(light)
+
+
+def _coloured_grain(size: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+    """(1, 3, H, W) of noise whose amplitude falls as a power of frequency and is 1 at `GRAIN_FREQUENCY`."""
+    down, across = np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None]
+    frequency = np.maximum(np.hypot(down, across), GRAIN_FLAT_BELOW)
+    spectra = np.fft.rfft2(rng.standard_normal((4, *size))) * (frequency / GRAIN_FREQUENCY) ** -GRAIN_FALL
+    noise = np.fft.irfft2(spectra, s=size)
+    mixed = (noise[:1] + GRAIN_CHROMA * noise[1:]) / np.hypot(1, GRAIN_CHROMA)
+    return torch.from_numpy(mixed[None].astype(np.float32))
+
+
+def _strange_detail(sample: Batch, rng: np.random.Generator) -> Tensor:
+    """Fine structure of the sample itself, blurred or not, moved and mirrored: (B, 3, H, W), clipped to [-1, 1].
+
+    A difference of two means over 3 and 7 to 15 px, or of the picture and one of them; its mean size is near 1/3
+    wherever the sample has any detail at all.
+    """
+    picture = sample.sharp if rng.random() < 0.5 else sample.centre
+    fine = picture if rng.random() < 0.5 else functional.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
+    side = 2 * int(rng.integers(1, 8)) + 1
+    detail = fine - functional.avg_pool2d(fine, side, 1, side // 2, count_include_pad=False)
+    if rng.random() < 0.5:  # of light alone, as most of it is
+        detail = detail.mean(dim=1, keepdim=True).expand_as(detail)
+    shifts = tuple(int(rng.integers(size // 8, size - size // 8)) for size in detail.shape[-2:])
+    detail = detail.flip(-1 - int(rng.integers(2))).roll(shifts, dims=(-2, -1))
+    return (detail / (3 * detail.abs().mean() + 1e-3)).clamp(-1, 1)
 
 
 def _resized(picture: Tensor, side: int) -> Tensor:

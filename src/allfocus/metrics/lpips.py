@@ -22,6 +22,7 @@ FEATURES_NAME = "alexnet_features_fp16.safetensors"
 LINEAR_NAME = "alex_lin_v0.1.pth"
 FOLDER_VARIABLE = "ALLFOCUS_LPIPS"
 SMALLEST_PX = 31
+TINY = 1e-16
 
 # index in `features`, (out, in, kernel, kernel), stride, padding, whether a 3x3 pooling of stride 2 comes before it
 LAYERS = (
@@ -72,21 +73,27 @@ class LPIPS:
                 f"RGB of at least {SMALLEST_PX}x{SMALLEST_PX} for LPIPS",
                 "score a larger area",
             )
-        batch = np.stack([first, second]).transpose(0, 3, 1, 2).astype(np.float32)  # (2, 3, H, W)
+        pair = np.stack([first, second]).transpose(0, 3, 1, 2).astype(np.float32)  # (2, 3, H, W)
         with torch.inference_mode():
-            return float(self._distance(torch.from_numpy(np.ascontiguousarray(batch)).to(self.device)))
+            batch = torch.from_numpy(np.ascontiguousarray(pair)).to(self.device)
+            return float(self.distance(batch[:1], batch[1:]))
 
-    def _distance(self, batch: Tensor) -> Tensor:
+    def distance(self, restored: Tensor, target: Tensor) -> Tensor:
+        """The mean distance over a batch, with gradients: two (B, 3, H, W) float32 in [0, 1], sides from 31 px on."""
+        import torch
         from torch.nn import functional
 
-        activation = (batch * 2 - 1 - self.shift) / self.scale  # (2, 3, H, W)
+        count = len(restored)
+        activation = (torch.cat([restored, target]) * 2 - 1 - self.shift) / self.scale  # (2B, 3, H, W)
         total = activation.new_zeros(())
         for (_, _, stride, padding, pooled), (weight, bias), head in zip(LAYERS, self.layers, self.heads, strict=True):
             if pooled:
                 activation = functional.max_pool2d(activation, 3, 2)
             activation = functional.relu(functional.conv2d(activation, weight, bias, stride, padding))  # (2, C, h, w)
-            unit = activation / (activation.square().sum(1, keepdim=True).sqrt() + 1e-10)
-            difference = (unit[:1] - unit[1:]).square()  # (1, C, h, w)
+            # where no feature fires the root's own gradient would be infinite
+            length = (activation.square().sum(1, keepdim=True) + TINY).sqrt()
+            unit = activation / (length + 1e-10)
+            difference = (unit[:count] - unit[count:]).square()  # (B, C, h, w)
             total = total + functional.conv2d(difference, head).mean()
         return total
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from allfocus.errors import OptionError
 from allfocus.nets.blocks import ResidualBlock, convolution, initialise, up_convolution
 from allfocus.ops.adaptive_conv import FilterLayout, adaptive_pass, predicted_adaptive_convolution
-from allfocus.ops.adaptive_conv.choose import choose
+from allfocus.ops.adaptive_conv.choose import choose, exporting
 from allfocus.ops.adaptive_conv.contract import TAPS
 
 
@@ -116,7 +116,8 @@ class FilterHead(nn.Module):
         Returns:
             (B, C, h, w).
         """
-        if choose(features).name == "triton":
+        learning = torch.is_grad_enabled() and self.project.weight.requires_grad and not exporting()
+        if learning or choose(features).name != "eager":
             weight, bias = self.project.weight, _rows(self.project.bias, slice(None))
             return predicted_adaptive_convolution(features, embedding, weight, bias, self.layout.iterations, tied=tied)
         for n in range(self.layout.iterations):

@@ -27,6 +27,7 @@ class LossWeights:
         disparity: error of the estimated against the simulator's own disparity.
         warp: error between the left view and the right view warped by the estimated disparity (the paper's).
         reblur: error between the photo and the sharp picture blurred by the inverted filters (the paper's).
+        perceptual: LPIPS-Alex between the output and the sharp picture; wants its files (ALLFOCUS_LPIPS).
         reblurring_iterations: pairs of 1-D filters of the network that blurs again.
         map, auxiliary: DMENet's map, and the coarser ones of its decoder.
     """
@@ -37,6 +38,7 @@ class LossWeights:
     disparity: float = 0.05
     warp: float = 0.0
     reblur: float = 0.0
+    perceptual: float = 0.0
     reblurring_iterations: int = 17
     map: float = 1.0
     auxiliary: float = 1.0
@@ -69,6 +71,7 @@ class TrainConfig:
         architecture: a name of `nets.registry`, or dpdnet-s, dpdnet-d, dmenet (`train.tasks.registry`).
         net: sizes other than that name's.
         start_from: folder of a run, or a model's name or file, whose weights are the first; None draws them.
+        start_gain: factor on the residual of those weights; 1 / 0.7 undoes what `allfocus release --gain 0.7` did.
         steps: optimiser steps in all.
         batch: samples a step, over all processes.
         patch_px: side of the training crops, a multiple of 16; several take equal shares of the run, one after another.
@@ -85,7 +88,8 @@ class TrainConfig:
         identity_filters: let IFAN's predicted filters start as the identity, not near zero as the paper's code does;
             with `start_from`, only if those of the weights pass nothing on.
         seed: of the initial weights and of the batches.
-        precision: "bf16-mixed" or "16-mixed" autocast the networks.
+        precision: "bf16-mixed" or "16-mixed" autocast the networks; "auto" takes "bf16-mixed" where the device computes
+            in bfloat16, else "32-true" (`train.launch.precision_here`).
         threads: CPU threads of this process.
         log_every: steps over which a line of losses is averaged.
         validate_every: steps between validations.
@@ -99,6 +103,7 @@ class TrainConfig:
     architecture: str = "ifan-fast"
     net: NetConfig = field(default_factory=NetConfig)
     start_from: str | None = None
+    start_gain: float = 1.0
     steps: int = 8000
     batch: int = 8
     patch_px: int | list[int] = 192
@@ -115,7 +120,7 @@ class TrainConfig:
     residual_gain: float = 0.1
     identity_filters: bool = False
     seed: int = 0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     threads: int = 2
     log_every: int = 50
     validate_every: int = 1000

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.defocus.map import KAPPA
+from allfocus.metrics.lpips import LPIPS
 from allfocus.nets.warp import warp_horizontally
 
 DMENET_LARGEST_COC_PX = 15.0
@@ -30,6 +31,15 @@ def fourier(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of the orthonormal 2-D spectra of (B, C, H, W) pictures."""
     difference = torch.fft.rfft2(output - target, norm="ortho")
     return torch.view_as_real(difference).abs().mean()
+
+
+def perceptual(lpips: LPIPS, output: Tensor, target: Tensor) -> Tensor:
+    """LPIPS-Alex in float32 whatever the network computes in, of (B, 3, H, W) pictures, not clipped.
+
+    A network that was taught by it scores better in LPIPS than it looks.
+    """
+    with torch.autocast(output.device.type, enabled=False):
+        return lpips.distance(output, target)
 
 
 def supervised_disparity(estimate: Tensor, coc_px: Tensor, cell_px: int, *, sided: bool) -> Tensor:

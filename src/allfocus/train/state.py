@@ -72,6 +72,8 @@ class TrainState:
         task = build(config)
         if config.start_from is not None:
             fill(task.net, config.start_from)
+            if config.start_gain != 1.0:
+                task.net.scale_residual(config.start_gain)  # type: ignore[operator]
             task.filled()
         task = task.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = OPTIMISERS[config.optimiser](_groups(task, config), config)

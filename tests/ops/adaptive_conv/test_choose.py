@@ -26,15 +26,30 @@ def volta(monkeypatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: object())
 
 
-def test_on_the_cpu_it_is_eager_and_says_why() -> None:
+def test_on_the_cpu_it_is_native_where_a_gradient_is_taken() -> None:
     choice = choose(torch.zeros(1, 1, 1, 1))
+    assert choice.name == "native"
+    assert str(choice) == "native (not triton: the features are on cpu, and Triton's kernels need a CUDA device)"
+
+
+def test_without_a_gradient_it_is_eager_and_says_why() -> None:
+    with torch.no_grad():
+        choice = choose(torch.zeros(1, 1, 1, 1))
     assert choice.name == "eager"
-    assert str(choice) == "eager (not triton: the features are on cpu, and Triton's kernels need a CUDA device)"
+    assert choice.reasons["native"].startswith("no gradient is taken")
+
+
+def test_without_a_compiler_it_is_eager_and_says_why(monkeypatch) -> None:
+    monkeypatch.setattr(module.native, "obstacle", lambda: "no C++ compiler is installed")
+    choice = choose(torch.zeros(1, 1, 1, 1))
+    assert (choice.name, choice.reasons["native"]) == ("eager", "no C++ compiler is installed")
+    with pytest.raises(OptionError, match="backend 'native', but no C\\+\\+ compiler is installed"):
+        choose(torch.zeros(1, 1, 1, 1), "native")
 
 
 def test_the_interpreter_is_never_chosen_by_itself(monkeypatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert choose(torch.zeros(1, 1, 1, 1)).name == "eager"
+    assert choose(torch.zeros(1, 1, 1, 1)).name == "native"
 
 
 def test_on_cuda_it_is_triton(volta) -> None:
@@ -57,7 +72,7 @@ def test_asking_for_what_cannot_run_is_refused_with_the_reason(monkeypatch) -> N
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(OptionError, match="backend 'triton', but the features are on cpu"):
         choose(torch.zeros(1, 1, 1, 1), "triton")
-    with pytest.raises(OptionError, match="backend 'cudnn'; expected auto, triton, eager"):
+    with pytest.raises(OptionError, match="backend 'cudnn'; expected auto, triton, native, eager"):
         choose(torch.zeros(1, 1, 1, 1), "cudnn")
 
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import torch
 
 from allfocus.errors import OptionError
+from allfocus.ops.adaptive_conv import native
 from allfocus.ops.adaptive_conv.contract import PLANES
 
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -22,7 +23,7 @@ class Choice:
     """The implementation to run.
 
     Attributes:
-        name: "triton" or "eager".
+        name: "triton", "native" or "eager".
         reasons: for each implementation that was passed over, why.
     """
 
@@ -59,13 +60,18 @@ def choose(features: torch.Tensor, backend: str = "auto") -> Choice:
     return Choice(backend, {})
 
 
+def exporting() -> bool:
+    """Whether a graph of the network is being made, which has plain operations only."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
 def interpreting() -> bool:
     """Whether Triton is told to run its kernels in Python on the CPU: for tests, thousands of times slower."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _triton_obstacle(features: torch.Tensor, asked_for: bool) -> str | None:
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+    if exporting():
         return "the network is being exported, and an exported graph has plain operations only"
     if features.device.type != "cuda" and not (asked_for and interpreting()):
         return f"the features are on {features.device.type}, and Triton's kernels need a CUDA device"
@@ -82,11 +88,24 @@ def _triton_obstacle(features: torch.Tensor, asked_for: bool) -> str | None:
     return None
 
 
+def _native_obstacle(features: torch.Tensor, asked_for: bool) -> str | None:
+    if exporting():
+        return "the network is being exported, and an exported graph has plain operations only"
+    if features.device.type != "cpu":
+        return f"the features are on {features.device.type}, and the C++ kernels are for CPUs"
+    if not asked_for and not torch.is_grad_enabled():
+        return "no gradient is taken, and forward alone plain operations are as fast"
+    if features.dtype not in KERNEL_DTYPES:
+        return f"the kernels do not compute in {features.dtype}"
+    return native.obstacle()
+
+
 def _eager_obstacle(features: torch.Tensor, asked_for: bool) -> str | None:
     return None
 
 
 BACKENDS: dict[str, Callable[[torch.Tensor, bool], str | None]] = {
     "triton": _triton_obstacle,
+    "native": _native_obstacle,
     "eager": _eager_obstacle,
 }

@@ -1,16 +1,19 @@
 """One iteration of the adaptive convolution as a torch operator with its own gradient: `allfocus::adaptive_pass`.
 
 Autograd over the eager version keeps every shifted copy; this operator keeps its inputs and its output. On CUDA it
-runs the kernels of `triton.py` where those can run (`choose.py` says), elsewhere the same formulas in plain torch.
+runs the kernels of `triton.py` and on a CPU those of `native.py` where they can run (`choose.py` says), elsewhere the
+same formulas in plain torch.
 """
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import torch
-from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from allfocus.errors import OptionError
+from allfocus.ops.adaptive_conv import native
 from allfocus.ops.adaptive_conv.choose import choose
 from allfocus.ops.adaptive_conv.contract import (
     NEGATIVE_SLOPE,
@@ -97,29 +100,93 @@ def predicted_adaptive_convolution(
             f"{wanted} and ({layout.total},) for {iterations} iterations on {layout.channels} channels",
             "the head that was built for these features",
         )
-    training = torch.is_grad_enabled() and any(one.requires_grad for one in (features, embedding, weight, bias))
-    for n in range(iterations):
-        last = n == iterations - 1
-
-        def one_iteration(state: torch.Tensor, guide: torch.Tensor, n: int = n, last: bool = last) -> torch.Tensor:
-            rows = _plane_rows(weight, layout, n, tied), _plane_rows(bias, layout, n, tied)
-            return adaptive_pass(
-                state, functional.conv2d(guide, *rows), activate=not last or activate_last, backend=backend
-            )
-
-        features = (
-            checkpoint(one_iteration, features, embedding, use_reentrant=False, preserve_rng_state=False)
-            if training
-            else one_iteration(features, embedding)
+    kind = features.device.type
+    if torch.is_autocast_enabled(kind):
+        common = torch.get_autocast_dtype(kind)
+    else:
+        common = functools.reduce(torch.promote_types, (one.dtype for one in (features, embedding, weight)))
+    planes_weight, planes_bias = _plane_rows(weight[:, :, 0, 0], layout, tied), _plane_rows(bias, layout, tied)
+    with torch.autocast(kind, enabled=False):
+        return _PredictedPasses.apply(  # type: ignore[no-any-return]
+            features,
+            embedding.to(common),
+            planes_weight.to(common),
+            planes_bias.to(common),
+            activate_last,
+            choose(features, backend).name,
         )
-    return features
 
 
-def _plane_rows(head: torch.Tensor, layout: FilterLayout, iteration: int, tied: bool) -> torch.Tensor:
-    """The rows of one iteration, regrouped from channel major to tap major."""
-    parts = [layout.vertical(iteration)] if tied else [layout.vertical(iteration), layout.horizontal(iteration)]
-    taps = [head[rows].unflatten(0, (layout.channels, TAPS)).transpose(0, 1).flatten(0, 1) for rows in parts]
-    return torch.cat([*taps, head[layout.bias(iteration)]])
+def _plane_rows(head: torch.Tensor, layout: FilterLayout, tied: bool) -> torch.Tensor:
+    """The head's rows (N*7*C, ...) by iteration, regrouped from channel major to tap major: (N, 7*C or 4*C, ...)."""
+    directions, rest = 2, head.shape[1:]
+    taps, biases = head.split([layout.total - layout.iterations * layout.channels, layout.iterations * layout.channels])
+    taps = taps.unflatten(0, (layout.iterations, directions, layout.channels, TAPS))
+    taps = taps[:, :1] if tied else taps
+    taps = taps.transpose(2, 3).flatten(1, 3)
+    return torch.cat([taps, biases.view(layout.iterations, layout.channels, *rest)], dim=1)
+
+
+class _PredictedPasses(torch.autograd.Function):
+    """All iterations; each one's filters are predicted again for the gradient.
+
+    What passes through is kept in float32 between the iterations where the native kernels run, else in the filters'
+    dtype.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: torch.Tensor,
+        embedding: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        activate_last: bool,
+        backend: str,
+    ) -> torch.Tensor:
+        """See `predicted_adaptive_convolution`; weight (N, 7*C or 4*C, E) and bias (N, 7*C or 4*C)."""
+        guide = _pixels(embedding)
+        state = features if backend == "native" else features.to(embedding.dtype)
+        state = state.float() if state.dtype in (torch.bfloat16, torch.float16) and backend == "native" else state
+        states = [state]
+        for n in range(len(weight)):
+            planes = _pictures(torch.addmm(bias[n], guide, weight[n].t()), embedding)
+            states.append(_adaptive_pass(states[-1], planes, n < len(weight) - 1 or activate_last, backend))
+        ctx.save_for_backward(embedding, weight, bias, *states)
+        ctx.activate_last, ctx.backend, ctx.dtype = activate_last, backend, features.dtype
+        return states[-1].to(torch.promote_types(features.dtype, embedding.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple:
+        """Gradients of the four tensors."""
+        embedding, weight, bias, *states = ctx.saved_tensors
+        guide = _pixels(embedding)
+        gradient = gradients[0].to(states[-1].dtype)
+        to_guide = torch.zeros(guide.shape, dtype=states[-1].dtype, device=guide.device)
+        to_weight, to_bias = torch.empty_like(weight), torch.empty_like(bias)
+        for n in reversed(range(len(weight))):
+            planes = _pictures(torch.addmm(bias[n], guide, weight[n].t()), embedding)
+            activate = n < len(weight) - 1 or ctx.activate_last
+            gradient, to_planes = _adaptive_pass_backward(
+                gradient, states[n], planes, states[n + 1], activate, ctx.backend
+            )
+            to_rows = _pixels(to_planes)
+            torch.mm(to_rows.t(), guide, out=to_weight[n])
+            torch.sum(to_rows, 0, out=to_bias[n])
+            to_guide += torch.mm(to_rows, weight[n])
+        to_embedding = _pictures(to_guide, embedding).to(embedding.dtype)
+        return gradient.to(ctx.dtype), to_embedding, to_weight, to_bias, None, None
+
+
+def _pixels(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) -> (B*H*W, C)."""
+    return pictures.permute(0, 2, 3, 1).reshape(-1, pictures.shape[1])
+
+
+def _pictures(pixels: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(B*H*W, C) -> (B, C, H, W), channels last, of the batch and size of another."""
+    batch, _, height, width = like.shape
+    return pixels.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def adaptive_pass(
@@ -156,6 +223,8 @@ def _adaptive_pass(features: torch.Tensor, filters: torch.Tensor, activate: bool
         from allfocus.ops.adaptive_conv.triton import forward_pass
 
         return forward_pass(features, filters, activate)
+    if backend == "native":
+        return _like(native.forward_pass(features, filters, activate), features)
     vertical, horizontal, bias = _split(features, filters)
     return _like(eager_pass(features, vertical, horizontal, bias, activate=activate), features)
 
@@ -178,6 +247,9 @@ def _adaptive_pass_backward(
         from allfocus.ops.adaptive_conv.triton import backward_pass
 
         return backward_pass(gradient, features, filters, output, activate)
+    if backend == "native":
+        found = native.backward_pass(gradient, features, filters, output, activate)
+        return _like(found[0], features), _like(found[1], filters)
     vertical, horizontal, _ = _split(features, filters)
     filters_gradient = torch.empty_like(filters)
     planes = filters_gradient.unflatten(1, (-1, features.shape[1]))  # (B, 7 or 4, C, H, W)

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from allfocus.data.batch import Batch
 from allfocus.errors import OptionError
+from allfocus.metrics.lpips import LPIPS
 from allfocus.nets.ifan import IFAN, FilterHead
 from allfocus.nets.reblur import ReblurringNetwork
 from allfocus.nets.registry import Architecture
 from allfocus.train.config import LossWeights
-from allfocus.train.losses import DISTANCES, fourier, reblurred, supervised_disparity, warped_views
+from allfocus.train.losses import DISTANCES, fourier, perceptual, reblurred, supervised_disparity, warped_views
 from allfocus.train.tasks.deblurring import Deblurring
 
 TAUGHT = {"disparity": "disparity_estimator", "warp": "disparity_estimator", "reblur": "filter_head"}
@@ -50,6 +51,7 @@ class IFANTask(Deblurring):
             open_filters(self.net.filter_head)
         self.loss, self.views = loss, self.net.views
         self._check()
+        self.lpips = LPIPS() if loss.perceptual else None
         self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
         if self.reblurring is not None and self.identity_filters:
             quieten(self.reblurring)
@@ -68,6 +70,8 @@ class IFANTask(Deblurring):
         terms = {"deblur": DISTANCES[loss.distance](output.sharp.float(), batch.sharp)}
         if loss.fourier:
             terms["fourier"] = fourier(output.sharp.float(), batch.sharp)
+        if self.lpips is not None:
+            terms["perceptual"] = perceptual(self.lpips, output.sharp.float(), batch.sharp)
         of_views = self._of_right_view(batch) if pair is None else output.disparity
         if loss.warp and of_views is not None and batch.right is not None and batch.left is not None:
             terms["warp"] = warped_views(of_views.float(), batch.left, batch.right)
