@@ -58,7 +58,7 @@ class Deblurrer:
     Args:
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
         engine: "auto", "openvino", "onnxruntime" or "torch".
-        precision: "auto", "float32" or "bfloat16".
+        precision: "auto", "float32", "bfloat16" or "int8".
 
     Raises:
         WeightsError: no such model, or a damaged one.
@@ -198,7 +198,7 @@ def deblur(
         output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
         engine: "auto", "openvino", "onnxruntime" or "torch".
-        precision: "auto", "float32" or "bfloat16".
+        precision: "auto", "float32", "bfloat16" or "int8".
         strength: 0 returns the photo, 1 adds the whole correction.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.

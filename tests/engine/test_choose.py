@@ -11,7 +11,7 @@ from allfocus.weights.store import Model
 
 def missing(monkeypatch: pytest.MonkeyPatch, *rooms: object) -> None:
     for room in rooms:
-        monkeypatch.setattr(room, "unavailable", lambda precision="auto": "it was taken away")
+        monkeypatch.setattr(room, "unavailable", lambda precision="auto", model=None: "it was taken away")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_a_named_engine_is_the_one_that_runs(fast: Model, engine: str) -> None:
 
 def test_a_gpu_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "has_gpu", lambda: True)
-    monkeypatch.setattr(torch, "best_precision", lambda: "bfloat16")
+    monkeypatch.setattr(torch, "best_precision", lambda model=None: "bfloat16")
     found = {finding.name: finding for finding in survey()}
     assert found["torch"].chosen
     assert found["torch"].reason == "a GPU is here"
@@ -71,10 +71,10 @@ def test_a_precision_that_nothing_here_has_is_explained(monkeypatch: pytest.Monk
 def test_unknown_names_are_refused(fast: Model) -> None:
     with pytest.raises(OptionError, match="engine 'tensorrt'; expected auto or one of openvino, onnxruntime, torch"):
         choose(fast, "tensorrt")
-    with pytest.raises(OptionError, match="precision 'float16'; expected one of auto, float32, bfloat16"):
+    with pytest.raises(OptionError, match="precision 'float16'; expected one of auto, float32, bfloat16, int8"):
         choose(fast, precision="float16")
     with pytest.raises(OptionError):
-        survey("int8")
+        survey("int4")
 
 
 def test_every_engine_is_a_room_with_the_same_doors() -> None:

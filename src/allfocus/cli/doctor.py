@@ -12,7 +12,7 @@ REPEATS = 3
 
 def doctor_command(
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
     """Say what this machine runs on: engines, models, expected seconds per megapixel."""

@@ -34,7 +34,7 @@ def evaluate_command(
     maps: Annotated[bool, typer.Option("--maps", help="Also score the method's defocus map.")] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all results.")] = Path("results"),
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
     tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
     ungated: Annotated[

@@ -22,7 +22,7 @@ def figure_command(
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Written as PNG and as PDF.")] = Path("figure"),
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
 ) -> None:
     """Draw input, methods and ground truth side by side, with marked and enlarged crops."""

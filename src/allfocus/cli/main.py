@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": ("allfocus.cli.simulate", "simulate_command"),
     "prepare": ("allfocus.cli.prepare", "prepare_command"),
     "train": ("allfocus.cli.train", "train_command"),
+    "quantise": ("allfocus.cli.quantise", "quantise_command"),
     "release": ("allfocus.cli.release", "release_command"),
     "eval": ("allfocus.cli.evaluate", "evaluate_command"),
     "tables": ("allfocus.cli.tables", "tables_command"),

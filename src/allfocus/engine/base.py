@@ -10,7 +10,7 @@ import numpy as np
 from allfocus.errors import EngineError, OptionError
 from allfocus.weights.card import Card
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class EngineInfo:
     Attributes:
         name: "openvino", "onnxruntime" or "torch".
         device: the processor, in words.
-        precision: "float32" or "bfloat16".
+        precision: "float32", "bfloat16" or "int8".
         model: name on the card.
         threads: CPU threads it computes with.
     """
@@ -48,7 +48,7 @@ class Engine(Protocol):
     """A network loaded on a device. Calls from several threads wait for each other.
 
     Attributes:
-        redone: batches that came out of bfloat16 with values that are not finite and were run again in float32.
+        redone: batches that came out of bfloat16 or int8 with values that are not finite and were run again in float32.
     """
 
     redone: int

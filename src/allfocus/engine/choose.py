@@ -31,11 +31,12 @@ class Finding(NamedTuple):
     reason: str
 
 
-def survey(precision: str = "auto") -> list[Finding]:
+def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]:
     """Look at every engine.
 
     Args:
-        precision: "auto", "float32" or "bfloat16".
+        precision: "auto", "float32", "bfloat16" or "int8".
+        model: that it should run; without one, whether it has ranges for int8 is left open.
 
     Returns:
         One finding an engine, in the order of `ENGINES`.
@@ -44,12 +45,12 @@ def survey(precision: str = "auto") -> list[Finding]:
         OptionError: another precision.
     """
     _check_precision(precision)
-    reasons = {name: _room(name).unavailable(precision) for name in ENGINES}
+    reasons = {name: _room(name).unavailable(precision, model) for name in ENGINES}
     chosen = _preferred(reasons)
     findings = []
     for name in ENGINES:
         missing = reasons[name]
-        used = "" if missing else (_room(name).best_precision() if precision == "auto" else precision)
+        used = "" if missing else (_room(name).best_precision(model) if precision == "auto" else precision)
         findings.append(Finding(name, missing is None, name == chosen, used, missing or _why(name, chosen)))
     return findings
 
@@ -60,7 +61,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
     Args:
         model: found and verified.
         engine: "auto" (torch on a GPU, else OpenVINO, else ONNX Runtime), or one of `ENGINES`.
-        precision: "auto" (what the processor is fast in), "float32" or "bfloat16".
+        precision: "auto" (what the processor is fast in), "float32", "bfloat16" or "int8".
 
     Raises:
         OptionError: another engine or precision.
@@ -68,7 +69,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
     """
     _check_precision(precision)
     if engine == "auto":
-        reasons = {name: _room(name).unavailable(precision) for name in ENGINES}
+        reasons = {name: _room(name).unavailable(precision, model) for name in ENGINES}
         chosen = _preferred(reasons)
         if chosen is None:
             told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -76,7 +77,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
         return _room(chosen).start(model, precision)
     if engine not in ENGINES:
         raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
-    reason = _room(engine).unavailable(precision)
+    reason = _room(engine).unavailable(precision, model)
     if reason is not None:
         raise EngineError(f"{engine} cannot run here: {reason}", "an engine that is here", "allfocus doctor")
     return _room(engine).start(model, precision)

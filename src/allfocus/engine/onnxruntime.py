@@ -17,16 +17,16 @@ NAME = "onnxruntime"
 _MEMORY_SIGNS = ("bad allocation", "bad_alloc", "Failed to allocate")
 
 
-def unavailable(precision: str = "auto") -> str | None:
+def unavailable(precision: str = "auto", model: Model | None = None) -> str | None:
     """Why this engine cannot run here in this precision, or None if it can."""
     if find_spec("onnxruntime") is None:
         return "onnxruntime is not installed (pip install 'allfocus[onnx]')"
-    if precision == "bfloat16":
+    if precision in ("bfloat16", "int8"):
         return "it computes in float32 only"
     return None
 
 
-def best_precision() -> str:
+def best_precision(model: Model | None = None) -> str:
     """float32."""
     return "float32"
 

@@ -16,27 +16,42 @@ from typing import Any
 import numpy as np
 
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
-from allfocus.engine.processor import threads_wanted
-from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError
-from allfocus.weights.store import Model
+from allfocus.engine.processor import Processor, is_arm, threads_wanted
+from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError, WeightsError
+from allfocus.weights.ranges import ENOUGH_DB, Ranges
+from allfocus.weights.store import INT8_SUFFIX, Model
 
 NAME = "openvino"
 _DEVICE = "CPU"
+_BLOB, _DIGEST_BYTES = "int8.blob", 32
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "out of memory", "out_of_memory")
 
 
-def unavailable(precision: str = "auto") -> str | None:
+def unavailable(precision: str = "auto", model: Model | None = None) -> str | None:
     """Why this engine cannot run here in this precision, or None if it can."""
     if find_spec("openvino") is None:
         return "openvino is not installed"
     if precision == "bfloat16" and not _has_bfloat16():
         return "this processor has neither AMX nor AVX512-BF16"
+    if precision == "int8":
+        if is_arm():
+            return "OpenVINO's int8 gives wrong results on ARM"
+        if model is not None and model.ranges() is None:
+            return f"{model.card.name} has no int8 ranges for its weights (allfocus quantise makes them)"
     return None
 
 
-def best_precision() -> str:
-    """bfloat16 where the processor multiplies it natively (AMX, AVX512-BF16), else float32."""
+def best_precision(model: Model | None = None) -> str:
+    """The fastest of those that lose nothing to speak of.
+
+    int8 where the processor has instructions for it (VNNI, AMX) and the model has ranges with which it comes close
+    enough to float32; bfloat16 where that is multiplied natively (AMX, AVX512-BF16); else float32.
+    """
+    if model is not None and Processor.here().multiplies_int8 and not is_arm():
+        ranges = model.ranges()
+        if ranges is not None and ranges.psnr_db >= ENOUGH_DB:
+            return "int8"
     return "bfloat16" if _has_bfloat16() else "float32"
 
 
@@ -46,7 +61,7 @@ def start(model: Model, precision: str = "auto") -> OpenVINOEngine:
     Raises:
         EngineError: it cannot run here.
     """
-    return OpenVINOEngine(model, best_precision() if precision == "auto" else precision)
+    return OpenVINOEngine(model, best_precision(model) if precision == "auto" else precision)
 
 
 class OpenVINOEngine:
@@ -54,10 +69,12 @@ class OpenVINOEngine:
 
     Args:
         model: found and verified.
-        precision: "float32" or "bfloat16"; in bfloat16 the network computes so, what comes out is float32.
+        precision: "float32", "bfloat16" or "int8"; in the latter two the network computes so (between convolutions,
+            int8 goes on in bfloat16 where the processor has it), what comes out is float32.
 
     Raises:
         EngineError: OpenVINO cannot read or compile the graph.
+        WeightsError: int8 without ranges for these weights, or with damaged ones.
     """
 
     def __init__(self, model: Model, precision: str) -> None:
@@ -131,24 +148,53 @@ def _compile(model: Model, precision: str) -> Any:
     OpenVINO writes its cache file in place and never repairs a broken one. So a new one is made in a folder of this
     process and moved when it is whole: two processes that start together cannot read each other's half.
     """
+    if precision == "int8":
+        _ranges_of(model)
     kept = _kept_folder(model, precision)
     if kept.is_dir():
-        compiled = _compile_with(model, precision, kept)
-        if not compiled.get_property("LOADED_FROM_CACHE"):
-            shutil.rmtree(kept, ignore_errors=True)
-        return compiled
+        compiled = _imported(kept) if precision == "int8" else _compile_with(model, precision, kept)
+        if compiled is not None and (precision == "int8" or compiled.get_property("LOADED_FROM_CACHE")):
+            return compiled
+        shutil.rmtree(kept, ignore_errors=True)
+        if compiled is not None:
+            return compiled
     with _new_folder(kept) as folder:
-        return _compile_with(model, precision, folder)
+        compiled = _compile_with(model, precision, folder)
+        if precision == "int8" and folder is not None:
+            blob = compiled.export_model().getvalue()
+            (folder / _BLOB).write_bytes(hashlib.sha256(blob).digest() + blob)
+        return compiled
+
+
+def _imported(kept: Path) -> Any:
+    """The int8 model as it was compiled before, or None if its file is broken."""
+    try:
+        stored = (kept / _BLOB).read_bytes()
+        digest, blob = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+        return (
+            _core().import_model(blob, _DEVICE, _settings("int8")) if digest == hashlib.sha256(blob).digest() else None
+        )
+    except (OSError, RuntimeError):
+        return None
+
+
+def _settings(precision: str) -> dict[str, Any]:
+    hint = _HINTS[best_precision() if precision == "int8" else precision]
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    if (threads := threads_wanted()) is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return settings
 
 
 def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
-    if (threads := threads_wanted()) is not None:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    if folder is not None:
-        settings["CACHE_DIR"] = str(folder)
+    settings = _settings(precision)
+    graph: Any = str(model.graph)
     try:
-        return _core().compile_model(str(model.graph), _DEVICE, settings)
+        if precision == "int8":
+            graph = _int8_graph(model)
+        elif folder is not None:
+            settings["CACHE_DIR"] = str(folder)
+        return _core().compile_model(graph, _DEVICE, settings)
     except RuntimeError as error:
         if any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise EngineMemoryError(
@@ -161,12 +207,31 @@ def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
         ) from error
 
 
+def _int8_graph(model: Model) -> Any:
+    from allfocus.engine.int8 import build
+
+    return build(model.graph, _ranges_of(model), half_range=not Processor.here().multiplies_int8)
+
+
+def _ranges_of(model: Model) -> Ranges:
+    ranges = model.ranges()
+    if ranges is None:
+        raise WeightsError(
+            f"{model.card.name} has no int8 ranges for its weights", "NAME.int8 beside them", "allfocus quantise"
+        )
+    return ranges
+
+
 def _kept_folder(model: Model, precision: str) -> Path:
     """The cache of one model: of these weights, this graph, this OpenVINO and this processor."""
     import openvino
 
     known = [model.card.sha256, openvino.__version__, _device_name(), str(_capabilities())]
-    digest = hashlib.sha256("\n".join(known).encode() + model.graph.read_bytes()).hexdigest()[:16]
+    contents = [model.graph.read_bytes()]
+    if precision == "int8":
+        known.append(str(Processor.here().multiplies_int8))
+        contents.append(model.weights.with_suffix(INT8_SUFFIX).read_bytes())
+    digest = hashlib.sha256("\n".join(known).encode() + b"".join(contents)).hexdigest()[:16]
     threads = threads_wanted()
     kind = precision if threads is None else f"t{threads}-{precision}"
     return cache_folder() / NAME / f"{model.card.name}-{kind}-{digest}"

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from allfocus.errors import OptionError
 
-TELLING = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
+TELLING = (
+    "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
+    "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm",
+)  # fmt: skip
+_EIGHT_BIT = ("avx_vnni", "avx512_vnni", "amx_int8")
+_ARM = ("arm", "aarch")
 THREADS_VARIABLE = "ALLFOCUS_THREADS"
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -29,6 +34,11 @@ class Processor:
     threads: int
     features: tuple[str, ...]
 
+    @property
+    def multiplies_int8(self) -> bool:
+        """Whether it multiplies and sums 8-bit integers exactly and fast (VNNI, AMX); False where that is unknown."""
+        return any(feature in self.features for feature in _EIGHT_BIT)
+
     @classmethod
     def here(cls, cpuinfo: Path = _CPUINFO) -> Processor:
         """Look at this machine."""
@@ -40,6 +50,11 @@ class Processor:
         flags = set((fields.get("flags") or fields.get("features") or "").split())
         name = fields.get("model name") or platform.processor() or platform.machine()
         return cls(name, _threads(), tuple(feature for feature in TELLING if feature in flags))
+
+
+def is_arm() -> bool:
+    """Whether this is an ARM processor."""
+    return platform.machine().lower().startswith(_ARM)
 
 
 def threads_wanted() -> int | None:

@@ -18,11 +18,13 @@ NAME = "torch"
 _DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "C:/Windows/System32/nvcuda.dll")
 
 
-def unavailable(precision: str = "auto") -> str | None:
+def unavailable(precision: str = "auto", model: Model | None = None) -> str | None:
     """Why this engine cannot run here in this precision, or None if it can."""
     for package in ("torch", "safetensors"):
         if find_spec(package) is None:
             return f"{package} is not installed (pip install 'allfocus[torch]')"
+    if precision == "int8":
+        return "it computes in float32 or bfloat16"
     if precision == "bfloat16" and has_gpu() and not _cuda_has_bfloat16():
         return "this GPU has no bfloat16"
     return None
@@ -37,7 +39,7 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def best_precision() -> str:
+def best_precision(model: Model | None = None) -> str:
     """bfloat16 on a GPU that has it, else float32."""
     return "bfloat16" if has_gpu() and _cuda_has_bfloat16() else "float32"
 

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from allfocus.errors import WeightsError
 from allfocus.weights.card import Card
+from allfocus.weights.ranges import Ranges
 
 DEFAULT = "ifan-fast"
 SHIPPED = Path(__file__).parent
-WEIGHTS_SUFFIX, GRAPH_SUFFIX, CARD_SUFFIX = ".safetensors", ".onnx", ".json"
+WEIGHTS_SUFFIX, GRAPH_SUFFIX, CARD_SUFFIX, INT8_SUFFIX = ".safetensors", ".onnx", ".json", ".int8"
 
 
 @dataclass(frozen=True)
 class Model:
     """Three files beside each other: NAME.json, NAME.safetensors and NAME.onnx, which refers to the safetensors file.
+
+    A fourth, NAME.int8, lets engines compute in int8 (see `Ranges`); a model is whole without it.
 
     Attributes:
         card: what the model is.
@@ -38,6 +41,16 @@ class Model:
             WeightsError: the card cannot be read.
         """
         return cls(Card.read(card), card.with_suffix(WEIGHTS_SUFFIX), card.with_suffix(GRAPH_SUFFIX))
+
+    def ranges(self) -> Ranges | None:
+        """The ranges for int8; None where there are none, or none of these weights.
+
+        Raises:
+            WeightsError: a damaged file.
+        """
+        path = self.weights.with_suffix(INT8_SUFFIX)
+        ranges = Ranges.read(path) if path.is_file() else None
+        return ranges if ranges is not None and ranges.sha256 == self.card.sha256 else None
 
     def verify(self) -> None:
         """Check that both files are there and that the weights are the ones of the card (some 10 ms for 20 MB).
