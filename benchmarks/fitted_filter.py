@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 
-from allfocus.data.syndp import STRATA, load, read_coc
+from allfocus.data.pairs import read_coc
+from allfocus.data.syndp import STRATA, load
 from allfocus.evaluate.radius import EDGES_PX
 
 REACH_PX = 30

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.data import syndp
+from allfocus.data.pairs import read_coc
 from allfocus.deblurrer import Deblurrer
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.defocus.measure import TEXTURE, WINDOW_PX, has_texture
@@ -67,7 +68,7 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
     for pair in pairs:
         photo = pairs.read(pair.source)
         assert pair.coc and pair.target and pair.left and pair.right  # the set has them all
-        truth_px = syndp.read_coc(pair.coc, *photo.shape[:2])
+        truth_px = read_coc(pair.coc, *photo.shape[:2])
         left, right = pairs.read(pair.left), pairs.read(pair.right)
         counts = has_texture(pairs.read(pair.target)) & np.isfinite(truth_px)
         yield Scene(pair.name, photo, left, right, truth_px, counts)

@@ -13,10 +13,9 @@ from allfocus.deblurrer import beside, written_suffix
 from allfocus.defocus.files import picture_beside
 from allfocus.errors import AllfocusError, InputError, OptionError
 from allfocus.ledger import Ledger
-from allfocus.photo.formats import FORMATS, RAW_EXTENSIONS
+from allfocus.photo.formats import PHOTO_EXTENSIONS
 from allfocus.targets import clashes, identity
 
-SUFFIXES = {ending for format in FORMATS.values() for ending in format.extensions} | {".heic", ".heif"} | RAW_EXTENSIONS
 OTHER_PICTURES = {
     ".bmp",
     ".exr",
@@ -151,7 +150,7 @@ class _Search:
             listed = Ledger(folder).names()
             for file in files:
                 path = folder / file
-                if path.suffix.lower() not in SUFFIXES or file.startswith("."):
+                if path.suffix.lower() not in PHOTO_EXTENSIONS or file.startswith("."):
                     continue
                 if file in listed or _is_result(path):
                     self.results.append(path)
@@ -229,7 +228,7 @@ def _output_folder(output: str | Path | None, named: bool, count: int) -> Path |
     if text.endswith(("/", os.sep)) or path.is_dir():
         return path
     ending = path.suffix.lower()
-    if ending in SUFFIXES:
+    if ending in PHOTO_EXTENSIONS:
         if count > 1 or not named:
             raise OptionError(f"{count} photos for the one file {path}", "a folder", f"-o {path.with_suffix('')}")
         return None
@@ -313,7 +312,7 @@ def _without_results(jobs: list[Job], named: set[Path]) -> tuple[list[Job], list
 
 
 def _may_be_photo(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not _is_result(path)
+    return path.suffix.lower() in PHOTO_EXTENSIONS and not path.name.startswith(".") and not _is_result(path)
 
 
 def _is_result(path: Path) -> bool:

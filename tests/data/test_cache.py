@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,14 +64,8 @@ def test_views_and_finer_maps_are_kept_on_demand(tmp_path: Path, spec: CacheSpec
     np.testing.assert_array_equal(plain.array("centre"), whole.array("centre"))
 
 
-def test_a_cache_of_an_older_allfocus_is_continued_and_one_that_lacks_an_array_is_refused(
-    tmp_path: Path, spec: CacheSpec
-) -> None:
+def test_a_cache_that_lacks_an_array_is_refused(tmp_path: Path, spec: CacheSpec) -> None:
     render_cache(spec, tmp_path / "a", workers=1)
-    stamp = tmp_path / "a" / "cache.json"
-    known = json.loads(stamp.read_text())
-    stamp.write_text(json.dumps({name: known[name] for name in known if name not in ("views", "grid_px")}))
-    assert len(render_cache(spec, tmp_path / "a", workers=1)) == 3
     (tmp_path / "a" / "coc.npy").unlink()
     with pytest.raises(DataError, match=r"lacks coc\.npy"):
         SampleCache(tmp_path / "a")

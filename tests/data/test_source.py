@@ -13,7 +13,7 @@ from allfocus.data.augment import AugmentConfig
 from allfocus.data.batch import Batch
 from allfocus.data.photographed import PhotographedPairs
 from allfocus.data.registry import load
-from allfocus.data.source import Feed, Source
+from allfocus.data.source import Batches, Source
 from allfocus.data.stream import SimulatedStream
 from allfocus.errors import DataError
 from allfocus.simulate.simulator import SimulatorConfig
@@ -36,8 +36,8 @@ def dpdd(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def feed(source: Source, fields: tuple[str, ...], rank: int = 0, processes: int = 1) -> Feed:
-    return Feed(source, fields, 4, _side, AugmentConfig(), 7, rank, processes)
+def feed(source: Source, fields: tuple[str, ...], rank: int = 0, processes: int = 1) -> Batches:
+    return Batches(source, fields, 4, _side, AugmentConfig(), 7, rank, processes)
 
 
 def _side(step: int) -> int:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from allfocus.data import syndp
+from allfocus.data.pairs import read_coc
 from allfocus.errors import DataError
 from allfocus.simulate.surface import visible_coc
 
@@ -68,15 +69,15 @@ def test_every_scene_is_what_it_was() -> None:
 def test_places_without_one_radius_are_unknown(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, coc=np.full((2, 3), -4.0), valid=np.array([[True, False, True]] * 2))
-    found = syndp.read_coc(path, 2, 3)
+    found = read_coc(path, 2, 3)
     assert np.isnan(found[:, 1]).all() and (found[:, [0, 2]] == -4.0).all()
     np.savez(path, coc=np.full((2, 3), -4.0))
-    assert not np.isnan(syndp.read_coc(path, 2, 3)).any()
+    assert not np.isnan(read_coc(path, 2, 3)).any()
     with pytest.raises(DataError, match=r"\(2, 3\)"):
-        syndp.read_coc(path, 3, 2)
+        read_coc(path, 3, 2)
     path.write_bytes(b"")
     with pytest.raises(DataError, match="cannot be read"):
-        syndp.read_coc(path, 2, 3)
+        read_coc(path, 2, 3)
 
 
 def test_making_continues_and_groups_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,7 @@ def test_making_continues_and_groups_are_read(tmp_path: Path, monkeypatch: pytes
     assert [pair.groups[:2] for pair in found] == [("strata", "S0"), ("strata", "S1"), ("probe-jpeg",)]
     assert found.bits == 16 and found.pairs[0].left is not None
     assert found.pairs[0].coc is not None
-    assert np.allclose(syndp.read_coc(found.pairs[0].coc, 16, 24), small.coc[0, 0].numpy())
+    assert np.allclose(read_coc(found.pairs[0].coc, 16, 24), small.coc[0, 0].numpy())
     assert found.edition == str(syndp.VERSION)
     (tmp_path / "set" / "test_parameters" / "S1-03.json").unlink()
     syndp.load(tmp_path / "set")

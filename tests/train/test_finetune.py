@@ -11,6 +11,7 @@ import pytest
 from lightning.fabric import Fabric
 
 from allfocus.data.cache import CacheSpec, SampleCache, render_cache
+from allfocus.data.pairs import PairImages
 from allfocus.metrics.psnr import psnr
 from allfocus.simulate.simulator import SimulatorConfig
 from allfocus.train.config import TrainConfig
@@ -18,7 +19,6 @@ from allfocus.train.loop import train
 from allfocus.train.provenance import HELD_OUT
 from allfocus.train.recipes import recipe
 from allfocus.train.state import TrainState
-from allfocus.train.tasks.base import Scene
 from allfocus.train.tasks.deblurring import Deblurring
 
 SIDE_PX = 128
@@ -42,7 +42,7 @@ def mean_psnr(state: TrainState, held_out: SampleCache) -> float:
     scores = []
     for index in range(len(held_out)):
         source, target = (held_out.array(name)[index].astype(np.float32) / 255 for name in ("centre", "sharp"))
-        scores.append(psnr(state.task.restore(state.averaged, Scene(source, target)), target))
+        scores.append(psnr(state.task.restore(state.averaged, PairImages(source, target)), target))
     return float(np.mean(scores))
 
 

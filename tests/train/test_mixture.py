@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allfocus.data.cache import SampleCache
-from allfocus.data.mixture import Mixture
+from allfocus.data.cache import Mixture, SampleCache
 from allfocus.errors import DataError
 from allfocus.train.config import TrainConfig
 from allfocus.train.loop import train

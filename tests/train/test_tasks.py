@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from allfocus.data.batch import Batch
+from allfocus.data.pairs import PairImages
 from allfocus.errors import DataError, OptionError, WeightsError
 from allfocus.metrics.lpips import FOLDER_VARIABLE
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 from allfocus.train.launch import open_fabric
 from allfocus.train.state import TrainState
-from allfocus.train.tasks.base import Scene
 from allfocus.train.tasks.registry import BASELINES, build
 
 TINY = NetConfig(width=4, iterations=2)
@@ -164,7 +164,7 @@ def test_scores_of_whole_photos_of_any_size() -> None:
     rng = np.random.default_rng(0)
     photo = rng.random((37, 51, 3)).astype(np.float32)
     coc = np.repeat(np.linspace(0, 7, 51, dtype=np.float32)[None], 37, axis=0)
-    scene = Scene(photo, photo, coc_px=coc)
+    scene = PairImages(photo, photo, coc_px=coc)
     one = build(ifan())
     assert set(one.score(one.net, scene, None)) == {"psnr", "psnr_fit", "ssim"}
     maps = build(TrainConfig(architecture="dmenet", net=TINY, loss=OFF)).eval()

@@ -15,7 +15,8 @@ from allfocus.batch.journal import Task
 from allfocus.batch.store import Item, Store, is_url, plain
 from allfocus.deblurrer import written_suffix
 from allfocus.errors import AllfocusError, InputError
-from allfocus.inputs import MADE_HERE, SUFFIXES
+from allfocus.inputs import MADE_HERE
+from allfocus.photo.formats import PHOTO_EXTENSIONS
 
 HEADERS = 2000
 """Above this number of photos only so many headers are read, and the other sizes follow from the bytes."""
@@ -50,7 +51,7 @@ def photos_at(url: str, store: Store) -> list[Asked]:
         InputError: nothing is there, or no photo. StoreError: the store does not answer.
     """
     url = plain(url)
-    if PurePosixPath(url.split("?", 1)[0]).suffix.lower() in SUFFIXES:
+    if PurePosixPath(url.split("?", 1)[0]).suffix.lower() in PHOTO_EXTENSIONS:
         item = store.item(url)
         if item is None:
             raise InputError(f"{url} does not exist", "a photo or a folder of photos", "check the address")
@@ -62,7 +63,7 @@ def photos_at(url: str, store: Store) -> list[Asked]:
         path = PurePosixPath(name)
         hidden = any(part.startswith(".") for part in path.parts)
         made_here = PurePosixPath(path.stem).suffix in MADE_HERE
-        if path.suffix.lower() in SUFFIXES and not hidden and not made_here:
+        if path.suffix.lower() in PHOTO_EXTENSIONS and not hidden and not made_here:
             found.append(Asked(item.location, _result_name(name), item))
     if not found:
         raise InputError(f"no photo at {url}", "files ending in .jpg, .png, .tif, .webp or .avif", "another folder")

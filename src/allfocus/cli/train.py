@@ -152,8 +152,7 @@ def _source(
             "allfocus prepare --photos DIR -o runs/samples, then --cache runs/samples",
         )
     if cache:
-        from allfocus.data.cache import SampleCache
-        from allfocus.data.mixture import Mixture
+        from allfocus.data.cache import Mixture, SampleCache
 
         caches = [SampleCache(folder) for folder in cache]
         return caches[0] if len(caches) == 1 else Mixture(caches)

@@ -7,7 +7,7 @@ but decoding a batch of it would cost a good part of a step on a CPU.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -21,9 +21,9 @@ from allfocus.data.augment import CELL_PX
 from allfocus.data.batch import Batch
 from allfocus.data.source import Origin
 from allfocus.errors import DataError, OptionError
+from allfocus.photo.formats import WRITABLE_EXTENSIONS
 
 SHARD = 64
-SUFFIXES = (".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 PICTURES, VIEWS = ("centre", "sharp"), ("left", "right")
 GRIDS_PX = (2, 4, 8)
 
@@ -119,6 +119,39 @@ class SampleCache:
         return Batch(**parts)
 
 
+class Mixture:
+    """Several caches as one, each drawn from as often as it has samples; a `data.source.Source`.
+
+    Args:
+        caches: made from the same photos.
+
+    Raises:
+        DataError: no cache, or caches of different photos, which one card could not describe.
+    """
+
+    remedy = SampleCache.remedy
+
+    def __init__(self, caches: Sequence[SampleCache]) -> None:
+        pools = {(str(one.origin.photos), one.origin.left_out) for one in caches}
+        if len(pools) != 1:
+            raise DataError(
+                f"{len(caches)} caches of {len(pools)} sets of photos",
+                "caches made from the same --photos with the same --leave-out",
+                "one cache, or render the others again",
+            )
+        self.caches = tuple(caches)
+        self.name = " and ".join(one.name for one in caches)
+        self.fields = frozenset.intersection(*(one.fields for one in caches))
+        self.side_px = min(one.side_px for one in caches)
+        settings = {one.folder.name: one.spec.simulator for one in caches}
+        self.origin = Origin(caches[0].origin.photos, caches[0].origin.left_out, settings)
+        self._share = np.array([len(one) for one in caches], float) / sum(len(one) for one in caches)
+
+    def crop(self, rng: np.random.Generator, side_px: int, fields: Collection[str]) -> Batch:
+        """A random crop of a random sample of any of the caches."""
+        return self.caches[rng.choice(len(self.caches), p=self._share)].crop(rng, side_px, fields)
+
+
 def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: Any = None) -> SampleCache:
     """Render a cache with worker processes; shards that are already there are kept, so a killed run continues.
 
@@ -163,9 +196,13 @@ def sharp_photos(folder: Path, left_out: Collection[str] = ()) -> list[Path]:
         DataError: if none is left.
     """
     names = set(left_out)
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.name not in names)
+    paths = sorted(
+        path for path in folder.glob("*") if path.suffix.lower() in WRITABLE_EXTENSIONS and path.name not in names
+    )
     if not paths:
-        raise DataError(f"no photo in {folder}", f"files ending in {', '.join(SUFFIXES)}", "another folder")
+        raise DataError(
+            f"no photo in {folder}", f"files ending in {', '.join(sorted(WRITABLE_EXTENSIONS))}", "another folder"
+        )
     return paths
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allfocus.errors import DataError
+from allfocus.photo.formats import WRITABLE_EXTENSIONS
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif", ".bmp")
 SEARCH_DEPTH = 3
 SEARCH_FOLDERS = 500
 
@@ -42,7 +42,7 @@ def _walk(folder: Path, most_folders: int | None = None) -> Iterator[Path]:
             return
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in files:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in WRITABLE_EXTENSIONS and not name.startswith("."):
                 yield Path(place, name)
 
 
@@ -90,7 +90,7 @@ def _hint(root: Path, layout: Layout) -> str:
     if best:
         return f"completing {best}"
     for base in _neighbourhood(root):
-        count = len([path for path in base.iterdir() if path.suffix.lower() in SUFFIXES])
+        count = len([path for path in base.iterdir() if path.suffix.lower() in WRITABLE_EXTENSIONS])
         if count:
             return f"--data pairs if that fits; the nearest thing found is {base} with {count} photos"
     return "another --root; no photo was found near this one"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pyvips
@@ -33,7 +34,7 @@ class Pair:
         left, right: the dual-pixel views, or None.
         quarter_turns: how often the photo is turned 90 degrees counter-clockwise before a network sees it.
         groups: subsets that the scene belongs to ("indoor").
-        coc: an npz file with the true circle of confusion (see `syndp.read_coc`), or None.
+        coc: an npz file with the true circle of confusion (see `read_coc`), or None.
     """
 
     name: str
@@ -44,6 +45,25 @@ class Pair:
     quarter_turns: int = 0
     groups: tuple[str, ...] = ()
     coc: Path | None = None
+
+
+@dataclass(frozen=True)
+class PairImages:
+    """The pictures of a pair that has a sharp counterpart: float32 (H, W, 3) in [0, 1].
+
+    Attributes:
+        source, target: the defocused photo and the sharp one.
+        left, right: the dual-pixel views, or None.
+        coc_px: (H, W) float32 signed blur radius, NaN where unknown, or None.
+        groups: subsets that the scene belongs to.
+    """
+
+    source: NDArray[np.float32]
+    target: NDArray[np.float32]
+    left: NDArray[np.float32] | None = None
+    right: NDArray[np.float32] | None = None
+    coc_px: NDArray[np.float32] | None = None
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,14 @@ class PairSet:
         """One photo of the set as float32 (H, W, 3) in [0, 1]."""
         return read(path, self.read_bits)
 
+    def images(self, pair: Pair) -> PairImages:
+        """Every picture of a scene of the set that has a target."""
+        assert pair.target is not None
+        source = self.read(pair.source)
+        left, right = (None if path is None else self.read(path) for path in (pair.left, pair.right))
+        coc_px = None if pair.coc is None else read_coc(pair.coc, *source.shape[:2])
+        return PairImages(source, self.read(pair.target), left, right, coc_px, pair.groups)
+
 
 def read(path: Path, bits: int | None = None) -> NDArray[np.float32]:
     """A photo as display-referred RGB, float32 (H, W, 3) in [0, 1]; grey is repeated to three channels.
@@ -124,6 +152,25 @@ def read(path: Path, bits: int | None = None) -> NDArray[np.float32]:
     if bits in PEAK and photo.depth > bits:
         unit = np.round(unit * PEAK[bits]) / PEAK[bits]
     return np.repeat(unit, 3 // unit.shape[2], axis=2).astype(np.float32)
+
+
+def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
+    """The signed blur radius of a scene in px, (height, width); NaN where no single radius describes the blur.
+
+    Args:
+        path: an npz file with `coc` (H, W) and, if known, `valid` (H, W).
+    Raises:
+        DataError: a damaged file, or a map of another size.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            coc_px = stored["coc"].astype(np.float32)
+            valid = stored["valid"] if "valid" in stored.files else np.ones(coc_px.shape, bool)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path} cannot be read ({error})", "an npz file with `coc`", "make the set again") from error
+    if coc_px.shape != (height, width) or valid.shape != coc_px.shape:
+        raise DataError(f"{path} has shape {coc_px.shape}", f"({height}, {width}) as its photo", "make the set again")
+    return np.where(valid, coc_px, np.float32(np.nan))
 
 
 @dataclass(frozen=True)

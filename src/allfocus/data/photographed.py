@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from allfocus.data.batch import Batch
-from allfocus.data.pairs import Pair, PairSet, header, read
+from allfocus.data.pairs import Pair, PairSet, header, read, read_coc
 from allfocus.data.source import Origin
-from allfocus.data.syndp import read_coc
 from allfocus.errors import DataError
 
 KEPT_BYTES = 1 << 31

@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
 
-class Feed(Dataset[Batch]):
+class Batches(Dataset[Batch]):
     """The batches of a run by step; what a step sees depends on the seed and the step alone.
 
     Therefore a run that is continued sees what it would have seen, and processes that share the samples of a batch see

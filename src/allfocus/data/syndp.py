@@ -20,10 +20,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from allfocus.atomic_file import write_json, write_text
 from allfocus.data.dpdd import load_layout
@@ -150,25 +148,6 @@ def load(root: Path, split: str = SPLIT, bits: int | None = None) -> PairSet:
             "make the set again with `allfocus simulate`",
         )
     return dataclasses.replace(found, pairs=tuple(dataclasses.replace(pair, coc=maps[pair.name]) for pair in found))
-
-
-def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
-    """The signed blur radius of a scene in px, (height, width); NaN where no single radius describes the blur.
-
-    Args:
-        path: an npz file with `coc` (H, W) and, if known, `valid` (H, W).
-    Raises:
-        DataError: a damaged file, or a map of another size.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            coc_px = stored["coc"].astype(np.float32)
-            valid = stored["valid"] if "valid" in stored.files else np.ones(coc_px.shape, bool)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path} cannot be read ({error})", "an npz file with `coc`", "make the set again") from error
-    if coc_px.shape != (height, width) or valid.shape != coc_px.shape:
-        raise DataError(f"{path} has shape {coc_px.shape}", f"({height}, {width}) as its photo", "make the set again")
-    return np.where(valid, coc_px, np.float32(np.nan))
 
 
 def make(root: Path, progress: Callable[[int, int], None] | None = None) -> None:

@@ -58,7 +58,7 @@ def score_pair(
         scores = compare(picture, source, target, lpips, outcome.radius_px)
         bins: tuple[Bin, ...] = ()
         if pair.coc is not None and target is not None:
-            from allfocus.data.syndp import read_coc
+            from allfocus.data.pairs import read_coc
 
             coc_px = read_coc(pair.coc, *pairs.read(pair.source).shape[:2])[: source.shape[0], : source.shape[1]]
             bins = by_radius(picture, source, target, coc_px, outcome.radius_px)

@@ -11,21 +11,21 @@ from allfocus.metrics.lpips import FEATURES_NAME, LAYERS, LINEAR_NAME, cache_fol
 
 
 @dataclass(frozen=True)
-class Origin:
+class Download:
     """A published file: its address and how its sha256 begins."""
 
     url: str
     sha256: str
 
 
-ALEXNET = Origin("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
-LINEAR = Origin(
+ALEXNET = Download("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
+LINEAR = Download(
     "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth",
     "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
 )
 
 
-def fetch(folder: Path | None = None, alexnet: Origin = ALEXNET, linear: Origin = LINEAR) -> Path:
+def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Download = LINEAR) -> Path:
     """Download both files (about 244 MB), keep AlexNet's convolutions in half precision, and return their folder.
 
     Args:
@@ -63,20 +63,20 @@ def fetch(folder: Path | None = None, alexnet: Origin = ALEXNET, linear: Origin 
     return place
 
 
-def _download(origin: Origin, target: Path) -> None:
+def _download(file: Download, target: Path) -> None:
     from urllib.error import URLError
 
     from torch.hub import download_url_to_file
 
     try:
-        download_url_to_file(origin.url, str(target), hash_prefix=origin.sha256, progress=False)
+        download_url_to_file(file.url, str(target), hash_prefix=file.sha256, progress=False)
     except (URLError, TimeoutError) as error:
         raise WeightsError(
-            f"{origin.url} cannot be reached ({getattr(error, 'reason', error)})",
+            f"{file.url} cannot be reached ({getattr(error, 'reason', error)})",
             "a network",
             f"fetch it elsewhere and put it beside {target.name} in a folder that --lpips names",
         ) from error
     except RuntimeError as error:
         raise WeightsError(
-            f"{origin.url} is not the file it was ({error})", f"sha256 {origin.sha256}...", "an earlier copy of it"
+            f"{file.url} is not the file it was ({error})", f"sha256 {file.sha256}...", "an earlier copy of it"
         ) from error

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-NEGATIVE_SLOPE = 0.1
+from allfocus.ops.adaptive_conv.contract import NEGATIVE_SLOPE
 
 
 def convolution(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Sequential:

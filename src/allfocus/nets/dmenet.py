@@ -14,7 +14,8 @@ from torch import nn
 _SLOPE = 0.2
 _VGG19 = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 _VGG_MEAN_BGR = (103.939, 116.779, 123.68)
-_LARGEST_COC_PX = 15.0
+LARGEST_COC_PX = 15.0
+"""Diameter of the circle of confusion that a map of 1 stands for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class DefocusMaps:
 
 def sigma_px(defocus: torch.Tensor) -> torch.Tensor:
     """Standard deviation of the Gaussian that the map stands for, px, 0 to 7: (15 d - 1) / 2, at least 0."""
-    return ((_LARGEST_COC_PX * defocus - 1.0) / 2.0).clamp_min(0.0)
+    return ((LARGEST_COC_PX * defocus - 1.0) / 2.0).clamp_min(0.0)
 
 
 class DMENet(nn.Module):

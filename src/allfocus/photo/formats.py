@@ -54,6 +54,12 @@ RAW_EXTENSIONS = frozenset(
 )
 
 
+HEIC_EXTENSIONS = frozenset({".heic", ".heif"})
+WRITABLE_EXTENSIONS = frozenset(ending for format in FORMATS.values() for ending in format.extensions)
+PHOTO_EXTENSIONS = WRITABLE_EXTENSIONS | HEIC_EXTENSIONS | RAW_EXTENSIONS
+"""Every ending of a photo that can be read; those of `WRITABLE_EXTENSIONS` need no extra."""
+
+
 def sniff(head: bytes, name: str = "") -> str | None:
     """The format that the first 64 or more bytes of a file belong to ("heic" and "raw" too), or None.
 

@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.errors import DataError
+from allfocus.photo.formats import PHOTO_EXTENSIONS, WRITABLE_EXTENSIONS
 from allfocus.simulate.depth import DepthMaps
 
-_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
-_OTHER_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".bmp"})
 _CELL_PX = 16
 _HALF_TURNS = 4
 """Largest EXIF orientation that keeps width and height."""
@@ -179,7 +178,7 @@ class PhotoPool:
 
     def _unusable(self, item: Path | np.ndarray, least_px: int, verify: bool) -> str:
         """Why a photo cannot be used; empty when it can."""
-        if isinstance(item, Path) and item.suffix.lower() in _OTHER_SUFFIXES:
+        if isinstance(item, Path) and item.suffix.lower() not in WRITABLE_EXTENSIONS:
             return "a format that is not read here; convert it to TIFF, PNG or JPEG"
         height, width = item.shape[:2] if isinstance(item, np.ndarray) else _header(item)
         if height == 0:
@@ -216,8 +215,7 @@ def _candidates(source: str | Path | Sequence[str | Path] | Sequence[np.ndarray]
         folder = Path(source)
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder", "a folder of sharp photos", "check the path")
-        suffixes = _SUFFIXES | _OTHER_SUFFIXES
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_EXTENSIONS)
     return [item if isinstance(item, np.ndarray) else Path(item) for item in source]
 
 

@@ -13,8 +13,6 @@ from typing import Any, Literal
 from allfocus.data.augment import AugmentConfig
 from allfocus.errors import MissingExtraError, OptionError
 
-OLD_PRECISION = {True: "bf16-mixed", False: "32-true"}
-
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -160,14 +158,11 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """The configuration that `to_dict` gave, also that of an older allfocus.
+        """The configuration that `to_dict` gave; what is left out has its default.
 
         Raises:
             OptionError: a name or value that no setting has.
         """
-        values = dict(values)
-        if "bfloat16" in values:
-            values["precision"] = OLD_PRECISION[bool(values.pop("bfloat16"))]
         return _parsed(values, [])
 
     def difference(self, other: TrainConfig) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from allfocus.atomic_file import make_folder, write_text
 from allfocus.data.batch import Batch
-from allfocus.data.source import Feed, Source
+from allfocus.data.source import Batches, Source
 from allfocus.train.coarse import check_coarse, work_coarsely
 from allfocus.train.config import TrainConfig, as_yaml
 from allfocus.train.launch import open_fabric
@@ -60,7 +60,7 @@ def train(
     make_folder(folder)
     state = TrainState.resume_or_start(config, fabric, folder)
     check_coarse(config, state.task)
-    feed = Feed(
+    batches = Batches(
         source, state.task.needs, config.batch, config.patch_at, config.augment, config.seed,
         fabric.global_rank, fabric.world_size,
     )  # fmt: skip
@@ -70,8 +70,8 @@ def train(
         write_text(folder / "config.yaml", as_yaml(config))
         if state.step == 0:
             TrainedOn.of(source, config.start_from).write(folder)
-    for batch in feed.from_step(state.step, last, workers):
-        batch = work_coarsely(batch.to(fabric.device), state, feed.own)
+    for batch in batches.from_step(state.step, last, workers):
+        batch = work_coarsely(batch.to(fabric.device), state, batches.own)
         record.losses(state, training_step(state, batch))
         if state.step % config.save_every == 0 or state.step == last:
             state.save(folder)

@@ -8,10 +8,8 @@ from torch.nn import functional
 
 from allfocus.defocus.map import KAPPA
 from allfocus.metrics.lpips import LPIPS
+from allfocus.nets.dmenet import LARGEST_COC_PX
 from allfocus.nets.warp import warp_horizontally
-
-DMENET_LARGEST_COC_PX = 15.0
-"""Diameter of the circle of confusion that DMENet's 1 stands for."""
 
 
 def squared(output: Tensor, target: Tensor) -> Tensor:
@@ -109,7 +107,7 @@ def defocus_map(estimate: Tensor, coc_px: Tensor) -> Tensor:
     side = min(estimate.shape[-1], coc_px.shape[-1])
     target, known = pooled(coc_px.abs(), coc_px.shape[-1] // side)
     seen = functional.avg_pool2d(estimate, estimate.shape[-1] // side)
-    error = (seen - (2 * target / DMENET_LARGEST_COC_PX).clamp(max=1)).square() * known
+    error = (seen - (2 * target / LARGEST_COC_PX).clamp(max=1)).square() * known
     return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 

@@ -50,8 +50,8 @@ class Record:
         self._losses = self._scores = None
         self._board = _board(folder) if board and fabric.is_global_zero else None
         if fabric.is_global_zero:
-            self._losses = Table(folder / "losses.csv", first)
-            self._scores = Table(folder / "validation.csv", first)
+            self._losses = StepTable(folder / "losses.csv", first)
+            self._scores = StepTable(folder / "validation.csv", first)
 
     def losses(self, state: TrainState, terms: Mapping[str, Tensor]) -> None:
         """Add the losses of a step that was not skipped; writes their means every `log_every` steps."""
@@ -109,7 +109,7 @@ class Record:
         self._board.add_image("photo, result, truth", sheet.clamp(0, 1).cpu(), state.step)
 
 
-class Table:
+class StepTable:
     """A CSV file that grows line by line; its columns are those of its first line.
 
     Args:

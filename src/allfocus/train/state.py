@@ -88,7 +88,7 @@ class TrainState:
         """The run's last checkpoint in the folder, or step 0 (see `start`).
 
         Raises:
-            DataError: if the checkpoint belongs to another configuration, or to an older allfocus.
+            DataError: if the checkpoint belongs to another configuration.
         """
         path = folder / CHECKPOINT
         if not path.exists():
@@ -100,12 +100,6 @@ class TrainState:
                 f"{path} was written by a run with other values of {', '.join(differing)}",
                 "the same configuration, to resume",
                 "another output folder, or the old configuration",
-            )
-        if "task" not in saved:
-            raise DataError(
-                f"{path} was written by an older allfocus",
-                "a checkpoint of this one, to resume",
-                f"--start-from {folder}",
             )
         state = cls.start(replace(config, start_from=None), fabric)
         state.config = config
@@ -166,7 +160,7 @@ def load_averaged(folder: Path) -> tuple[TrainConfig, Any, int]:
     """Configuration, averaged weights (float32, evaluation mode) and step of a run's last checkpoint.
 
     Args:
-        folder: of a run of this allfocus or of an older one.
+        folder: of a run.
 
     Raises:
         DataError: if there is none.

@@ -53,13 +53,13 @@ class TrainedOn:
 
     @classmethod
     def read(cls, folder: Path) -> TrainedOn | None:
-        """Of the run in a folder; None where an older allfocus did not note it."""
+        """Of the run in a folder; None where it is not noted."""
         path = folder / FILE
         if not path.is_file():
             return None
         stored = json.loads(path.read_text(encoding="utf-8"))
         groups = tuple(TrainingData(**one) for one in stored["trained_on"])
-        return cls(groups, stored["simulator"], stored.get("steps_before", 0))
+        return cls(groups, stored["simulator"], stored["steps_before"])
 
     def write(self, folder: Path) -> None:
         """Note it in the folder of a run."""

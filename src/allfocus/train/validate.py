@@ -12,13 +12,12 @@ import numpy as np
 import pyvips
 import torch
 
-from allfocus.data.pairs import Pair, PairSet, read
+from allfocus.data.pairs import PairImages, PairSet
 from allfocus.data.registry import load
-from allfocus.data.syndp import STRATA, read_coc
+from allfocus.data.syndp import STRATA
 from allfocus.errors import WeightsError
 from allfocus.metrics.lpips import LPIPS
 from allfocus.metrics.psnr import psnr
-from allfocus.train.tasks.base import Scene
 
 if TYPE_CHECKING:
     from allfocus.train.state import TrainState
@@ -79,9 +78,9 @@ class Validation:
         with torch.autocast("cpu", enabled=False):
             return self.lpips(first, second)
 
-    def scenes(self) -> Iterator[Scene]:
+    def scenes(self) -> Iterator[PairImages]:
         """The scenes one after another, read when it is their turn."""
-        return (_scene(self.pairs, pair) for pair in self.pairs if pair.target is not None)
+        return (self.pairs.images(pair) for pair in self.pairs if pair.target is not None)
 
 
 class Validations:
@@ -103,19 +102,6 @@ def read_photos(folder: Path, most: int) -> list[np.ndarray]:
     """The first photos of a folder by name: (H, W, 3) float32 in [0, 1]."""
     images = [pyvips.Image.new_from_file(str(path)) for path in sorted(folder.glob("*.*"))[:most]]
     return [image.colourspace("srgb")[:3].numpy().astype(np.float32) / 255 for image in images]
-
-
-def _scene(pairs: PairSet, pair: Pair) -> Scene:
-    assert pair.target is not None
-    source = pairs.read(pair.source)
-    return Scene(
-        source,
-        pairs.read(pair.target),
-        None if pair.left is None else read(pair.left, pairs.read_bits),
-        None if pair.right is None else read(pair.right, pairs.read_bits),
-        None if pair.coc is None else read_coc(pair.coc, *source.shape[:2]),
-        pair.groups,
-    )
 
 
 def _lpips(folder: Path | None) -> LPIPS | None:

@@ -21,13 +21,13 @@ from allfocus.atomic_file import write_bytes
 from allfocus.baselines.defocus_maps.jnb import PATCH_PX, PEAK_PX, RESIDUAL, Calibration, propagate, sparsity
 from allfocus.baselines.sparse_coding import learn_dictionary
 from allfocus.errors import DataError
+from allfocus.photo.formats import WRITABLE_EXTENSIONS
 
 ATOMS = 128
 DICTIONARY_BLUR_PX = (0.5, 1.5)
 CURVE_STEP_PX = 0.25
 TEXTURE_CONTRAST = 0.04
 _PATCHES_A_PHOTO = 160
-_SUFFIXES = {".avif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def learn(photos: Sequence[NDArray], seed: int, rounds: int = 12) -> NDArray[np.float32]:
@@ -84,7 +84,7 @@ def calibrate(photos: Sequence[NDArray], seed: int, curve_photos: int, note: str
 
 def _read_photos(folder: Path, groups: Sequence[str]) -> tuple[list[NDArray], str]:
     """Grey photos of a folder and a line that says whose they are; `groups` picks by the start of the file name."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in WRITABLE_EXTENSIONS)
     paths = [p for p in paths if not groups or p.name.startswith(tuple(groups))]
     if not paths:
         raise DataError(f"no photo in {folder.name}", "a folder of sharp photos", "name another with --photos")

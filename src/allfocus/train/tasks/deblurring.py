@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.data.batch import Batch
+from allfocus.data.pairs import PairImages
 from allfocus.errors import DataError
 from allfocus.metrics.psnr import psnr, psnr_fit
 from allfocus.metrics.ssim import ssim
-from allfocus.train.tasks.base import Distance, Scene, Task
+from allfocus.train.tasks.base import Distance, Task
 
 
 class Deblurring(Task):
@@ -34,7 +35,7 @@ class Deblurring(Task):
         """See `Task.picture`."""
         return self.sharpen(net, batch).float().clamp(0, 1)
 
-    def score(self, net: Any, scene: Scene, lpips: Distance | None) -> dict[str, float]:
+    def score(self, net: Any, scene: PairImages, lpips: Distance | None) -> dict[str, float]:
         """PSNR, PSNR-fit, SSIM and, where its files are, LPIPS."""
         sharp = self.restore(net, scene)
         scores = {
@@ -44,7 +45,7 @@ class Deblurring(Task):
         }
         return scores if lpips is None else {**scores, "lpips": lpips(sharp, scene.target)}
 
-    def restore(self, net: Any, scene: Scene) -> np.ndarray:
+    def restore(self, net: Any, scene: PairImages) -> np.ndarray:
         """A whole photo (H, W, 3) through the network, borders replicated to its multiple, clipped to [0, 1].
 
         Raises:
@@ -58,7 +59,7 @@ class Deblurring(Task):
             return self.picture(net, batch)[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
 
 
-def whole(scene: Scene, net: Any) -> Batch:
+def whole(scene: PairImages, net: Any) -> Batch:
     """A scene as a batch of one on the network's device, padded below and right to its multiple."""
     device = next(net.parameters()).device
     height, width = scene.source.shape[:2]

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from allfocus.data.batch import Batch
+from allfocus.data.pairs import PairImages
 from allfocus.errors import DataError
-from allfocus.nets.dmenet import DMENet
+from allfocus.nets.dmenet import LARGEST_COC_PX, DMENet
 from allfocus.train.config import LossWeights
-from allfocus.train.losses import DMENET_LARGEST_COC_PX, defocus_map
-from allfocus.train.tasks.base import Distance, Scene, Task
+from allfocus.train.losses import defocus_map
+from allfocus.train.tasks.base import Distance, Task
 from allfocus.train.tasks.deblurring import whole
 
 
@@ -40,7 +41,7 @@ class DMENetTask(Task):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.forward`."""
-        assert batch.coc is not None  # the feed has checked what this task needs
+        assert batch.coc is not None  # the batches has checked what this task needs
         coc_px, output = batch.coc, self.net(batch.centre)
         terms = {"map": defocus_map(output.defocus.float(), coc_px)}
         if self.loss.auxiliary:
@@ -52,7 +53,7 @@ class DMENetTask(Task):
         """See `Task.picture`; the map as grey values, white for 15 px of diameter."""
         return net(batch.centre).defocus.float().expand(-1, 3, -1, -1)
 
-    def score(self, net: DMENet, scene: Scene, lpips: Distance | None) -> dict[str, float]:
+    def score(self, net: DMENet, scene: PairImages, lpips: Distance | None) -> dict[str, float]:
         """Mean absolute error of the radius in px up to 7.5 px, and the rank correlation, over cells of 8 px.
 
         Raises:
@@ -63,7 +64,7 @@ class DMENetTask(Task):
         height, width = scene.source.shape[:2]
         with torch.inference_mode():
             estimate = net(whole(scene, net).centre).defocus[..., :height, :width].float().cpu()
-        largest_px = DMENET_LARGEST_COC_PX / 2
+        largest_px = LARGEST_COC_PX / 2
         radius_px = torch.from_numpy(scene.coc_px)[None, None].abs().clamp(max=largest_px)
         seen, true = (functional.avg_pool2d(values, 8)[0, 0].numpy() for values in (estimate * largest_px, radius_px))
         known = np.isfinite(true)
