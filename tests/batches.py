@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +13,9 @@ import pyvips
 from allfocus.batch.journal import Task
 from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
+from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
+from allfocus.engine.base import Estimate
 from engines import LocalEngine, card
 
 WEIGHTS = "0" * 64
@@ -24,6 +27,35 @@ def stand_in(engine: Any = None) -> Deblurrer:
     ready.model = cast(Any, SimpleNamespace(card=card()))
     ready.engine = engine or LocalEngine()
     return ready
+
+
+class StandInOrder(Order):
+    """An order whose deblurrer is the stand-in, in whichever process; `seconds` of sleep go before each tile."""
+
+    seconds = 0.0
+
+    def deblurrer(self) -> Deblurrer:
+        """A `Deblurrer` on a local engine."""
+        return stand_in(Slow(self.seconds))
+
+
+class Slow(LocalEngine):
+    """A local engine that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """Sleep, then the box-mean residual."""
+        time.sleep(self.seconds)
+        return super().run(batch, pair)
+
+
+class SlowOrder(StandInOrder):
+    """Every tile takes long enough to be killed in."""
+
+    seconds = 0.5
 
 
 def write_photo(path: Path, width: int = 48, height: int = 40, seed: int = 0) -> Path:

@@ -1,0 +1,245 @@
+"""The same journal over a Ray cluster: Ray Data spreads the photos, the driver keeps the journal and gives names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from allfocus.batch.forecast import Progress as Forecasting
+from allfocus.batch.journal import Claim, Journal, Result
+from allfocus.batch.local import AT_ONCE, Event
+from allfocus.batch.store import Store, is_url
+from allfocus.batch.work import Order, Staged, fetch, publish, restore_into
+from allfocus.engine.processor import THREADS_VARIABLE
+from allfocus.errors import AllfocusError, EngineError, MissingExtraError, OutputError, StoreError
+
+MOST_BLOCKS = 20_000
+"""Blocks of photos that Ray Data plans with; a killed worker's block is done again."""
+
+DEATHS = 3
+"""So many workers may die on one photo before it is given up."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Which cluster, and how large a worker is.
+
+    Attributes:
+        address: "auto" for the cluster that this machine is part of, "local" for one of this machine alone, or
+            HOST:PORT or ray://HOST:PORT.
+        cpus: of each worker; its engine computes with as many threads.
+        gpus: of each worker.
+    """
+
+    address: str = "auto"
+    cpus: int = 2
+    gpus: float = 0.0
+
+
+class PhotoFailed(AllfocusError):
+    """A photo that failed on a worker; its text is what the worker said."""
+
+    def __init__(self, text: str) -> None:
+        Exception.__init__(self, text)
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[PhotoFailed], tuple[str]]:  # type: ignore[override]
+        return type(self), (self.text,)
+
+
+class ClusterRun:
+    """Works on the photos that `journal.plan` wants, on every node that the cluster gives.
+
+    Workers read photos and write results into a scratch folder that every node sees, or straight to a URL; they never
+    touch the journal. A worker that dies takes nothing with it: Ray gives its photos to another.
+
+    Args:
+        journal: started and planned. Its folder is a URL, or a path that every node sees.
+        order: what to make of each photo.
+        cluster: where, and how large a worker is.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: no cluster at this address.
+    """
+
+    def __init__(self, journal: Journal, order: Order, cluster: Cluster) -> None:
+        assert journal.owner is not None  # start() comes first
+        self.journal = journal
+        self.order = order
+        self.cluster = cluster
+        self.forecast: Forecasting | None = None
+        self.started = time.monotonic()
+        self._ray = _connect(cluster.address)
+
+    def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
+        """Work until every wanted photo is done or has failed; see `LocalRun.run`."""
+        self.forecast = Forecasting(megapixels, photos)
+        self.started = time.monotonic()
+        claims = {claim.number: claim for claim in iter(self.journal.claim, None)}
+        with contextlib.closing(self._results(list(claims.values()))) as results:
+            for told in results:
+                claim = claims.pop(told["number"])
+                self._settle(claim, told, tell)
+        for claim in claims.values():
+            self.journal.release(claim)
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the end, as far as can be told now."""
+        return None if self.forecast is None else self.forecast.remaining_s(time.monotonic() - self.started)
+
+    def _results(self, claims: list[Claim]) -> Generator[dict[str, Any], None, None]:
+        if not claims:
+            return
+        ray, data = self._ray, self._ray.data
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        assert self.journal.owner is not None
+        deaths = ray.remote(num_cpus=0, max_restarts=0)(_Starts).remote()
+        room = sum(int(node["Resources"].get("CPU", 0)) // self.cluster.cpus for node in ray.nodes() if node["Alive"])
+        rows = [{"claim": json.dumps(asdict(claim))} for claim in claims]
+        spread = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map_batches(
+            _Worker,
+            batch_size=1,
+            num_cpus=self.cluster.cpus,
+            num_gpus=self.cluster.gpus or None,
+            compute=data.ActorPoolStrategy(
+                min_size=max(1, room), max_concurrent_calls_per_actor=AT_ONCE, enable_true_multi_threading=True
+            ),
+            fn_constructor_kwargs={
+                "order": self.order,
+                "folder": self.journal.folder,
+                "scratch": None if is_url(self.journal.folder) else str(self.journal.owner.folder.resolve()),
+                "cpus": self.cluster.cpus,
+                "patience_s": self.journal.store.patience_s,
+                "starts": deaths,
+            },
+        )
+        for row in spread.iter_rows():
+            yield json.loads(row["told"])
+
+    def _settle(self, claim: Claim, told: dict[str, Any], tell: Callable[[Event], None]) -> None:
+        assert self.forecast is not None
+        if told.get("away"):
+            raise StoreError(told["error"], "a store that answers", "the same command again when it does")
+        if told.get("error") is not None:
+            self.journal.failed(claim, told["error"], told.get("content"))
+            self.forecast.skip(claim.megapixels)
+            tell(Event(claim, error=PhotoFailed(told["error"])))
+            return
+        result = Result(**{**told["result"], "notes": tuple(told["result"]["notes"])})
+        self.journal.written(claim, result)
+        try:
+            if told["files"]:
+                files = tuple((Path(path), name) for path, name in told["files"])
+                publish(Staged(result, files), self.journal.folder, claim, self.journal.store)
+                shutil.rmtree(files[-1][0].parent.parent, ignore_errors=True)
+        except OutputError as error:
+            self.journal.failed(claim, str(error), result.content)
+            self.forecast.skip(claim.megapixels)
+            tell(Event(claim, error=error))
+            return
+        self.journal.done(claim)
+        self.forecast.add(claim.megapixels, result.width * result.height / 1e6)
+        tell(Event(claim, result))
+
+
+class _Starts:
+    """Counts how often work on a photo began; it lives beside the driver."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def begin(self, number: int) -> int:
+        self._counts[number] = self._counts.get(number, 0) + 1
+        return self._counts[number]
+
+
+class _Worker:
+    """One engine in an actor; photos come as rows of JSON and go as rows of JSON."""
+
+    def __init__(
+        self, order: Order, folder: str, scratch: str | None, cpus: int, patience_s: float, starts: Any
+    ) -> None:
+        os.environ[THREADS_VARIABLE] = str(cpus)
+        self.order, self.folder, self.scratch, self.starts = order, folder, scratch, starts
+        self.store = Store(patience_s)
+        self.deblurrer = order.deblurrer()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        return {"told": [json.dumps(self._one(Claim(**json.loads(claim)))) for claim in batch["claim"]]}
+
+    def _one(self, claim: Claim) -> dict[str, Any]:
+        import ray
+
+        told: dict[str, Any] = {"number": claim.number, "error": None}
+        starts: Any = ray.get(self.starts.begin.remote(claim.number))
+        if starts > DEATHS:
+            return told | {"error": f"{DEATHS} workers died on this photo"}
+        try:
+            place = self._scratch(claim)
+        except AllfocusError as error:
+            return told | {"error": str(error)}
+        content = None
+        try:
+            file, content = fetch(claim.source, place, self.store)
+            staged = restore_into(place, file, content, claim, self.deblurrer, self.order)
+            if self.scratch is None:
+                publish(staged, self.folder, claim, self.store)
+            files = [] if self.scratch is None else [(str(path), name) for path, name in staged.files]
+            return told | {"result": asdict(staged.result), "files": files}
+        except StoreError as error:
+            return told | {"error": error.got, "away": True}
+        except AllfocusError as error:
+            shutil.rmtree(place, ignore_errors=True)
+            return told | {"error": str(error), "content": content}
+        except Exception as error:
+            shutil.rmtree(place, ignore_errors=True)
+            return told | {"error": f"unexpected {type(error).__name__}: {error}", "content": content}
+        finally:
+            if self.scratch is None:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _scratch(self, claim: Claim) -> Path:
+        """A folder of this attempt alone: a worker that was taken for dead may still write into its own."""
+        if self.scratch is None:
+            return Path(tempfile.mkdtemp(prefix="allfocus-"))
+        if not Path(self.scratch).is_dir():
+            raise OutputError(
+                f"the node {socket.gethostname()} does not see {self.scratch}",
+                "an output folder that every node sees, under the same path",
+                "a shared file system, or -o s3://BUCKET/FOLDER",
+            )
+        return Path(self.scratch) / f"{claim.number}-{uuid.uuid4().hex[:8]}"
+
+
+def _connect(address: str) -> ModuleType:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("--cluster", "ray", "ray[data]") from error
+    if ray.is_initialized():
+        return ray
+    try:
+        ray.init(None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise EngineError(
+            f"no Ray cluster at {address} ({reason})", "a cluster that runs", "`ray start --head`, or --cluster local"
+        ) from error
+    return ray
