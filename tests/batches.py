@@ -16,6 +16,7 @@ from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import Estimate
+from allfocus.ledger import NAME as LEDGER
 from engines import LocalEngine, card
 
 WEIGHTS = "0" * 64
@@ -77,9 +78,9 @@ def tasks_in(place: Path, *, compare: bool = False) -> list[Task]:
 
 
 def contents(place: Path) -> dict[str, bytes]:
-    """Name -> bytes of every file below a folder but the journal."""
+    """Name -> bytes of every file below a folder but the journal and the list of results."""
     return {
         str(path.relative_to(place)): path.read_bytes()
         for path in sorted(place.rglob("*"))
-        if path.is_file() and "allfocus-journal" not in path.name
+        if path.is_file() and "allfocus-journal" not in path.name and path.name != LEDGER
     }

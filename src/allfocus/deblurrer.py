@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.comparison import write_comparison
@@ -50,6 +51,19 @@ class Deblurred:
     notes: tuple[str, ...]
     engine: EngineInfo
     defocus_map: DefocusMap | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the photo, in values that JSON can hold."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "blur_px": {"typical": self.blur.typical_px, "large": self.blur.large_px},
+            "scales": list(self.scales),
+            "tile": self.tile,
+            "engine": {"name": self.engine.name, "precision": self.engine.precision, "model": self.engine.model},
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+        }
 
 
 class Deblurrer:

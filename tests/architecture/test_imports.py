@@ -34,7 +34,7 @@ ALLOWED = {
     "inputs": {"errors", "photo", "deblurrer", "defocus", "ledger", "targets"},
     "comparison": {"errors", "photo"},
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "defocus"},
-    "batch": {"errors", "photo", "engine", "weights", "restore", "deblurrer", "inputs", "comparison"},
+    "batch": {"errors", "photo", "engine", "restore", "deblurrer", "inputs", "ledger"},
     "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",
                  "weights", "engine", "checkpoints", "simulate", "defocus"},

@@ -15,6 +15,8 @@ from allfocus.batch.store import content_hash
 from allfocus.errors import JournalError, OptionError, OutputError
 from batches import tasks_in
 
+FACTS = {"width": 10, "height": 10, "seconds": 0.5, "notes": ["a note"]}
+
 
 def task(name: str, megapixels: float = 1.0, stamp: str = "1") -> Task:
     return Task(f"/photos/{name}", name, 100, stamp, megapixels)
@@ -29,7 +31,7 @@ def started(out: Path, key: str = "key") -> Journal:
 def finish(journal: Journal, claim: Claim, out: Path, data: bytes = b"sharp") -> None:
     place = out / claim.name
     place.write_bytes(data)
-    journal.written(claim, Result(f"c-{claim.name}", content_hash(place), 10, 10, len(data), 0.5, ("a note",)))
+    journal.written(claim, Result(f"c-{claim.name}", content_hash(place), len(data), FACTS))
     journal.done(claim)
 
 
@@ -63,7 +65,7 @@ def test_a_process_that_died_around_the_rename_left_a_result_or_none(tmp_path: P
     claim = dying.claim()
     assert claim is not None
     (tmp_path / "scratch").write_bytes(b"sharp")
-    dying.written(claim, Result("c", content_hash(tmp_path / "scratch"), 10, 10, 5, 0.5))
+    dying.written(claim, Result("c", content_hash(tmp_path / "scratch"), 5, FACTS))
     if lies:
         (tmp_path / "scratch").rename(tmp_path / "a")
     assert dying.owner is not None and dying.owner._held is not None
@@ -78,7 +80,7 @@ def test_a_file_of_somebody_else_that_appeared_meanwhile_is_not_taken_for_ours(t
     dying.plan([task("a")], "key", "w")
     claim = dying.claim()
     assert claim is not None
-    dying.written(claim, Result("c", "0" * 64, 10, 10, 5, 0.5))
+    dying.written(claim, Result("c", "0" * 64, 5, FACTS))
     (tmp_path / "a").write_bytes(b"other")
     assert dying.owner is not None and dying.owner._held is not None
     dying.owner._held.close()
@@ -98,7 +100,7 @@ def test_a_touched_or_copied_photo_is_known_by_its_content(tmp_path: Path) -> No
         claim = journal.claim()
         assert claim is not None
         (out / "a").write_bytes(b"sharp")
-        journal.written(claim, Result(content_hash(photos / "a"), content_hash(out / "a"), 10, 10, 5, 0.5))
+        journal.written(claim, Result(content_hash(photos / "a"), content_hash(out / "a"), 5, FACTS))
         journal.done(claim)
         (photos / "a").rename(photos / "b")
         (photos / "a").write_bytes(b"pixels")

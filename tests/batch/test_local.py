@@ -29,7 +29,8 @@ def test_every_photo_is_restored_in_the_folders_shape_and_no_scratch_is_left(
     assert sorted(event.claim.name for event in events) == ["a.png", "b.jpg", "below/e.png", "c.tif", "d.webp"]
     assert all(event.error is None for event in events)
     assert sorted(contents(out)) == ["a.png", "b.jpg", "below/e.png", "c.tif", "d.webp"]
-    assert sorted(path.name for path in out.iterdir()) == ["a.png", NAME, "b.jpg", "below", "c.tif", "d.webp"]
+    names = [".allfocus-results", "a.png", NAME, "b.jpg", "below", "c.tif", "d.webp"]
+    assert sorted(path.name for path in out.iterdir()) == names
 
 
 def test_a_result_has_the_bytes_that_one_photo_alone_has(folder: Path, tmp_path: Path, batch: Batch) -> None:
@@ -141,7 +142,7 @@ def test_an_unexpected_error_is_one_photos_failure(folder: Path, tmp_path: Path,
     (failed,) = [event for event in events if event.error is not None]
     assert failed.claim.name == "below/e.png"
     with Journal(str(tmp_path / "out")) as journal:
-        assert journal.summary().failures[0].error == "unexpected ZeroDivisionError: odd"
+        assert "ZeroDivisionError" in journal.summary().failures[0].error
 
 
 def test_an_interrupted_run_goes_on_where_it_was(folder: Path, tmp_path: Path, batch: Batch) -> None:

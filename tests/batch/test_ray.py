@@ -35,7 +35,6 @@ def address(repository: Path) -> Iterator[str]:
             "num_cpus": 1,
             "object_store_memory": STORE_BYTES,
             "include_dashboard": False,
-            "node_ip_address": "127.0.0.1",
         }
         cluster = Cluster(initialize_head=True, head_node_args=node)
         cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)

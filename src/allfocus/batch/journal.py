@@ -6,6 +6,7 @@ afterwards (state "done"), so that after a kill at any moment it can be told whe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 
 from allfocus.batch.owner import SCRATCH, Owner, living, sweep
 from allfocus.batch.store import Store, content_hash, is_url, join
-from allfocus.errors import JournalError, OptionError, OutputError
+from allfocus.errors import AllfocusError, JournalError, OptionError, OutputError
 
 NAME = "allfocus-journal.sqlite"
 VERSION = 1
@@ -92,20 +93,19 @@ class Result:
     Attributes:
         content: SHA-256 of the source.
         output: SHA-256 of the result.
-        width: in px.
-        height: in px.
         bytes: size of the result.
-        seconds: of work.
-        notes: what was converted or could not be kept.
+        facts: `Deblurred.facts`: width, height, seconds and others.
     """
 
     content: str
     output: str
-    width: int
-    height: int
     bytes: int
-    seconds: float
-    notes: tuple[str, ...] = ()
+    facts: dict[str, Any]
+
+    @property
+    def megapixels(self) -> float:
+        """Of the photo."""
+        return self.facts["width"] * self.facts["height"] / 1e6
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,17 @@ class Failure:
 
     source: str
     error: str
+
+
+class PhotoFailed(AllfocusError):
+    """A photo that failed earlier or on another machine; the text is what was said there."""
+
+    def __init__(self, text: str) -> None:
+        Exception.__init__(self, text)
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[PhotoFailed], tuple[str]]:  # type: ignore[override]
+        return type(self), (self.text,)
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,9 @@ class Planned:
         failed: photos that failed before and are not tried again.
         elsewhere: photos that another process works on now.
         megapixels: of the photos to do.
+        largest: of them, in megapixels.
+        bytes: of the photos to do.
+        verdicts: name -> one of the words above, for every photo.
     """
 
     queued: int
@@ -135,6 +149,9 @@ class Planned:
     failed: int
     elsewhere: int
     megapixels: float
+    largest: float
+    bytes: int
+    verdicts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -178,10 +195,8 @@ CREATE TABLE photos (
     output TEXT,
     output_stamp TEXT,
     output_bytes INTEGER,
-    width INTEGER,
-    height INTEGER,
     seconds REAL,
-    notes TEXT,
+    facts TEXT,
     error TEXT,
     changed REAL NOT NULL
 ) STRICT;
@@ -189,7 +204,8 @@ CREATE INDEX photos_by_state ON photos (state, megapixels DESC);
 CREATE INDEX photos_by_content ON photos (content) WHERE content IS NOT NULL;
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, started REAL NOT NULL, owner TEXT NOT NULL, settings TEXT NOT NULL,
-    description TEXT NOT NULL, version TEXT NOT NULL
+    description TEXT NOT NULL, version TEXT NOT NULL, megapixels REAL NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0
 ) STRICT;
 """
 
@@ -319,17 +335,22 @@ class Journal:
             for task in tasks
         ]
         counts: dict[str, int] = dict.fromkeys(("queued", "done", "found", "failed", "elsewhere"), 0)
-        megapixels = 0.0
         chosen: list[tuple[Task, str, bool]] = []
         for task, verdict, replace in verdicts:
             if verdict == "failed" and retry_failed:
                 verdict, replace = "queued", bool(known[task.name]["replace"])
             counts[verdict] += 1
-            megapixels += task.megapixels if verdict == "queued" else 0
             chosen.append((task, verdict, replace))
         if not dry:
             self._enter(chosen, settings, weights)
-        return Planned(megapixels=megapixels, **counts)
+        to_do = [task for task, verdict, _ in chosen if verdict == "queued"]
+        return Planned(
+            **counts,
+            megapixels=sum(task.megapixels for task in to_do),
+            largest=max((task.megapixels for task in to_do), default=0.0),
+            bytes=sum(task.bytes for task in to_do),
+            verdicts={task.name: verdict for task, verdict, _ in chosen},
+        )
 
     def claim(self) -> Claim | None:
         """Take the largest photo that waits, or None when none does."""
@@ -353,10 +374,10 @@ class Journal:
         """The result is whole in scratch and gets its name next."""
         with self._change() as database:
             database.execute(
-                """UPDATE photos SET state = 'written', content = ?, output = ?, width = ?, height = ?,
-                   output_bytes = ?, seconds = ?, notes = ?, megapixels = ?, changed = ? WHERE number = ?""",
-                [result.content, result.output, result.width, result.height, result.bytes, result.seconds,
-                 json.dumps(result.notes), result.width * result.height / 1e6, time.time(), claim.number],
+                """UPDATE photos SET state = 'written', content = ?, output = ?, output_bytes = ?, seconds = ?,
+                   facts = ?, megapixels = ?, changed = ? WHERE number = ?""",
+                [result.content, result.output, result.bytes, result.facts["seconds"], json.dumps(result.facts),
+                 result.megapixels, time.time(), claim.number],
             )  # fmt: skip
 
     def done(self, claim: Claim) -> None:
@@ -399,10 +420,8 @@ class Journal:
         )
         for row in rows:
             if Path(row["name"]).suffix == ending and self._is_ours(row):
-                known = Result(
-                    content, row["output"], row["width"], row["height"], row["output_bytes"], 0.0,
-                    tuple(json.loads(row["notes"])),
-                )  # fmt: skip
+                facts = {**json.loads(row["facts"]), "seconds": 0.0}
+                known = Result(content, row["output"], row["output_bytes"], facts)
                 return join(self.folder, row["name"]), known
         return None
 
@@ -431,13 +450,21 @@ class Journal:
             ).fetchall()
         return dict(rows)
 
-    def rate(self) -> tuple[float, float] | None:
-        """Megapixels and seconds of work of all photos that are done, or None."""
+    def note_rate(self, megapixels: float, seconds: float) -> None:
+        """How much this run has done so far, for later forecasts."""
+        assert self.owner is not None
+        with self._change() as database:
+            database.execute(
+                "UPDATE runs SET megapixels = ?, seconds = ? WHERE owner = ?", [megapixels, seconds, self.owner.token]
+            )
+
+    def rate(self) -> float | None:
+        """Megapixels a second of the last run that did something, or None."""
         with self._lock:
             row = self._database.execute(
-                "SELECT SUM(megapixels), SUM(seconds) FROM photos WHERE state = 'done' AND seconds > 0"
+                "SELECT megapixels, seconds FROM runs WHERE megapixels > 0 AND seconds > 0 ORDER BY number DESC LIMIT 1"
             ).fetchone()
-        return (row[0], row[1]) if row[1] else None
+        return row[0] / row[1] if row else None
 
     def growth(self) -> float | None:
         """How many times larger results are than their sources, over all that is done."""
@@ -446,6 +473,19 @@ class Journal:
                 "SELECT SUM(output_bytes), SUM(bytes) FROM photos WHERE state = 'done' AND bytes > 0"
             ).fetchone()
         return row[0] / row[1] if row[1] else None
+
+    def failures(self, names: Iterable[str]) -> dict[str, PhotoFailed]:
+        """Why the photos with results of these names failed."""
+        wanted = set(names)
+        rows = self._select("state = 'failed'", []) if wanted else []
+        return {row["name"]: PhotoFailed(row["error"]) for row in rows if row["name"] in wanted}
+
+    def copy_to(self, file: Path) -> None:
+        """Write a whole copy of the journal as it is now."""
+        file.unlink(missing_ok=True)
+        with self._lock, contextlib.closing(sqlite3.connect(file)) as copy:
+            self._database.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
 
     def summary(self) -> Summary:
         """Everything that `allfocus status` shows."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from allfocus.batch.forecast import Progress as Forecasting
 from allfocus.batch.journal import Claim, Journal, Result
 from allfocus.batch.store import Store, is_url
-from allfocus.batch.work import Order, Staged, copy_twin, fetch, publish, restore_into
+from allfocus.batch.work import Order, Staged, copy_twin, failure_of, fetch, publish, restore_into
 from allfocus.deblurrer import Deblurrer
 from allfocus.errors import AllfocusError, JournalError, StoreError
 from allfocus.restore import Progress
@@ -41,7 +41,7 @@ class Event:
 
     claim: Claim
     result: Result | None = None
-    error: Exception | None = None
+    error: AllfocusError | None = None
     copied: bool = False
 
 
@@ -169,8 +169,9 @@ class LocalRun:
             raise
         except Exception as error:
             _remove(folder)  # first: on a full disk it makes the room that the journal needs
-            self._note_failure(claim, error, content)
-            event = Event(claim, error=error)
+            failure = failure_of(claim.source, error)
+            self._note_failure(claim, failure, content)
+            event = Event(claim, error=failure)
         finally:
             _remove(folder)
             with self._lock:
@@ -201,7 +202,7 @@ class LocalRun:
         if event.result is None or event.copied:
             self.forecast.skip(event.claim.megapixels)
         else:
-            self.forecast.add(event.claim.megapixels, event.result.width * event.result.height / 1e6)
+            self.forecast.add(event.claim.megapixels, event.result.megapixels)
 
     def _give_back(self, claim: Claim) -> None:
         try:
@@ -209,11 +210,10 @@ class LocalRun:
         except JournalError:
             return  # the next start frees what this process held
 
-    def _note_failure(self, claim: Claim, error: Exception, content: str | None) -> None:
-        told = str(error) if isinstance(error, AllfocusError) else f"unexpected {type(error).__name__}: {error}"
+    def _note_failure(self, claim: Claim, failure: AllfocusError, content: str | None) -> None:
         for attempt in range(1, JOURNAL_TRIES + 1):
             try:
-                self.journal.failed(claim, told, content)
+                self.journal.failed(claim, str(failure), content)
                 return
             except JournalError:
                 if attempt == JOURNAL_TRIES:

@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from allfocus.batch.forecast import Progress as Forecasting
-from allfocus.batch.journal import Claim, Journal, Result
+from allfocus.batch.journal import Claim, Journal, PhotoFailed, Result
 from allfocus.batch.local import AT_ONCE, Event
 from allfocus.batch.store import Store, is_url
-from allfocus.batch.work import Order, Staged, fetch, publish, restore_into
+from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
 from allfocus.engine.processor import THREADS_VARIABLE
 from allfocus.errors import AllfocusError, EngineError, MissingExtraError, OutputError, StoreError
 
@@ -46,17 +46,6 @@ class Cluster:
     address: str = "auto"
     cpus: int = 2
     gpus: float = 0.0
-
-
-class PhotoFailed(AllfocusError):
-    """A photo that failed on a worker; its text is what the worker said."""
-
-    def __init__(self, text: str) -> None:
-        Exception.__init__(self, text)
-        self.text = text
-
-    def __reduce__(self) -> tuple[type[PhotoFailed], tuple[str]]:  # type: ignore[override]
-        return type(self), (self.text,)
 
 
 class ClusterRun:
@@ -140,7 +129,7 @@ class ClusterRun:
             self.forecast.skip(claim.megapixels)
             tell(Event(claim, error=PhotoFailed(told["error"])))
             return
-        result = Result(**{**told["result"], "notes": tuple(told["result"]["notes"])})
+        result = Result(**told["result"])
         self.journal.written(claim, result)
         try:
             if told["files"]:
@@ -153,7 +142,7 @@ class ClusterRun:
             tell(Event(claim, error=error))
             return
         self.journal.done(claim)
-        self.forecast.add(claim.megapixels, result.width * result.height / 1e6)
+        self.forecast.add(claim.megapixels, result.megapixels)
         tell(Event(claim, result))
 
 
@@ -203,12 +192,9 @@ class _Worker:
             return told | {"result": asdict(staged.result), "files": files}
         except StoreError as error:
             return told | {"error": error.got, "away": True}
-        except AllfocusError as error:
-            shutil.rmtree(place, ignore_errors=True)
-            return told | {"error": str(error), "content": content}
         except Exception as error:
             shutil.rmtree(place, ignore_errors=True)
-            return told | {"error": f"unexpected {type(error).__name__}: {error}", "content": content}
+            return told | {"error": str(failure_of(claim.source, error)), "content": content}
         finally:
             if self.scratch is None:
                 shutil.rmtree(place, ignore_errors=True)

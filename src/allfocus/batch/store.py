@@ -196,7 +196,7 @@ class Store:
         beside = AtomicFile(place, overwrite=replace)
         beside.check()
         try:
-            file.replace(place)
+            file.replace(place.resolve() if place.is_symlink() else place)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise beside.refusal(error.strerror or str(error)) from error

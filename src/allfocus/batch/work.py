@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from allfocus.atomic_file import make_folder
 from allfocus.batch.journal import Claim, Result
-from allfocus.batch.store import Store, content_hash, join
+from allfocus.batch.store import Store, content_hash, is_url, join
 from allfocus.deblurrer import Deblurrer
-from allfocus.errors import OutputError
+from allfocus.errors import AllfocusError, InputError, OutputError, UnexpectedError
+from allfocus.ledger import Ledger
+from allfocus.photo.codecs import MAX_PIXELS
 from allfocus.restore import Progress, Settings
 
 
@@ -30,6 +33,7 @@ class Order:
         precision: "auto" or one precision.
         map: also the defocus map.
         compare: also the before/after picture.
+        pixel_limit: larger photos are refused.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -38,6 +42,7 @@ class Order:
     precision: str = "auto"
     map: bool = False
     compare: bool = False
+    pixel_limit: int = MAX_PIXELS
 
     def description(self) -> dict[str, Any]:
         """In plain values."""
@@ -49,7 +54,7 @@ class Order:
         >>> Order().key() == Order(settings=Settings(strength=0.5)).key()
         False
         """
-        told = {name: value for name, value in self.description().items() if name != "model"}
+        told = {name: value for name, value in self.description().items() if name not in ("model", "pixel_limit")}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
     def deblurrer(self) -> Deblurrer:
@@ -76,7 +81,7 @@ def fetch(source: str, scratch: Path, store: Store) -> tuple[Path, str]:
     Raises:
         InputError: it cannot be read. StoreError: its store does not answer. OutputError: no room for the copy.
     """
-    _make(scratch)
+    make_folder(scratch)
     file = store.fetch(source, scratch)
     return file, content_hash(file)
 
@@ -106,33 +111,36 @@ def restore_into(
     """
     started = time.perf_counter()
     made = scratch / "made"
-    _make(made)
+    make_folder(made)
     target = made / PurePosixPath(claim.name).name
-    numbers = made / PurePosixPath(claim.numbers).name if claim.numbers else None
-    comparison = made / PurePosixPath(claim.comparison).name if claim.comparison else None
-    done = deblurrer.run(file, target, order.settings, map=numbers, compare=comparison, progress=progress)
+    done = deblurrer.run(
+        file,
+        target,
+        order.settings,
+        map=made / PurePosixPath(claim.numbers).name if claim.numbers else None,
+        compare=made / PurePosixPath(claim.comparison).name if claim.comparison else None,
+        pixel_limit=order.pixel_limit,
+        progress=progress,
+    )
     beside = sorted(path for path in made.iterdir() if path != target)
     _flush(target)
-    result = Result(
-        content=content,
-        output=content_hash(target),
-        width=done.width,
-        height=done.height,
-        bytes=target.stat().st_size,
-        seconds=time.perf_counter() - started,
-        notes=done.notes,
-    )
+    facts = {**done.facts(), "seconds": round(time.perf_counter() - started, 3)}
+    result = Result(content, content_hash(target), target.stat().st_size, facts)
     files = [(path, str(PurePosixPath(claim.name).with_name(path.name))) for path in beside]
     return Staged(result, (*files, (target, claim.name)))
 
 
 def publish(staged: Staged, folder: str, claim: Claim, store: Store) -> None:
-    """Give the files of a photo their names in the output folder, the result last.
+    """Give the files of a photo their names in the output folder, the result last; list them as results first.
 
     Raises:
         OutputError: a place that cannot be written, or is taken. StoreError: the store does not answer.
     """
     *beside, (result, name) = staged.files
+    if not is_url(folder):
+        place = Path(folder) / Path(name).parent
+        make_folder(place)
+        Ledger(place).add(*(PurePosixPath(written).name for _, written in staged.files))
     for path, other in beside:  # an attempt that was killed may have left these
         store.publish(path, join(folder, other), replace=claim.replace or claim.attempt > 1)
     store.publish(result, join(folder, name), replace=claim.replace)
@@ -145,7 +153,7 @@ def copy_twin(twin: Path, source: Path, scratch: Path, name: str, result: Result
         OutputError: no room for the copy.
     """
     made = scratch / "made"
-    _make(made)
+    make_folder(made)
     copy = made / PurePosixPath(name).name
     try:
         shutil.copyfile(twin, copy)
@@ -156,15 +164,16 @@ def copy_twin(twin: Path, source: Path, scratch: Path, name: str, result: Result
     return Staged(result, ((copy, name),))
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the scratch folder {folder} cannot be made ({error.strerror})",
-            "a folder with free space that may be written to",
-            "another -o",
-        ) from error
+def failure_of(source: str, error: Exception) -> AllfocusError:
+    """What went wrong with a photo, as one clear sentence; what nobody foresaw asks for a report."""
+    if isinstance(error, AllfocusError):
+        return error
+    if isinstance(error, MemoryError):
+        return InputError(f"{source} needs more memory than is free", "a smaller photo", "--tile 256")
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return InputError(f"{source} could not be restored ({reason})", "a disk that can be used", "again")
+    return UnexpectedError(error)
 
 
 def _flush(file: Path) -> None:

@@ -109,7 +109,7 @@ def _restore(
     deblurrer: Deblurrer, plan: Plan, settings: Settings, *,
     views: tuple[Path, Path] | None, overwrite: bool, pixel_limit: int, as_json: bool,
 ) -> None:  # fmt: skip
-    from allfocus.cli.report import Report, facts_of, told_of
+    from allfocus.cli.report import Report, told_of
 
     report = Report(plan, as_json=as_json, overwrite=overwrite)
 
@@ -126,7 +126,7 @@ def _restore(
                 pixel_limit=pixel_limit,
                 progress=progress,
             )
-        report.done(job, told_of(result), facts_of(result))
+        report.done(job, told_of(result.facts()), result.facts())
 
     report.each(restore)
 
@@ -162,7 +162,7 @@ def _through(
     map: bool, compare: bool, overwrite: bool, pixel_limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
-    from allfocus.cli.report import Report, facts_of, told_of
+    from allfocus.cli.report import Report, told_of
     from allfocus.errors import OutputError
     from allfocus.inputs import Job, Plan
 
@@ -191,7 +191,7 @@ def _through(
                 raise OutputError(
                     f"standard output could not be written ({error.strerror})", "a place with room", "-o FILE"
                 ) from error
-        report.done(job, told_of(result), facts_of(result))
+        report.done(job, told_of(result.facts()), result.facts())
 
     report.each(restore)
 

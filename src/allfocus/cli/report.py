@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from allfocus.cli.debug import print_trace
 from allfocus.cli.stopping import Stopped, check_stopped
@@ -16,9 +16,6 @@ from allfocus.inputs import Job, Plan
 from allfocus.ledger import Ledger
 from allfocus.restore import Progress
 from allfocus.targets import Claims
-
-if TYPE_CHECKING:
-    from allfocus.deblurrer import Deblurred
 
 
 class Report:
@@ -209,24 +206,10 @@ class Report:
             self.lost = error
 
 
-def told_of(result: Deblurred) -> str:
-    """What the line for people says of a photo that the network restored."""
-    scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in result.scales)
+def told_of(facts: Mapping[str, Any]) -> str:
+    """What the line for people says of a photo that the network restored; see `Deblurred.facts`."""
+    scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in facts["scales"])
     return (
-        f"{result.width}x{result.height}, blur about {result.blur.large_px:.1f} px, worked at {scales} size, "
-        f"{result.engine.name} {result.engine.precision}, {result.seconds:.1f} s"
+        f"{facts['width']}x{facts['height']}, blur about {facts['blur_px']['large']:.1f} px, worked at {scales} size, "
+        f"{facts['engine']['name']} {facts['engine']['precision']}, {facts['seconds']:.1f} s"
     )
-
-
-def facts_of(result: Deblurred) -> dict[str, Any]:
-    """What the line of JSON says of a photo that the network restored."""
-    return {
-        "width": result.width,
-        "height": result.height,
-        "blur_px": {"typical": result.blur.typical_px, "large": result.blur.large_px},
-        "scales": list(result.scales),
-        "tile": result.tile,
-        "engine": {"name": result.engine.name, "precision": result.engine.precision, "model": result.engine.model},
-        "seconds": round(result.seconds, 3),
-        "notes": list(result.notes),
-    }
