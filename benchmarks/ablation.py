@@ -34,7 +34,7 @@ from torch import nn
 from allfocus.atomic_file import write_json, write_text
 from allfocus.checkpoints.native import save
 from allfocus.data.cache import CacheSpec, SampleCache, render_cache
-from allfocus.data.pairs import PairSet
+from allfocus.data.pairs import PairImages, PairSet
 from allfocus.data.registry import load
 from allfocus.evaluate import methods
 from allfocus.evaluate.cost import of_architecture
@@ -48,7 +48,6 @@ from allfocus.train.launch import open_fabric
 from allfocus.train.loop import train
 from allfocus.train.recipes import recipe
 from allfocus.train.state import load_averaged
-from allfocus.train.tasks import base
 from allfocus.train.tasks.deblurring import Deblurring
 from allfocus.train.tasks.registry import build, ifan_architecture
 from allfocus.weights.store import sha256
@@ -125,7 +124,7 @@ class Trained:
 
     def restore(self, scene: Scene) -> Outcome:
         """The whole photo through the network."""
-        return Outcome(self.task.restore(self.net, base.Scene(scene.photo, scene.photo)))
+        return Outcome(self.task.restore(self.net, PairImages(scene.photo, scene.photo)))
 
     def defocus_map(self, scene: Scene) -> None:
         """None."""
