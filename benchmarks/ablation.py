@@ -37,10 +37,10 @@ from allfocus.data.cache import CacheSpec, SampleCache, render_cache
 from allfocus.data.pairs import PairImages, PairSet
 from allfocus.data.registry import load
 from allfocus.evaluate import methods
-from allfocus.evaluate.cost import of_architecture
 from allfocus.evaluate.measure import machine
-from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
-from allfocus.evaluate.run import Options, evaluate
+from allfocus.evaluate.method import Conditions, MethodInput, Outcome
+from allfocus.evaluate.methods import MethodSpec, cost_of_architecture
+from allfocus.evaluate.run import EvaluationOptions, evaluate
 from allfocus.evaluate.tables import SEED, TIED
 from allfocus.simulate.simulator import SimulatorConfig
 from allfocus.train.config import NetConfig, TrainConfig
@@ -119,15 +119,12 @@ class Trained:
             precision="float32",
             weights_sha256=sha256(weights),
             settings={"steps": config.steps, "batch": config.batch, "patch_px": config.patch_px, "seed": config.seed},
-            cost=of_architecture(asdict(ifan_architecture(config))),
+            cost=cost_of_architecture(asdict(ifan_architecture(config))),
         )
 
-    def restore(self, scene: Scene) -> Outcome:
+    def restore(self, given: MethodInput) -> Outcome:
         """The whole photo through the network."""
-        return Outcome(self.task.restore(self.net, PairImages(scene.photo, scene.photo)))
-
-    def defocus_map(self, scene: Scene) -> None:
-        """None."""
+        return Outcome(self.task.restore(self.net, PairImages(given.photo, given.photo)))
 
 
 def _variant(
@@ -141,11 +138,13 @@ def _variant(
     config, net, _ = load_averaged(folder)
     weights = folder / "weights.safetensors"
     save(net, ifan_architecture(config), weights, dtype=torch.float32)
-    methods.REGISTRY[label] = lambda wish, _: Trained(wish.label, config, net, weights)
+    methods.REGISTRY[label] = lambda spec, _: Trained(spec.label, config, net, weights)
     rows = []
     for pairs, every in sets:
-        wanted = Options(options.results, lpips=options.lpips, every=every, command="python benchmarks/ablation.py")
-        for step in evaluate(pairs, [Wish(label)], wanted):
+        wanted = EvaluationOptions(
+            options.results, lpips=options.lpips, every=every, command="python benchmarks/ablation.py"
+        )
+        for step in evaluate(pairs, [MethodSpec(label)], wanted):
             if isinstance(step, dict):
                 scores = {name: step["scores"][name] for name in SCORES if step["scores"][name] is not None}
                 counted = {"set": pairs.name, "images": step["images"]}

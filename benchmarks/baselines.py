@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from allfocus.baselines.deconvolution import Prior, deblur
+from allfocus.baselines.loops import available_threads
 from allfocus.baselines.registry import METHODS, defocus_map
-from allfocus.baselines.threads import available
 from allfocus.evaluate.measure import machine
 from allfocus.metrics import psnr
 
@@ -118,7 +118,7 @@ def main() -> None:
     result: dict[str, object] = {
         "conditions": {
             **machine(),
-            "threads": available(),
+            "threads": available_threads(),
             "photo": f"astronaut (scikit-image), blurred 0 to 4 px, mirrored to {SIDE_PX}x{SIDE_PX}",
             "load_average_before": round(os.getloadavg()[0], 2),
             "repeats": REPEATS,

@@ -1,4 +1,4 @@
-"""Methods by name: what comes out, and what is refused before any work."""
+"""Every registered method keeps the contract of `baselines.base`; what is refused before any work."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from allfocus.baselines.registry import METHODS, Options, defocus_map, require, restore, run, scored
+from allfocus.baselines.base import BaselineOptions, MapBaseline
+from allfocus.baselines.registry import METHODS, entry, find_weights, load
 from allfocus.checkpoints.baseline import save
 from allfocus.errors import InputError, OptionError, WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, sizes
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
-from allfocus.restore import Settings, Views, finish
-from allfocus.restore import restore as pipeline
+from allfocus.restore import Settings, Views, finish, restore
 
 
 @pytest.fixture
@@ -32,64 +32,77 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["ebdb", "jnb"])
-def test_classical_methods_need_nothing_else(name: str, photo: NDArray[np.float32]) -> None:
-    seen: list[tuple[float, str]] = []
-    made = run(name, photo, lambda done, stage: seen.append((done, stage)))
-    assert made.sharp.shape == photo.shape
-    assert made.sharp.dtype == np.float32
-    assert 0 <= made.sharp.min() <= made.sharp.max() <= 1
-    assert made.radius_px is not None
-    assert np.array_equal(made.radius_px, defocus_map(name, photo))
-    assert made.radius_px.max() <= 2 * METHODS[name].peak_sigma_px  # type: ignore[operator]
-    shares = [done for done, _ in seen]
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-    assert "deconvolution" in {stage for _, stage in seen}
+@pytest.fixture
+def weights(folder: Path) -> Path:
+    """The user's model folder with tiny untrained weights for every learnt method that is known here."""
+    torch.manual_seed(0)
+    for name, known in METHODS.items():
+        if known.place.endswith(":DPDNetBaseline"):
+            save(DPDNet(sizes("public", known.views, width=2)), folder / f"{name}.safetensors")
+        elif known.place.endswith(":DMENetMap"):
+            save(DMENet(scale=0.03), folder / f"{name}.safetensors")
+    return folder
 
 
-def test_the_protocol_of_the_poster_rounds_to_eight_bits(photo: NDArray[np.float32]) -> None:
-    sharp = restore("ebdb", photo + np.float32(0.001) * (photo < 0.5), options=Options(eight_bit=True))
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_keeps_the_contract(name: str, photo: NDArray[np.float32], weights: Path) -> None:
+    known, baseline = entry(name), load(name)
+    assert known.summary
+    assert (baseline.name, baseline.views) == (name, known.views)
+    assert (baseline.network is not None) == (known.published is not None)
+    before, seen = photo.copy(), list[float]()
+    options = BaselineOptions(views=(photo, photo) if known.views == 2 else None)
+    made = baseline.run(photo, options, lambda done, _stage: seen.append(done))
+    assert np.array_equal(photo, before)
+    assert made.sharp.shape == photo.shape and made.sharp.dtype == np.float32
+    assert made.sharp.min() >= 0 and made.sharp.max() <= 1
+    assert seen == sorted(seen) and (not seen or seen[-1] == 1.0)
+    assert np.array_equal(baseline.run(photo, options).sharp, made.sharp)
+    assert (made.radius_px is not None) == known.maps == isinstance(baseline, MapBaseline)
+    if made.radius_px is not None and isinstance(baseline, MapBaseline):
+        assert np.array_equal(made.radius_px, baseline.defocus_map(photo))
+        assert made.radius_px.shape == photo.shape[:2]
+        assert made.radius_px.min() >= 0 and made.radius_px.max() <= 2 * baseline.peak_sigma_px
+    else:
+        with pytest.raises(OptionError, match="estimates no defocus map"):
+            baseline.defocus_map(photo)
+    for wrong in (photo[..., 0], photo * 2, np.zeros((4, 4, 3), dtype=np.uint8), np.full((4, 4, 3), np.nan)):
+        with pytest.raises(InputError, match=r"floats \(H, W, 3\) in \[0, 1\]"):
+            baseline.run(wrong)
+    if known.views == 2:
+        with pytest.raises(OptionError, match=f"no dual-pixel views for {name}"):
+            baseline.run(photo)
+        with pytest.raises(InputError, match="a left view of"):
+            baseline.run(photo, BaselineOptions(views=(photo[1:], photo)))
+
+
+def test_the_protocol_of_the_paper_rounds_to_eight_bits(photo: NDArray[np.float32]) -> None:
+    sharp = load("ebdb").run(photo + np.float32(0.001) * (photo < 0.5), BaselineOptions(eight_bit=True)).sharp
     np.testing.assert_allclose(sharp * 255, np.rint(sharp * 255), atol=1e-4)
-
-
-def test_what_eval_calls_gives_a_radius(photo: NDArray[np.float32]) -> None:
-    sharp, radius_px = scored("ebdb")(photo, None, None)
-    assert sharp.shape == photo.shape
-    assert radius_px is not None
-    np.testing.assert_allclose(radius_px, defocus_map("ebdb", photo), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dmenet", "dpdnet-s", "dpdnet-d"])
 def test_without_weights_it_says_so_before_any_work(name: str, folder: Path) -> None:
     with pytest.raises(WeightsError, match=f"there are no weights for {name}.*allfocus does not carry it"):
-        require(name)
+        find_weights(name)
     with pytest.raises(WeightsError):
-        scored(name)
-    with pytest.raises(WeightsError):
-        restore(name, np.zeros((8, 8, 3)))
+        load(name)
 
 
-def test_learnt_methods_run_with_weights(photo: NDArray[np.float32], folder: Path) -> None:
-    torch.manual_seed(0)
-    save(DPDNet(sizes("public", 1, width=2)), folder / "dpdnet-s.safetensors")
-    save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
-    save(DMENet(scale=0.03), folder / "dmenet.safetensors")
-    assert run("dpdnet-s", photo).sharp.shape == photo.shape
-    dual = run("dpdnet-d", photo, options=Options(views=(photo, photo))).sharp
-    assert dual.shape == photo.shape
-    assert np.array_equal(scored("dpdnet-d")(photo, photo, photo)[0], dual)
-    made = run("dmenet", photo)
-    assert made.radius_px is not None
-    assert made.radius_px.shape == photo.shape[:2]
-    named = run("dpdnet-s", photo, options=Options(weights=folder / "dpdnet-s.safetensors"))
-    assert np.array_equal(named.sharp, run("dpdnet-s", photo).sharp)
+def test_a_weights_file_may_be_named(photo: NDArray[np.float32], weights: Path) -> None:
+    named = load("dpdnet-s", weights / "dpdnet-s.safetensors")
+    assert np.array_equal(named.run(photo).sharp, load("dpdnet-s").run(photo).sharp)
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(OptionError, match="no baseline is called 'nafnet'"):
+        load("nafnet")
 
 
 @pytest.mark.parametrize("structure", ["public", "poster"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_dpdnet_in_tiles_is_the_network_on_the_whole_photo(structure: str, count: int) -> None:
-    from allfocus.baselines.networks import DPDNetEngine
+    from allfocus.baselines.dpdnet import DPDNetEngine
 
     torch.manual_seed(1)
     pictures = [np.random.default_rng(seed).random((404, 433, 3)).astype(np.float32) for seed in range(3)]
@@ -100,23 +113,8 @@ def test_dpdnet_in_tiles_is_the_network_on_the_whole_photo(structure: str, count
         wanted = net(photo, torch.cat([left, right], 1) if count == 2 else None)[0].permute(1, 2, 0).numpy()
     engine = DPDNetEngine(net, "drawn")
     decoded, *views = map(decode, pictures)
-    steps = pipeline(
+    steps = restore(
         decoded, engine, engine.card, Settings(tile=448, gated=False), Views(*views) if count == 2 else None
     )
     found = finish(steps).canvas.read(Box(0, 0, 433, 404))
     np.testing.assert_allclose(found, wanted[:404, :433], atol=1e-4)
-
-
-def test_refusals_teach(photo: NDArray[np.float32], folder: Path) -> None:
-    with pytest.raises(OptionError, match="no baseline is called 'nafnet'"):
-        restore("nafnet", photo)
-    with pytest.raises(OptionError, match="dpdnet-s estimates no defocus map; expected one of ebdb, jnb, dmenet"):
-        defocus_map("dpdnet-s", photo)
-    for wrong in (photo[..., 0], photo * 2, np.zeros((4, 4, 3), dtype=np.uint8), np.full((4, 4, 3), np.nan)):
-        with pytest.raises(InputError, match=r"floats \(H, W, 3\) in \[0, 1\]"):
-            restore("ebdb", wrong)
-    save(DPDNet(sizes("public", 2, width=2)), folder / "dpdnet-d.safetensors")
-    with pytest.raises(OptionError, match="no dual-pixel views for dpdnet-d"):
-        restore("dpdnet-d", photo)
-    with pytest.raises(InputError, match="a left view of"):
-        restore("dpdnet-d", photo, options=Options(views=(photo[1:], photo)))

@@ -155,7 +155,7 @@ def test_what_a_format_cannot_hold_is_refused(
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="a DMENet; expected a network of the IFAN family"):
+    with pytest.raises(OptionError, match="a DMENet; expected a network of nets"):
         export(DMENet(), Architecture(), tmp_path / "net.onnx", "onnx")  # type: ignore[arg-type]
 
 

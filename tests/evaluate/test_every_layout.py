@@ -97,9 +97,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     for name, known in METHODS.items():
-        if known.network == "dmenet":
+        if known.published is not None and known.maps:
             save(DMENet(scale=0.03), folder / f"{name}.safetensors")
-        elif known.network:
+        elif known.published is not None:
             save(DPDNet(sizes("public", known.views, width=2)), folder / f"{name}.safetensors")
     return folder
 
@@ -123,5 +123,7 @@ def test_everything_that_exists_runs(
         assert (summary["scores"]["psnr"] is None) == (data in ("cuhk", "pixeldp"))
         assert summary["scores"]["ringing"] is not None and summary["scores"]["shift_r"] is not None
         known = METHODS.get(name)
-        assert (summary["scores"]["reblur"] is not None) == (known is not None and known.peak_sigma_px is not None)
-        assert (summary["conditions"]["weights_sha256"] != "") == (name in MODELS or bool(known and known.network))
+        assert (summary["scores"]["reblur"] is not None) == (known is not None and known.maps)
+        assert (summary["conditions"]["weights_sha256"] != "") == (
+            name in MODELS or bool(known and known.published is not None)
+        )

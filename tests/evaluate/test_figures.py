@@ -10,12 +10,12 @@ from allfocus.data import registry
 from allfocus.data.pairs import PairSet
 from allfocus.errors import OptionError
 from allfocus.evaluate.figures import Crop, choose_crops, draw, make_row
-from allfocus.evaluate.methods import Wish
+from allfocus.evaluate.methods import MethodSpec
 
 
 def test_png_and_pdf_with_titles_in_order(tiny: PairSet, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    methods = [Wish(f"theirs=folder:{tiny.root / 'target'}").build(tiny)]
+    methods = [MethodSpec(f"theirs=folder:{tiny.root / 'target'}").build(tiny)]
     rows = [make_row(tiny, pair, methods) for pair in tiny.first(2)]
     assert [title.split("\n")[0] for title in rows[0].titles] == ["input", "theirs", "ground truth"]
     assert rows[0].titles[1].endswith("inf dB")
@@ -29,7 +29,7 @@ def test_png_and_pdf_with_titles_in_order(tiny: PairSet, tmp_path: Path) -> None
 def test_without_ground_truth(tiny: PairSet, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     photos = registry.load("photos", tiny.root / "source")
-    row = make_row(photos, photos.pairs[0], [Wish("input").build(photos)], [Crop(1, 2, 9, 5)])
+    row = make_row(photos, photos.pairs[0], [MethodSpec("input").build(photos)], [Crop(1, 2, 9, 5)])
     assert row.titles == ("input",)
     draw([row], [tmp_path / "one.png"])
 

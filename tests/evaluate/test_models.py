@@ -12,8 +12,8 @@ from allfocus.data.pairs import PairSet
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import EngineInfo, Estimate
 from allfocus.errors import DataError, OptionError
-from allfocus.evaluate.methods import Scene, Wish
-from allfocus.evaluate.models import Model
+from allfocus.evaluate.method import MethodInput
+from allfocus.evaluate.methods import MethodSpec, ModelMethod
 from allfocus.restore import Settings
 from allfocus.weights.card import Card
 
@@ -52,15 +52,15 @@ def photo(seed: int, height: int = 150, width: int = 217) -> np.ndarray:
 
 
 def test_one_view_goes_through_the_pipeline(drawn: list[int], tiny: PairSet) -> None:
-    method = Model(Wish("drawn", scale="1"), tiny)
+    method = ModelMethod(MethodSpec("drawn", scale="1"), tiny)
     soft = np.repeat(np.linspace(0.3, 0.6, 217, dtype=np.float32)[None, :, None], 150, 0).repeat(3, 2)
-    found = method.restore(Scene("a", soft)).sharp
+    found = method.restore(MethodInput("a", soft)).sharp
     np.testing.assert_array_equal(
         found, Deblurrer("drawn", "auto", "auto").run(soft, settings=Settings(scale="1")).output
     )
     assert np.abs(found - soft).max() > 0.01
-    assert method.restore(Scene("a", photo(0))).radius_px is None
-    radius_px = method.restore(Scene("a", photo(0), with_map=True)).radius_px
+    assert method.restore(MethodInput("a", photo(0))).radius_px is None
+    radius_px = method.restore(MethodInput("a", photo(0), with_map=True)).radius_px
     assert radius_px is not None and radius_px.shape == (150, 217)
     assert method.conditions.settings["scale"] == "1"
     assert method.conditions.cost.parameters == 1234
@@ -70,18 +70,18 @@ def test_one_view_goes_through_the_pipeline(drawn: list[int], tiny: PairSet) -> 
 def test_two_views_go_through_the_same_pipeline(drawn: list[int], tiny: PairSet) -> None:
     drawn[0] = 2
     with pytest.raises(DataError, match="needs dual-pixel views"):
-        Model(Wish("drawn"), tiny)
+        ModelMethod(MethodSpec("drawn"), tiny)
     views = replace(tiny, pairs=tuple(replace(pair, left=pair.source, right=pair.source) for pair in tiny))
-    scene = Scene("a", photo(0), left=photo(1), right=photo(2))
-    gated, ungated = (Model(Wish("drawn", ungated=ungated), views) for ungated in (False, True))
+    scene = MethodInput("a", photo(0), left=photo(1), right=photo(2))
+    gated, ungated = (ModelMethod(MethodSpec("drawn", ungated=ungated), views) for ungated in (False, True))
     np.testing.assert_allclose(ungated.restore(scene).sharp, 0.75 * photo(2) + 0.25 * photo(1), atol=1e-4)
     np.testing.assert_array_equal(gated.restore(scene).sharp, photo(0))  # noise is as sharp as can be
     assert ungated.conditions.settings["gated"] is False
     assert (gated.label, ungated.label) == ("drawn", "drawn@ungated")
     with pytest.raises(DataError, match="has no dual-pixel views"):
-        gated.restore(Scene("a", photo(0)))
+        gated.restore(MethodInput("a", photo(0)))
 
 
 def test_an_unknown_scale(drawn: list[int], tiny: PairSet, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="one of auto, 1, 2, 4"):
-        Model(Wish("drawn", scale="3"), tiny)
+        ModelMethod(MethodSpec("drawn", scale="3"), tiny)

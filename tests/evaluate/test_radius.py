@@ -10,10 +10,11 @@ from allfocus.data import registry
 from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, InputError
 from allfocus.evaluate import methods
-from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
+from allfocus.evaluate.method import Conditions, MethodInput, Outcome
+from allfocus.evaluate.methods import MethodSpec
 from allfocus.evaluate.radius import by_radius, pooled
 from allfocus.evaluate.rows import read_summary
-from allfocus.evaluate.run import Options, evaluate
+from allfocus.evaluate.run import EvaluationOptions, evaluate
 from allfocus.evaluate.strata import strata
 from allfocus.evaluate.tables import read_results
 
@@ -78,18 +79,18 @@ class Half:
     upright = True
     fails_at = ""
 
-    def __init__(self, wish: Wish, pairs: PairSet) -> None:
-        self.label, self.pairs, self.conditions = wish.label, pairs, Conditions("baseline")
+    def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
+        self.label, self.pairs, self.conditions = spec.label, pairs, Conditions("baseline")
 
-    def restore(self, scene: Scene) -> Outcome:
-        if scene.name == Half.fails_at:
+    def restore(self, given: MethodInput) -> Outcome:
+        if given.name == Half.fails_at:
             raise InputError("no light", "some", "a lamp")
-        target = next(pair.target for pair in self.pairs if pair.name == scene.name)
+        target = next(pair.target for pair in self.pairs if pair.name == given.name)
         assert target is not None
-        return Outcome((scene.photo + self.pairs.read(target)) / 2)
+        return Outcome((given.photo + self.pairs.read(target)) / 2)
 
-    def defocus_map(self, scene: Scene) -> np.ndarray:
-        return np.full(scene.photo.shape[:2], 3.0, np.float32)
+    def defocus_map(self, given: MethodInput) -> np.ndarray:
+        return np.full(given.photo.shape[:2], 3.0, np.float32)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_gain_and_map_by_true_radius(simulated: PairSet, tmp_path: Path, monkeyp
     for folder, fails_at in (("whole", ""), ("twice", "scene1"), ("twice", "")):
         monkeypatch.setattr(Half, "fails_at", fails_at)
         try:
-            list(evaluate(simulated, [Wish("half")], Options(output=tmp_path / folder, maps=True)))
+            list(evaluate(simulated, [MethodSpec("half")], EvaluationOptions(output=tmp_path / folder, maps=True)))
         except InputError:
             assert fails_at
     whole, twice = (tmp_path / name / "syndp-test" for name in ("whole", "twice"))
@@ -145,7 +146,7 @@ def test_a_map_of_another_size_is_refused(simulated: PairSet, tmp_path: Path) ->
     assert first.coc is not None
     np.savez(first.coc, coc=np.zeros((3, 4), np.float16))
     with pytest.raises(DataError, match=r"scene0: .* has shape \(3, 4\)"):
-        list(evaluate(simulated, [Wish("input")], Options(output=tmp_path / "out", lpips=None)))
+        list(evaluate(simulated, [MethodSpec("input")], EvaluationOptions(output=tmp_path / "out", lpips=None)))
     first.coc.write_bytes(b"nothing")
     with pytest.raises(DataError, match="cannot be read"):
-        list(evaluate(simulated, [Wish("input")], Options(output=tmp_path / "out2", lpips=None)))
+        list(evaluate(simulated, [MethodSpec("input")], EvaluationOptions(output=tmp_path / "out2", lpips=None)))

@@ -16,9 +16,10 @@ from allfocus.data import registry
 from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, InputError, OptionError, WeightsError
 from allfocus.evaluate import methods
-from allfocus.evaluate.methods import Conditions, Outcome, Scene, Wish
+from allfocus.evaluate.method import Conditions, MethodInput, Outcome
+from allfocus.evaluate.methods import MethodSpec
 from allfocus.evaluate.rows import SCORES, mean_scores, read_scores, read_summary
-from allfocus.evaluate.run import Options, Step, evaluate
+from allfocus.evaluate.run import EvaluationOptions, Step, evaluate
 from allfocus.metrics import psnr, psnr_fit
 
 
@@ -27,18 +28,18 @@ class Brighten:
 
     upright = True
     fails_at = ""
-    seen: list[Scene]
+    seen: list[MethodInput]
 
-    def __init__(self, wish: Wish, pairs: PairSet) -> None:
-        self.label = wish.label
+    def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
+        self.label = spec.label
         self.conditions = Conditions("baseline", precision="float64")
         self.seen = []
 
-    def restore(self, scene: Scene) -> Outcome:
-        if scene.name == Brighten.fails_at:
+    def restore(self, given: MethodInput) -> Outcome:
+        if given.name == Brighten.fails_at:
             raise InputError("no light", "some", "a lamp")
-        self.seen.append(scene)
-        return Outcome((scene.photo - 40 / 255) * 2, np.full(scene.photo.shape[:2], 2.0, np.float32))
+        self.seen.append(given)
+        return Outcome((given.photo - 40 / 255) * 2, np.full(given.photo.shape[:2], 2.0, np.float32))
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def brighten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(pairs: PairSet, output: Path, *texts: str, **options: Any) -> list[dict[str, Any]]:
-    steps = evaluate(pairs, [Wish(text) for text in texts], Options(output=output, **options))
+    steps = evaluate(pairs, [MethodSpec(text) for text in texts], EvaluationOptions(output=output, **options))
     return [step for step in steps if isinstance(step, dict)]
 
 
@@ -108,7 +109,7 @@ def test_a_run_that_was_stopped_continues_to_the_same_files(
 
 def test_finished_rows_are_not_computed_again(tiny: PairSet, tmp_path: Path) -> None:
     run(tiny, tmp_path / "out", "brighten", limit=2)
-    steps = list(evaluate(tiny, [Wish("brighten")], Options(output=tmp_path / "out")))
+    steps = list(evaluate(tiny, [MethodSpec("brighten")], EvaluationOptions(output=tmp_path / "out")))
     assert [(step.done, step.row is None) for step in steps if isinstance(step, Step)] == [(2, True), (3, False)]
     assert read_summary(tmp_path / "out" / "tiny" / "brighten.json")["images"] == 3
 
@@ -165,8 +166,8 @@ def test_saved_pictures_are_scored_as_somebodys_results(tiny: PairSet, tmp_path:
 def test_photos_on_their_side_are_turned_for_the_network(tiny: PairSet, tmp_path: Path, monkeypatch: Any) -> None:
     built: list[Brighten] = []
 
-    def build(wish: Wish, pairs: PairSet) -> Brighten:
-        built.append(Brighten(wish, pairs))
+    def build(spec: MethodSpec, pairs: PairSet) -> Brighten:
+        built.append(Brighten(spec, pairs))
         return built[0]
 
     monkeypatch.setitem(methods.REGISTRY, "brighten", build)
@@ -224,7 +225,7 @@ def test_a_result_that_is_no_photo_is_found_before_anything_runs(tiny: PairSet, 
 
 
 def test_nan_is_not_scored(tiny: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Brighten, "restore", lambda self, scene: Outcome(scene.photo * np.float32(np.nan)))
+    monkeypatch.setattr(Brighten, "restore", lambda self, given: Outcome(given.photo * np.float32(np.nan)))
     with pytest.raises(DataError, match="NaN"):
         run(tiny, tmp_path / "out", "brighten")
 
@@ -239,7 +240,7 @@ def test_unwritable_output(tiny: PairSet, tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"rounding": "up"}, {"jobs": 0}, {"limit": 0}, {"every": 0}, {"crop_multiple": 0}])
 def test_options_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
-        Options(**change)
+        EvaluationOptions(**change)
 
 
 def test_one_photo_that_equals_its_target_does_not_decide_the_mean() -> None:

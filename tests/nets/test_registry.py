@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
 
+from allfocus.checkpoints.native import load, save
 from allfocus.errors import OptionError
 from allfocus.nets.ablations import DisparityOnly, FiltersOnly, Plain
 from allfocus.nets.ifan import IFAN
-from allfocus.nets.registry import ENTRIES, Architecture, architecture, describe, describe_all, entry, network_of
+from allfocus.nets.macs import macs_of_network
+from allfocus.nets.registry import (
+    ENTRIES,
+    FAMILIES,
+    Architecture,
+    architecture,
+    describe,
+    describe_all,
+    entry,
+    network_of,
+)
 
 PUBLISHED = {  # name: (parameters, reblurring network, convolution MACs or None, MACs by the poster's rule), G at 720p
     "ifan": (10_476_996, 19_139_685, 361.507, 362.895),
@@ -95,3 +107,38 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         describe("x")
     with pytest.raises(OptionError, match="no family of networks is called 'restormer'"):
         Architecture(family="restormer").build()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_keeps_the_contract(family: str, tmp_path: Path) -> None:
+    wanted = Architecture(family=family, iterations=2, width=8)
+    torch.manual_seed(0)
+    net = wanted.build(0.5).eval()
+    for rows, columns in ((1, 1), (3, 2)):
+        photo = torch.rand(2, 3, rows * net.multiple, columns * net.multiple)
+        pair = torch.rand(2, 6, *photo.shape[2:]) if net.views == 2 else None
+        with torch.no_grad():
+            found, again = net(photo, pair), net(photo, pair)
+        assert found.residual.shape == photo.shape
+        assert torch.isfinite(found.residual).all() and torch.equal(found.residual, again.residual)
+        torch.testing.assert_close(found.sharp, photo + found.residual)
+        if found.disparity is not None:
+            assert found.disparity.shape == (2, 1, rows, columns)
+    save(net, wanted, tmp_path / "net.safetensors", dtype=torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "net.safetensors")(photo, pair).residual, found.residual)
+    assert macs_of_network(wanted.build(), net.views).convolution > 0
+
+
+def test_a_family_is_a_network_of_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(width: int = 32) -> IFAN:
+        """A thin one.
+
+        More about it.
+        """
+        return IFAN(width=width, iterations=1)
+
+    monkeypatch.setitem(FAMILIES, "thin", make)
+    assert entry("thin").summary == "A thin one."
+    assert network_of("mine", Architecture(family="thin")) == "thin"
+    assert Architecture(family="thin", width=8, iterations=44).build().filter_head.layout.iterations == 1

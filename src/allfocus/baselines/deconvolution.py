@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from allfocus.baselines.compiled import compiled
-from allfocus.baselines.progress import Progress
-from allfocus.baselines.threads import available
+from allfocus.baselines.base import Progress
+from allfocus.baselines.loops import available_threads, compiled
 from allfocus.errors import InputError, OptionError
 
 LAMBDA = {"cuhk": 420.0, "dpdd": 16.8, "realdof": 4.2}
@@ -90,7 +89,7 @@ def deblur(
         level, channel = task
         return deconvolve(photo[..., channel], gaussian(levels[level]), prior)
 
-    threads = threads or available()
+    threads = threads or available_threads()
     with ThreadPoolExecutor(threads) as pool:
         # submitted in step with what is taken, so that finished planes do not pile up
         waiting = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.baselines.compiled import compiled
+from allfocus.baselines.loops import compiled
 
 _DEPENDENT = 1e-5
 """An atom whose part outside the chosen ones has less than this squared length adds nothing."""

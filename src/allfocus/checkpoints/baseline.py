@@ -21,17 +21,17 @@ NATIVE, KERAS, TENSORLAYER = (".safetensors",), (".hdf5", ".h5"), (".npz",)
 _KEY = "baseline"
 
 
-def find(name: str, network: str = "dpdnet") -> Path:
+def find(name: str, published: tuple[str, ...] = ()) -> Path:
     """The weights file of a baseline in the user's model folder or in the package (its folder weights/baselines).
 
     Args:
         name: of the method ("dpdnet-s", "dmenet-small").
-        network: "dmenet" or "dpdnet"; decides which published format is looked for.
+        published: endings of weights as others publish them, tried after our own.
 
     Raises:
         WeightsError: there is none: allfocus carries none of that name; or its card tells of another file.
     """
-    suffixes = NATIVE + (TENSORLAYER if network == "dmenet" else KERAS)
+    suffixes = NATIVE + published
     for folder in (user_folder(), SHIPPED / "baselines"):
         for suffix in suffixes:
             path = folder / f"{name}{suffix}"
@@ -40,7 +40,7 @@ def find(name: str, network: str = "dpdnet") -> Path:
                 return path
     raise WeightsError(
         f"there are no weights for {name}",
-        f"a file {name}{suffixes[1]} (as published) or {name}{suffixes[0]} (trained here)",
+        " or ".join(f"{name}{suffix}" for suffix in suffixes),
         f"name the file, or put it into {user_folder()}; allfocus does not carry it",
     )
 

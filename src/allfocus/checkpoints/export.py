@@ -91,8 +91,8 @@ def export(
 
 def _check(net: IFAN, target: Path, format: str, size: Size | None) -> None:
     endings = FORMATS[known(format)]
-    if not isinstance(net, IFAN):
-        raise OptionError(f"a {type(net).__name__}", "a network of the IFAN family", "allfocus models --all")
+    if not hasattr(net, "multiple") or not hasattr(net, "views"):
+        raise OptionError(f"a {type(net).__name__}", "a network of nets/registry.py", "allfocus models --all")
     if target.suffix.lower() not in endings:
         raise OptionError(
             f"{target.name} for the format {format}",

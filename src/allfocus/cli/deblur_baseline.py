@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allfocus.errors import OptionError
 from allfocus.inputs import Job, Plan
 from allfocus.photo.codecs import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from allfocus.baselines.base import Baseline
 
 
 def deblur_with(
@@ -35,28 +38,26 @@ def deblur_with(
     from allfocus.baselines import registry
     from allfocus.cli.report import Report
 
-    if registry.method(method).views > 1:
+    if registry.entry(method).views > 1:
         raise OptionError(
             f"{method}, which needs dual-pixel views, for a photo",
             f"one of {', '.join(name for name, known in registry.METHODS.items() if known.views == 1)}",
             "`allfocus eval` reads views from data sets",
         )
-    registry.require(method, weights)
+    baseline = registry.load(method, weights)
     report = Report(plan, as_json=as_json, overwrite=overwrite)
 
     def restore(job: Job) -> None:
-        facts = _restore(method, job, weights, overwrite, pixel_limit, quiet=as_json)
+        facts = _restore(baseline, job, overwrite, pixel_limit, quiet=as_json)
         report.done(job, f"{facts['width']}x{facts['height']}, {method}, {facts['seconds']} s", facts)
 
     report.each(restore)
 
 
-def _restore(
-    method: str, job: Job, weights: str | None, overwrite: bool, pixel_limit: int, *, quiet: bool
-) -> dict[str, Any]:
+def _restore(baseline: Baseline, job: Job, overwrite: bool, pixel_limit: int, *, quiet: bool) -> dict[str, Any]:
     from allfocus.atomic_file import AtomicFile, make_folder
-    from allfocus.baselines.photographs import restore_photo
-    from allfocus.baselines.registry import Options
+    from allfocus.baselines.base import BaselineOptions
+    from allfocus.baselines.registry import restore_photo
     from allfocus.cli.bar import bar
     from allfocus.comparison import write_comparison
     from allfocus.photo.codecs import decode, encode, losses
@@ -68,7 +69,7 @@ def _restore(
         AtomicFile(path, overwrite=overwrite).check()
     with (
         bar(job.source.name, quiet=quiet) as progress,
-        restore_photo(method, photo, progress, Options(weights=weights, selection="blend")) as canvas,
+        restore_photo(baseline, photo, progress, BaselineOptions(selection="blend")) as canvas,
     ):
         encode(photo, canvas, job.target, overwrite=overwrite)
         if job.comparison is not None:
@@ -76,7 +77,7 @@ def _restore(
     return {
         "width": photo.width,
         "height": photo.height,
-        "method": method,
+        "method": baseline.name,
         "seconds": round(time.perf_counter() - started, 3),
         "notes": [*photo.notes, *losses(photo, job.target)],
     }

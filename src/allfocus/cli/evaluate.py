@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from allfocus.data.pairs import PairSet
-    from allfocus.evaluate.run import Options, Step
+    from allfocus.evaluate.run import EvaluationOptions, Step
 
 COLUMNS = ("psnr", "psnr_fit", "psnr_aligned", "ssim", "mae", "lpips", "ringing", "reblur")
 SHIFTS = ("shift_r", "shift_g", "shift_b")
@@ -49,8 +49,8 @@ def evaluate_command(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left.")] = False,
 ) -> None:
     """Score methods on a data set; rows go to OUTPUT/SET/METHOD.csv, and a run that was stopped continues."""
-    from allfocus.evaluate.methods import Wish
-    from allfocus.evaluate.run import Options, evaluate
+    from allfocus.evaluate.methods import MethodSpec
+    from allfocus.evaluate.run import EvaluationOptions, evaluate
 
     if fetch_lpips:
         from allfocus.metrics.lpips_fetch import fetch
@@ -60,7 +60,7 @@ def evaluate_command(
         if not methods:
             return
     pairs = _load(methods, data, root, targets, split, bits, subset)
-    options = Options(
+    options = EvaluationOptions(
         output=output,
         crop_multiple=crop,
         rounding=rounding,
@@ -73,8 +73,8 @@ def evaluate_command(
         fresh=fresh,
         command=_command(),
     )
-    wishes = [Wish(text, engine, precision, scale, tile, ungated) for text in methods or []]
-    _follow(evaluate(pairs, wishes, options), pairs, options)
+    specs = [MethodSpec(text, engine, precision, scale, tile, ungated) for text in methods or []]
+    _follow(evaluate(pairs, specs, options), pairs, options)
 
 
 def _load(
@@ -114,7 +114,7 @@ def _command() -> str:
     return shlex.join(["allfocus", *words])
 
 
-def _follow(steps: Any, pairs: PairSet, options: Options) -> None:
+def _follow(steps: Any, pairs: PairSet, options: EvaluationOptions) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -143,7 +143,7 @@ def _line(step: Step) -> str:
     return f"{step.label}: {step.done}/{step.total} {step.row.name}  {scores}  {step.row.seconds:.2f} s"
 
 
-def _print_summaries(summaries: list[dict[str, Any]], pairs: PairSet, options: Options) -> None:
+def _print_summaries(summaries: list[dict[str, Any]], pairs: PairSet, options: EvaluationOptions) -> None:
     from rich.console import Console
     from rich.table import Table
 

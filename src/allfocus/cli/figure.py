@@ -29,7 +29,7 @@ def figure_command(
     from allfocus.data.registry import load
     from allfocus.errors import DataError
     from allfocus.evaluate.figures import Crop, draw, make_row
-    from allfocus.evaluate.methods import Wish
+    from allfocus.evaluate.methods import MethodSpec
 
     pairs = load(data, root)
     by_name = {pair.name: pair for pair in pairs}
@@ -39,7 +39,7 @@ def figure_command(
         raise DataError(f"no scene {unknown[0]!r} in {pairs.name}", f"names such as {some}", "leave --scene out")
     chosen = [by_name[name] for name in scene] if scene else list(pairs.first(limit))
     crops = [Crop.parse(text) for text in crop or ()]
-    built = [Wish(text, engine, precision, scale).build(pairs) for text in methods]
+    built = [MethodSpec(text, engine, precision, scale).build(pairs) for text in methods]
     rows = []
     for index, pair in enumerate(chosen, start=1):
         typer.echo(f"{index}/{len(chosen)} {pair.name}", err=True)

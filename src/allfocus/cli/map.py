@@ -72,19 +72,15 @@ def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
 
     if method == NETWORK:
         return _network(weights), _NETWORK_PEAK_PX
-    from allfocus.baselines.registry import METHODS, require
+    from allfocus.baselines.base import SIGMA_TO_RADIUS, MapBaseline
+    from allfocus.baselines.registry import METHODS, load, map_photo
 
-    maps = [known.name for known in METHODS.values() if known.peak_sigma_px]
+    maps = [name for name, known in METHODS.items() if known.maps]
     if method not in maps:
         raise OptionError(f"no method for maps is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
-    peak_px = METHODS[method].peak_sigma_px
-    assert peak_px is not None
-    require(method, weights)
-    from allfocus.baselines.photographs import map_photo
-    from allfocus.baselines.registry import Options
-
-    options = Options(weights=weights)
-    return lambda photo, progress: map_photo(method, photo, progress, options), 2 * peak_px
+    baseline = load(method, weights)
+    peak_px = SIGMA_TO_RADIUS * baseline.peak_sigma_px if isinstance(baseline, MapBaseline) else _NETWORK_PEAK_PX
+    return lambda photo, progress: map_photo(baseline, photo, progress), peak_px
 
 
 def _network(weights: str | None) -> Estimator:

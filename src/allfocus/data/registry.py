@@ -1,37 +1,34 @@
-"""The data sets by the names that `--data` takes."""
+"""The data sets by the names that `--data` takes. A new one is a file with a `load` and a line in `LOADERS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from allfocus.data import cuhk, dpdd, folder, lfdof, pixeldp, realdof
 from allfocus.data.pairs import PairSet
 from allfocus.errors import OptionError
 
-Loader = Callable[[Path, str, int | None], PairSet]
-
-
-def _syndp(root: Path, split: str, bits: int | None) -> PairSet:
-    from allfocus.data.syndp import load  # the only set that is made here: what makes it is loaded when it is asked for
-
-    return load(root, split, bits)
-
-
-LOADERS: dict[str, Loader] = {
-    "dpdd": dpdd.load,
-    "realdof": realdof.load,
-    "cuhk": cuhk.load,
-    "pixeldp": pixeldp.load,
-    "lfdof": lfdof.load,
-    "syndp": _syndp,
-    "pairs": folder.load,
-    "photos": folder.load_photos,
+LOADERS: dict[str, str] = {
+    "dpdd": "allfocus.data.dpdd:load",
+    "realdof": "allfocus.data.realdof:load",
+    "cuhk": "allfocus.data.cuhk:load",
+    "pixeldp": "allfocus.data.pixeldp:load",
+    "lfdof": "allfocus.data.lfdof:load",
+    "syndp": "allfocus.data.syndp:load",
+    "pairs": "allfocus.data.folder:load",
+    "photos": "allfocus.data.folder:load_photos",
 }
+"""Each name with its function of (root, split, bits), "module:function", which is loaded when it is asked for."""
 
 
 def load(name: str, root: Path, split: str = "test", bits: int | None = None) -> PairSet:
     """The data set of this name below `root`, checked.
+
+    Args:
+        name: of `LOADERS`.
+        root: folder of the set.
+        split: "train", "val" or "test", where the set has them.
+        bits: 8 to round 16-bit files to 8 bits.
 
     Raises:
         OptionError: an unknown name, split or bit depth. DataError: a wrong layout or files that do not fit together.
@@ -40,4 +37,5 @@ def load(name: str, root: Path, split: str = "test", bits: int | None = None) ->
         raise OptionError(
             f"no data set is called {name!r}", f"one of {', '.join(LOADERS)}", "--data pairs for your own"
         )
-    return LOADERS[name](Path(root), split, bits)
+    module, _, function = LOADERS[name].partition(":")
+    return getattr(import_module(module), function)(Path(root), split, bits)

@@ -1,94 +1,40 @@
-"""Everything that can be scored: the input itself, models by name, folders of results, and registered baselines."""
+"""What can be scored: the input itself, models by name, folders of results, and registered baselines."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from allfocus.baselines import registry
+from allfocus.baselines.base import BaselineOptions
 from allfocus.baselines.registry import METHODS
 from allfocus.data.folder import match_results
 from allfocus.data.pairs import PairSet, header
-from allfocus.errors import DataError, WeightsError
-from allfocus.evaluate.cost import Cost, of_baseline
+from allfocus.deblurrer import Deblurrer
+from allfocus.engine.base import Engine
+from allfocus.errors import DataError, OptionError, WeightsError
+from allfocus.evaluate.method import Conditions, Cost, Method, MethodInput, Outcome
+from allfocus.restore import Settings
+from allfocus.weights.card import Card
 
+if TYPE_CHECKING:
+    from torch import nn
+
+SCALES = {"auto": "auto", "1": 1, "2": 2, "4": 4}
 FOLDER_PREFIX = "folder:"
 PLAIN = re.compile(r"[^A-Za-z0-9._+@-]+")
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a method is given: float32 (H, W, 3) in [0, 1], upright as its network wants it.
-
-    Attributes:
-        name: of the scene, for methods that look their result up.
-        photo: the defocused photo.
-        left, right: its dual-pixel views, or None.
-        with_map: whether the map of the blur radius is wanted too.
-    """
-
-    name: str
-    photo: NDArray[np.float32]
-    left: NDArray[np.float32] | None = None
-    right: NDArray[np.float32] | None = None
-    with_map: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a method gives back.
-
-    Attributes:
-        sharp: float32 (H, W, 3), meant for [0, 1]; it is clipped before it is scored.
-        radius_px: (H, W) blur radius of the photo in px, where the method estimates one.
-    """
-
-    sharp: NDArray[np.float32]
-    radius_px: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What is known about a method before it runs; stored with its results.
-
-    Attributes:
-        kind: "input", "model", "folder" or "baseline".
-        tiling, precision: as `Protocol` has them.
-        weights_sha256: of the weights file, "" without weights.
-        settings: everything else that decides the output (engine, working scale, ...).
-        cost: parameters and multiply-accumulates, where there is a network.
-    """
-
-    kind: str
-    tiling: str = "whole"
-    precision: str = "-"
-    weights_sha256: str = ""
-    settings: Mapping[str, object] = field(default_factory=dict)
-    cost: Cost = field(default_factory=Cost)
-
-
-class Method(Protocol):
-    """Something that restores a photo. `upright` is False for methods that look at files, which are not turned."""
-
-    label: str
-    conditions: Conditions
-    upright: bool
-
-    def restore(self, scene: Scene) -> Outcome:
-        """The restored photo; returns when it is in memory."""
-        ...
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A method as it was asked for; small enough to be sent to another process.
+class MethodSpec:
+    """A method with its settings, as a user named it; small enough to be sent to another process.
 
     Attributes:
         text: "input", a model's name or path, "folder:PATH", "LABEL=folder:PATH", or a registered baseline.
@@ -130,33 +76,31 @@ class Wish:
         """
         source = self.text.partition("=")[2] if f"={FOLDER_PREFIX}" in self.text else self.text
         if source.startswith(FOLDER_PREFIX):
-            return Results(self.label, Path(source.removeprefix(FOLDER_PREFIX)), pairs)
+            return ResultsFolder(self.label, Path(source.removeprefix(FOLDER_PREFIX)), pairs)
         if source in REGISTRY:
             return REGISTRY[source](self, pairs)
-        from allfocus.evaluate.models import Model
-
         try:
-            return Model(self, pairs)
+            return ModelMethod(self, pairs)
         except WeightsError as error:
             hint = f"{error.hint}; methods that are not models: {', '.join(sorted(REGISTRY))}, folder:PATH"
             raise WeightsError(error.got, error.expected, hint) from error
 
 
-class Input:
+class InputMethod:
     """No restoration at all: the row that every other one is compared with."""
 
     upright = True
 
-    def __init__(self, wish: Wish, pairs: PairSet) -> None:
-        self.label = wish.label
+    def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
+        self.label = spec.label
         self.conditions = Conditions("input")
 
-    def restore(self, scene: Scene) -> Outcome:
+    def restore(self, given: MethodInput) -> Outcome:
         """The photo as it is."""
-        return Outcome(scene.photo)
+        return Outcome(given.photo)
 
 
-class Results:
+class ResultsFolder:
     """A folder of finished pictures, from whatever made them; they carry the rounding of their files.
 
     Raises:
@@ -173,11 +117,11 @@ class Results:
             header(path)
         self.conditions = Conditions("folder", settings={"files": folder.name})
 
-    def restore(self, scene: Scene) -> Outcome:
+    def restore(self, given: MethodInput) -> Outcome:
         """The finished picture; DataError when it has another size or cannot be read."""
-        path = self.files[scene.name]
+        path = self.files[given.name]
         sharp = self.pairs.read(path)
-        height, width = scene.photo.shape[:2]
+        height, width = given.photo.shape[:2]
         if sharp.shape[0] < height or sharp.shape[1] < width:
             raise DataError(
                 f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at their full size"
@@ -185,8 +129,8 @@ class Results:
         return Outcome(sharp[:height, :width])
 
 
-class Baseline:
-    """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the poster.
+class BaselineMethod:
+    """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the paper (8 bits with a map).
 
     Raises:
         OptionError: an unknown one. WeightsError: a learnt one without its weights. DataError: it needs dual-pixel
@@ -195,36 +139,113 @@ class Baseline:
 
     upright = True
 
-    def __init__(self, wish: Wish, pairs: PairSet) -> None:
-        known = registry.method(wish.text)
-        weights = registry.require(wish.text)
-        if known.views > 1 and any(pair.left is None or pair.right is None for pair in pairs):
-            raise DataError(
-                f"{wish.text} needs dual-pixel views, which {pairs.name} lacks",
-                "a set with left and right views",
-                "leave it out",
-            )
-        self.label = wish.label
-        self.function = registry.scored(wish.text, gated=not wish.ungated)
+    def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
+        known = registry.entry(spec.text)
+        weights = registry.find_weights(spec.text)
+        _check_views(spec, known.views, pairs)
+        self.label = spec.label
+        self.baseline = registry.load(spec.text, weights)
+        self.options = BaselineOptions(eight_bit=known.maps, gated=not spec.ungated)
+        network = self.baseline.network
         self.conditions = Conditions(
             "baseline",
             precision="float32",
-            settings={"gated": not wish.ungated} if known.network == "dpdnet" else {},
+            settings={} if network is None or known.maps else {"gated": not spec.ungated},
             weights_sha256="" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
-            cost=Cost() if weights is None else of_baseline(known.network, weights, known.views),
+            cost=Cost() if network is None else _cost_of_network(copy.deepcopy(network), known.views),
         )
 
-    def restore(self, scene: Scene) -> Outcome:
+    def restore(self, given: MethodInput) -> Outcome:
         """The photo through the baseline."""
-        return Outcome(*self.function(scene.photo, scene.left, scene.right))
+        views = None if given.left is None or given.right is None else (given.left, given.right)
+        made = self.baseline.run(given.photo, replace(self.options, views=views))
+        return Outcome(made.sharp, made.radius_px)
+
+
+class ModelMethod:
+    """A network through the same pipeline as `allfocus deblur`: engine, tiles, working scales, what is in focus kept.
+
+    Raises:
+        WeightsError: no such model. EngineError: it cannot run here. OptionError: an unknown working scale.
+        DataError: a network of two views on a set without views.
+    """
+
+    upright = True
+
+    def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
+        if spec.scale not in SCALES:
+            raise OptionError(f"scale {spec.scale!r}", f"one of {', '.join(SCALES)}", "--scale auto")
+        self.deblurrer = Deblurrer(spec.text, spec.engine, spec.precision)
+        card = self.deblurrer.model.card
+        _check_views(spec, card.views, pairs)
+        self.label, self.views = spec.label, card.views
+        self.settings = Settings(scale=SCALES[spec.scale], tile=spec.tile, gated=not spec.ungated)
+        self.conditions = _conditions(spec, card, self.deblurrer.engine)
+
+    def restore(self, given: MethodInput) -> Outcome:
+        """The photo through the pipeline, not rounded, and the radius of its blur where it is wanted and told."""
+        views = None
+        if self.views > 1:
+            if given.left is None or given.right is None:
+                raise DataError(f"{given.name} has no dual-pixel views", "left and right view", "a model of one view")
+            views = (given.left, given.right)
+        done = self.deblurrer.run(given.photo, settings=self.settings, views=views)
+        assert isinstance(done.output, np.ndarray)  # an array was given
+        radius_px = done.defocus_map.read() if given.with_map and done.defocus_map is not None else None
+        return Outcome(done.output.astype(np.float32, copy=False), radius_px)
+
+
+def _conditions(spec: MethodSpec, card: Card, engine: Engine) -> Conditions:
+    """What is stored about a model."""
+    info = engine.info
+    settings: dict[str, object] = {"model": card.name, "engine": info.name, "device": info.device}
+    return Conditions(
+        "model",
+        tiling=f"tiles of {spec.tile or card.tile_px} px",
+        precision=info.precision,
+        weights_sha256=card.sha256,
+        settings=settings | {"scale": spec.scale, "gated": not spec.ungated},
+        cost=replace(cost_of_architecture(card.architecture), parameters=card.parameters),
+    )
+
+
+def _check_views(spec: MethodSpec, views: int, pairs: PairSet) -> None:
+    if views > 1 and any(pair.left is None or pair.right is None for pair in pairs):
+        raise DataError(
+            f"{spec.text} needs dual-pixel views, which {pairs.name} lacks",
+            "a set with left and right views",
+            "a method of one view",
+        )
+
+
+def cost_of_architecture(architecture: Mapping[str, object]) -> Cost:
+    """The cost of a network described as in a card; unknown without torch, or of an unknown architecture."""
+    try:
+        import torch
+
+        from allfocus.nets.registry import Architecture
+
+        with torch.device("meta"):
+            network = Architecture(**architecture).build()  # type: ignore[arg-type]
+    except (ImportError, TypeError):
+        return Cost()
+    return _cost_of_network(network, network.views)
+
+
+def _cost_of_network(network: nn.Module, views: int) -> Cost:
+    from allfocus.nets.macs import macs_of_network
+
+    macs = macs_of_network(network, views)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Cost(parameters, macs.convolution, macs.with_bias_and_activation)
 
 
 def _plain(text: str) -> str:
     return PLAIN.sub("_", text).strip("_.") or "unnamed"
 
 
-REGISTRY: dict[str, Callable[[Wish, PairSet], Method]] = {
-    "input": Input,
-    **dict.fromkeys(METHODS, Baseline),
+REGISTRY: dict[str, Callable[[MethodSpec, PairSet], Method]] = {
+    "input": InputMethod,
+    **dict.fromkeys(METHODS, BaselineMethod),
 }
 """Each name with what builds it from the wish and the set."""

@@ -19,7 +19,8 @@ from allfocus.atomic_file import make_folder, write_bytes
 from allfocus.data.pairs import Pair, PairSet
 from allfocus.errors import EngineError, OptionError, WeightsError
 from allfocus.evaluate.measure import machine
-from allfocus.evaluate.methods import Method, Wish
+from allfocus.evaluate.method import Method
+from allfocus.evaluate.methods import MethodSpec
 from allfocus.evaluate.protocol import FLOAT, ROUNDINGS, Protocol
 from allfocus.evaluate.rows import Row, Sheet, discard
 from allfocus.evaluate.score import Scored, score_pair
@@ -30,7 +31,7 @@ DEEP_BITS = 16
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluationOptions:
     """How a set is scored.
 
     Attributes:
@@ -80,7 +81,7 @@ class Step:
     row: Row | None
 
 
-def evaluate(pairs: PairSet, wishes: list[Wish], options: Options) -> Iterator[Step | dict[str, Any]]:
+def evaluate(pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions) -> Iterator[Step | dict[str, Any]]:
     """Score methods on a set; yields a `Step` after each image and the stored summary after each method.
 
     Every method is built before the first image is read, so that a missing model or result is found at once. Rows that
@@ -90,18 +91,18 @@ def evaluate(pairs: PairSet, wishes: list[Wish], options: Options) -> Iterator[S
     Raises:
         AllfocusError: what a method, a photo or the place for results is refused for.
     """
-    labels = [wish.label for wish in wishes]
+    labels = [spec.label for spec in specs]
     if len(set(labels)) < len(labels):
         raise OptionError(f"two methods called {max(labels, key=labels.count)}", "different names", "LABEL=folder:PATH")
     lpips, lpips_state = load_lpips(options.lpips)
     wanted = pairs.every(options.every)
     wanted = wanted if options.limit is None else wanted.first(options.limit)
     runs = []
-    for wish in wishes:
-        method = wish.build(wanted)
-        runs.append((wish, method, _open_sheet(method, pairs, options, lpips_state)))
-    for wish, method, (sheet, record) in runs:
-        yield from _run(wish, method, wanted, options, lpips, sheet, record)
+    for spec in specs:
+        method = spec.build(wanted)
+        runs.append((spec, method, _open_sheet(method, pairs, options, lpips_state)))
+    for spec, method, (sheet, record) in runs:
+        yield from _run(spec, method, wanted, options, lpips, sheet, record)
 
 
 def load_lpips(folder: Path | None) -> tuple[LPIPS | None, str]:
@@ -115,7 +116,9 @@ def load_lpips(folder: Path | None) -> tuple[LPIPS | None, str]:
     return found, found.version
 
 
-def _open_sheet(method: Method, pairs: PairSet, options: Options, lpips_state: str) -> tuple[Sheet, dict[str, Any]]:
+def _open_sheet(
+    method: Method, pairs: PairSet, options: EvaluationOptions, lpips_state: str
+) -> tuple[Sheet, dict[str, Any]]:
     conditions = method.conditions
     protocol = Protocol(
         depth=pairs.depth,
@@ -156,10 +159,10 @@ def names_digest(pairs: PairSet) -> str:
 
 
 def _run(
-    wish: Wish,
+    spec: MethodSpec,
     method: Method,
     pairs: PairSet,
-    options: Options,
+    options: EvaluationOptions,
     lpips: LPIPS | None,
     sheet: Sheet,
     record: dict[str, Any],
@@ -175,7 +178,7 @@ def _run(
     done = len(pairs) - len(left)
     if done:
         yield Step(method.label, done, len(pairs), None)
-    for scored in _scored(wish, method, pairs, left, options, lpips):
+    for scored in _scored(spec, method, pairs, left, options, lpips):
         if pictures is not None and scored.picture is not None:
             write_picture(scored.picture, pictures / f"{scored.row.name}.png", pairs.read_bits)
         if scored.row.name not in stored:
@@ -187,7 +190,7 @@ def _run(
 
 
 def _scored(
-    wish: Wish, method: Method, pairs: PairSet, left: list[Pair], options: Options, lpips: LPIPS | None
+    spec: MethodSpec, method: Method, pairs: PairSet, left: list[Pair], options: EvaluationOptions, lpips: LPIPS | None
 ) -> Iterator[Scored]:
     if options.jobs == 1 or len(left) < 2:
         for pair in left:
@@ -195,25 +198,25 @@ def _scored(
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(
-        min(options.jobs, len(left)), context, initializer=_start_worker, initargs=(wish, pairs, options)
+        min(options.jobs, len(left)), context, initializer=_start_worker, initargs=(spec, pairs, options)
     ) as pool:
         try:
             yield from pool.map(_work, left)  # in order, so that the files are the same as with one process
         except BrokenProcessPool as error:
             raise EngineError(
-                f"a process of {wish.text} was ended from outside",
+                f"a process of {spec.text} was ended from outside",
                 "processes that live",
                 "--jobs 1; memory may be short",
             ) from error
 
 
-_worker: tuple[Method, PairSet, LPIPS | None, Options] | None = None
+_worker: tuple[Method, PairSet, LPIPS | None, EvaluationOptions] | None = None
 
 
-def _start_worker(wish: Wish, pairs: PairSet, options: Options) -> None:
+def _start_worker(spec: MethodSpec, pairs: PairSet, options: EvaluationOptions) -> None:
     global _worker
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _worker = (wish.build(pairs), pairs, load_lpips(options.lpips)[0], options)
+    _worker = (spec.build(pairs), pairs, load_lpips(options.lpips)[0], options)
 
 
 def _work(pair: Pair) -> Scored:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from allfocus.data.pairs import Pair, PairSet
 from allfocus.errors import AllfocusError, DataError, MissingExtraError
 from allfocus.evaluate.measure import Meter
-from allfocus.evaluate.methods import Method, Outcome, Scene
+from allfocus.evaluate.method import Method, MethodInput, Outcome
 from allfocus.evaluate.protocol import FLOAT, ROUNDED
 from allfocus.evaluate.radius import Bin, by_radius
 from allfocus.evaluate.rows import Row
@@ -83,9 +83,9 @@ def _restore(
     """The restoration under the clock; photos that lie on their side are turned for it and back."""
     views = [None if path is None else _cropped(pairs.read(path), crop_multiple) for path in (pair.left, pair.right)]
     turns = pair.quarter_turns if method.upright else 0
-    scene = Scene(pair.name, *(_turned(image, turns) for image in (source, *views)), maps)  # type: ignore[arg-type]
+    given = MethodInput(pair.name, *(_turned(image, turns) for image in (source, *views)), maps)  # type: ignore[arg-type]
     with Meter() as meter:
-        outcome = method.restore(scene)
+        outcome = method.restore(given)
     return _turned_back(outcome, turns), meter
 
 

@@ -10,6 +10,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+POSTER_HEIGHT, POSTER_WIDTH = 720, 1280
+"""The size at which networks are compared, px."""
+
 
 @dataclass(frozen=True)
 class Macs:
@@ -72,6 +75,19 @@ def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
         for hook in hooks:
             hook.remove()
     return Macs(counter.macs, counter.macs + counter.biased + activated, pooled, normalised)
+
+
+def macs_of_network(net: nn.Module, views: int) -> Macs:
+    """Operations of a deblurring network on one photo of `POSTER_WIDTH` x `POSTER_HEIGHT`, on the meta device.
+
+    Args:
+        net: takes a photo and, with two views, the pair; it is moved to the meta device, which loses its weights.
+        views: 1 or 2.
+    """
+    net.to("meta")
+    photo = torch.empty(1, 3, POSTER_HEIGHT, POSTER_WIDTH, device="meta")
+    pair = torch.empty(1, 6, POSTER_HEIGHT, POSTER_WIDTH, device="meta")
+    return count_macs(net, *([photo, pair] if views > 1 else [photo]))
 
 
 class _ConvolutionCounter(TorchDispatchMode):

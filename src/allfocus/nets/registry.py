@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 from allfocus.errors import OptionError
 from allfocus.nets.ablations import DisparityOnly, FiltersOnly, Plain
 from allfocus.nets.ifan import IFAN
-from allfocus.nets.macs import count_macs
+from allfocus.nets.macs import macs_of_network
 from allfocus.nets.reblur import ReblurringNetwork
 from allfocus.ops.adaptive_conv import FilterLayout
 
-FAMILIES: dict[str, type[IFAN]] = {"ifan": IFAN, "plain": Plain, "disparity": DisparityOnly, "filters": FiltersOnly}
-POSTER_HEIGHT, POSTER_WIDTH = 720, 1280
+FAMILIES: dict[str, Callable[..., torch.nn.Module]] = {
+    "ifan": IFAN,
+    "plain": Plain,
+    "disparity": DisparityOnly,
+    "filters": FiltersOnly,
+}
+"""What builds a network. It takes those fields of `Architecture` that it names, and maybe `residual_gain`. The network
+has `multiple` (of its picture's sides, px) and `views` (1 or 2), and its `forward(photo, pair=None)` returns an
+`nets.ifan.Output`: at least a residual of the photo's shape. A family is also known as a network of its name."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,7 @@ class Architecture:
 
     Attributes:
         iterations, views, unshuffle, tied, width: as in `IFAN`.
-        family: "ifan", or the ablation network "plain", "disparity" or "filters" (see `nets.ablations`).
+        family: a name in `FAMILIES`. A family that takes fewer fields ignores the others.
     """
 
     iterations: int = 17
@@ -33,8 +43,8 @@ class Architecture:
     width: int = 32
     family: str = "ifan"
 
-    def build(self, residual_gain: float = 1.0) -> IFAN:
-        """A freshly initialised network.
+    def build(self, residual_gain: float = 1.0) -> Any:
+        """A freshly initialised network; see `FAMILIES`.
 
         Raises:
             OptionError: if there is no such family.
@@ -43,7 +53,10 @@ class Architecture:
         family = options.pop("family")
         if family not in FAMILIES:
             raise OptionError(f"no family of networks is called {family!r}", f"one of {', '.join(FAMILIES)}", "'ifan'")
-        return FAMILIES[family](**options, residual_gain=residual_gain)
+        make = FAMILIES[family]
+        taken = inspect.signature(make).parameters
+        options["residual_gain"] = residual_gain
+        return make(**{name: value for name, value in options.items() if name in taken})
 
     def build_reblurring(self, iterations: int = 17) -> ReblurringNetwork:
         """A fresh reblurring network that reads the filters of this one (training only).
@@ -98,11 +111,22 @@ def entry(name: str) -> Entry:
     Raises:
         OptionError: if no network has this name.
     """
-    if name not in ENTRIES:
+    if name not in named():
         raise OptionError(
-            f"no network is called {name!r}", f"one of {', '.join(ENTRIES)}", "allfocus models --all lists them"
+            f"no network is called {name!r}", f"one of {', '.join(named())}", "allfocus models --all lists them"
         )
-    return ENTRIES[name]
+    return named()[name]
+
+
+def named() -> dict[str, Entry]:
+    """`ENTRIES`, and each family that none of them stands for under its own name, with its default sizes."""
+    known = {one.architecture.family for one in ENTRIES.values()}
+    others = {
+        family: Entry(Architecture(family=family), (inspect.getdoc(make) or family).splitlines()[0], False, 0)
+        for family, make in FAMILIES.items()
+        if family not in known
+    }
+    return {**ENTRIES, **others}
 
 
 def architecture(name: str) -> Architecture:
@@ -116,7 +140,7 @@ def architecture(name: str) -> Architecture:
 
 def network_of(name: str, wanted: Architecture) -> str | None:
     """The named network that a model's weights belong to: its namesake, else the first of the same architecture."""
-    same = [known for known, named in ENTRIES.items() if named.architecture == wanted]
+    same = [known for known, one in named().items() if one.architecture == wanted]
     return name if name in same else next(iter(same), None)
 
 
@@ -145,16 +169,14 @@ def describe(name: str) -> Description:
     Raises:
         OptionError: if no network has this name.
     """
-    named = entry(name)
+    known = entry(name)
     with torch.device("meta"):
-        net = named.architecture.build()
-        reblurring = named.architecture.build_reblurring(named.reblurring) if named.reblurring else None
-        centre = torch.empty(1, 3, POSTER_HEIGHT, POSTER_WIDTH)
-        pair = torch.empty(1, 6, POSTER_HEIGHT, POSTER_WIDTH) if net.views == 2 else None
-        macs = count_macs(net, centre, pair)
+        net = known.architecture.build()
+        reblurring = known.architecture.build_reblurring(known.reblurring) if known.reblurring else None
+    macs = macs_of_network(net, net.views)
     return Description(
         name,
-        named.summary,
+        known.summary,
         parameters=sum(parameter.numel() for parameter in net.parameters()),
         reblurring_parameters=sum(parameter.numel() for parameter in reblurring.parameters()) if reblurring else 0,
         convolution_macs=macs.convolution,
@@ -164,4 +186,4 @@ def describe(name: str) -> Description:
 
 def describe_all() -> list[Description]:
     """Every network, in the order of the registry."""
-    return [describe(name) for name in ENTRIES]
+    return [describe(name) for name in named()]

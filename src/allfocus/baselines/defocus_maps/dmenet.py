@@ -1,31 +1,37 @@
-"""DMENet's defocus map; the network is in nets/dmenet.py."""
+"""DMENet's defocus map (Lee et al., CVPR 2019); the network is in nets/dmenet.py."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
-from allfocus.baselines.networks import map_dmenet
-from allfocus.baselines.progress import Progress, span
-from allfocus.nets.dmenet import DMENet
-
-PEAK_PX = 7.0
-"""The largest sigma that the method reports, px."""
+from allfocus.baselines.base import MapBaseline, Progress, span
+from allfocus.checkpoints.baseline import load_dmenet
+from allfocus.nets.dmenet import sigma_px
 
 
-def sigma_map(rgb: NDArray, network: DMENet, progress: Progress | None = None) -> NDArray[np.float32]:
-    """Defocus map of a photo.
+class DMENetMap(MapBaseline):
+    """DMENet, then deconvolution. The photo goes through the network in one piece."""
 
-    Args:
-        rgb: (H, W, 3) display-referred, in [0, 1].
-        network: with its weights (checkpoints.baseline.load_dmenet).
-        progress: called with the share done.
+    peak_sigma_px = 7.0
 
-    Returns:
-        (H, W) float32, standard deviation of the Gaussian blur in px, in [0, 7].
-    """
-    report = span(progress, 0.0, 1.0)
-    report(0.0, "network")
-    sigma_px = map_dmenet(network, rgb)
-    report(1.0, "network")
-    return sigma_px
+    def __init__(self, name: str, views: int = 1, weights: Path | None = None) -> None:
+        super().__init__(name, views)
+        assert weights is not None  # its entry says that it has some
+        self.network = load_dmenet(weights)
+
+    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """See `MapBaseline.sigma_map`."""
+        report = span(progress, 0.0, 1.0)
+        report(0.0, "network")
+        height, width = rgb.shape[:2]
+        photo = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None]  # (1, 3, H, W)
+        margin = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
+        with torch.inference_mode():
+            estimated = sigma_px(self.network(functional.pad(photo, margin, mode="replicate")).defocus)
+        report(1.0, "network")
+        return estimated[0, 0, :height, :width].numpy().copy()

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
+from allfocus.baselines.base import MapBaseline, Progress, span
 from allfocus.baselines.canny import edges
 from allfocus.baselines.domain_transform import fill, recursive_filter
-from allfocus.baselines.progress import Progress, span
 
 PEAK_PX = 5.0
 """The largest sigma that the method reports, px."""
@@ -156,3 +156,13 @@ def smooth_along_edges(
     result = np.zeros_like(blur_px)
     result[reliable] = solution
     return result
+
+
+class EBDB(MapBaseline):
+    """EBDB, then deconvolution."""
+
+    peak_sigma_px = PEAK_PX
+
+    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """See `MapBaseline.sigma_map`."""
+        return sigma_map(rgb, progress)

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from allfocus.baselines.base import MapBaseline, Progress, span
 from allfocus.baselines.bilateral_grid import joint_bilateral
 from allfocus.baselines.domain_transform import fill, recursive_filter
-from allfocus.baselines.progress import Progress, span
+from allfocus.baselines.loops import available_threads
 from allfocus.baselines.sparse_coding import count_atoms
-from allfocus.baselines.threads import available
 from allfocus.errors import InputError, WeightsError
 
 PATCH_PX = 8
@@ -147,7 +147,7 @@ def sparsity(
 
     report = span(progress, 0.0, 1.0)
     strips = []
-    with ThreadPoolExecutor(threads or available()) as pool:
+    with ThreadPoolExecutor(threads or available_threads()) as pool:
         for i, counts in enumerate(pool.map(strip, starts)):
             report(i / len(starts), "sparse coding")
             strips.append(counts)
@@ -175,3 +175,13 @@ def propagate(raw: NDArray, grey: NDArray) -> NDArray[np.float64]:
     known = np.asarray(ndimage.binary_erosion(known, structure=disc, border_value=1), dtype=bool)
     filled = fill(counts, known, guide, sigma_space_px=15.0, sigma_range=0.15, iterations=3)
     return joint_bilateral(filled, guide, sigma_space_px=5.0, sigma_range=0.1)
+
+
+class JNB(MapBaseline):
+    """JNB, then deconvolution."""
+
+    peak_sigma_px = PEAK_PX
+
+    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """See `MapBaseline.sigma_map`."""
+        return sigma_map(rgb, progress)

@@ -1,4 +1,4 @@
-"""The formats that a network is exported to: one file a format, each with the same class."""
+"""The formats that a network is exported to. A new one is a file NAME.py here and a line in `FORMATS`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMATS = {
     "torchscript": (".pt", ".ts", ".torchscript"),
     "official": (".pytorch", ".pth"),
 }
-"""Format -> endings of its file."""
+"""Each format with the endings of its file; its module has `Translated` (see `Written`) and `read_facts`."""
 
 
 class Size(NamedTuple):

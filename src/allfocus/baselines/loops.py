@@ -1,11 +1,21 @@
-"""Loops compiled by numba, kept on disk where there is a place for them."""
+"""How the classical methods use the processor: loops compiled by numba, and on how many threads."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
+
+MOST_THREADS = 4
+"""Each thread of the deconvolution holds some 40 bytes a pixel of the photo."""
+
+
+def available_threads() -> int:
+    """The cores that this process may use, at most `MOST_THREADS`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_THREADS)
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:

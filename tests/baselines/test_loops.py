@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import pytest
 
-from allfocus.baselines.compiled import compiled
+from allfocus.baselines.loops import compiled
 
 
 def test_without_a_place_to_keep_them_loops_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,20 @@
-"""The learnt baselines on photos: DPDNet as an engine of the pipeline, DMENet whole."""
+"""DPDNet (Abuolaim and Brown, ECCV 2020) as a baseline; the network is in nets/dpdnet.py."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from allfocus.baselines.base import Baseline, BaselineOptions, BaselineResult, Progress, span
+from allfocus.checkpoints.baseline import load_dpdnet
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs
-from allfocus.nets.dmenet import DMENet, sigma_px
 from allfocus.nets.dpdnet import DPDNet
+from allfocus.photo.codecs import decode
+from allfocus.photo.tiling import Box
+from allfocus.restore import Settings, Views, finish, restore
 from allfocus.weights.card import Card
 
 _TILE_PX = 768
@@ -55,20 +61,20 @@ class DPDNetEngine:
             return Estimate((self.net(*arrays) - arrays[0]).numpy(), None)
 
 
-def map_dmenet(net: DMENet, rgb: NDArray) -> NDArray[np.float32]:
-    """Defocus map of a photo, which goes through the network in one piece.
+class DPDNetBaseline(Baseline):
+    """DPDNet through the pipeline of `allfocus.restore`: the photo, or its left and right view."""
 
-    Args:
-        net: the network.
-        rgb: (H, W, 3) in [0, 1].
+    def __init__(self, name: str, views: int = 1, weights: Path | None = None) -> None:
+        super().__init__(name, views)
+        assert weights is not None  # its entry says that it has some
+        self.network = load_dpdnet(weights, views)
+        self.engine = DPDNetEngine(self.network, name)
 
-    Returns:
-        (H, W) float32 standard deviation of the Gaussian blur, px, in [0, 7].
-    """
-    height, width = rgb.shape[:2]
-    missing = (-height % net.multiple, -width % net.multiple)
-    padded = np.pad(rgb.astype(np.float32, copy=False), ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    batch = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]))
-    with torch.inference_mode():
-        estimated = sigma_px(net(batch).defocus)[0, 0].numpy()
-    return estimated[:height, :width].copy()
+    def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
+        """See `Baseline.sharpen`."""
+        photo, *pair = (decode(np.asarray(picture, np.float32)) for picture in (rgb, *(options.views or ())))
+        report = span(progress, 0.0, 1.0)
+        views = Views(*pair) if pair and self.views > 1 else None
+        steps = restore(photo, self.engine, self.engine.card, Settings(scale=1, gated=options.gated), views)
+        with finish(steps, lambda step: report(step.done / step.total, "network")).canvas as canvas:
+            return BaselineResult(canvas.read(Box(0, 0, canvas.width, canvas.height)))

@@ -1,0 +1,166 @@
+"""What every baseline is: an object that is loaded once and then makes photos sharp, most of them through a map."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.errors import InputError, OptionError
+
+Progress = Callable[[float, str], None]
+"""Called with the fraction that is done, in [0, 1], and what is being done. It may raise to stop the work."""
+
+_MAP_SHARE = 0.35
+"""Share of the progress that the map takes when a deconvolution follows."""
+
+SIGMA_TO_RADIUS = 2.0
+"""A disc of radius r has the variance of a Gaussian of r / 2."""
+
+
+def span(progress: Progress | None, start: float, stop: float) -> Progress:
+    """A callback whose 0 to 1 is `start` to `stop` of `progress`; it does nothing when `progress` is None."""
+
+    def report(done: float, stage: str) -> None:
+        if progress is not None:
+            progress(start + (stop - start) * min(max(done, 0.0), 1.0), stage)
+
+    return report
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """What may be chosen when a photo is restored.
+
+    Attributes:
+        views: left and right dual-pixel view, for methods of two views; each like the photo.
+        data_weight: lambda of the deconvolution; deconvolution.LAMBDA has those of the comparison.
+        selection: levels of the deconvolution: "hard" as in the comparison, or "blend".
+        eight_bit: round photo and result of the map methods to 8 bits, as the paper's comparison did.
+        gated: whether a network acts only where the photo is blurred, as `restore.Settings` has it.
+    """
+
+    views: tuple[NDArray, NDArray] | None = None
+    data_weight: float = 16.8
+    selection: Literal["hard", "blend"] = "hard"
+    eight_bit: bool = False
+    gated: bool = True
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """What a baseline made.
+
+    Attributes:
+        sharp: (H, W, 3) float32 in [0, 1].
+        radius_px: (H, W) float32, the blur radius that was used; None from a method without a map.
+    """
+
+    sharp: NDArray[np.float32]
+    radius_px: NDArray[np.float32] | None = None
+
+
+class Baseline(ABC):
+    """A method beside IFAN, ready for many photos.
+
+    Attributes:
+        name: as on the command line.
+        views: 2 when it needs dual-pixel views, else 1.
+        network: the torch module of a learnt method, whose parameters and operations are counted; else None.
+
+    Args:
+        name: of its entry in the registry.
+        views: of its entry.
+        weights: file of a learnt method, found by the registry; None for others.
+    """
+
+    network: Any = None
+
+    def __init__(self, name: str, views: int = 1, weights: Path | None = None) -> None:
+        self.name, self.views = name, views
+
+    def run(
+        self, rgb: NDArray, options: BaselineOptions | None = None, progress: Progress | None = None
+    ) -> BaselineResult:
+        """Make a photo sharp.
+
+        Args:
+            rgb: (H, W, 3) display-referred, in [0, 1].
+            options: what may be chosen.
+            progress: called with (share done, what is being done).
+
+        Raises:
+            InputError: not floats (H, W, 3) in [0, 1], views of another size, or too small for the method.
+            OptionError: no views for a method of two.
+        """
+        options = options or BaselineOptions()
+        for picture in (rgb, *(options.views or ())):
+            _check(picture)
+        return self.sharpen(np.asarray(rgb, dtype=np.float32), options, progress)
+
+    def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """The blur radius at each pixel.
+
+        Args:
+            rgb: as `run`.
+            progress: called with (share done, what is being done).
+
+        Returns:
+            (H, W) float32 blur radius in px, 0 or more.
+
+        Raises:
+            OptionError: a method without a map. InputError: as `run`.
+        """
+        raise OptionError(f"{self.name} estimates no defocus map", "a method that does", "'ebdb'")
+
+    @abstractmethod
+    def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
+        """What `run` gives, for a photo that was checked."""
+
+
+class MapBaseline(Baseline):
+    """A method that estimates the defocus map and deconvolves with it (hyper-Laplacian prior).
+
+    Attributes:
+        peak_sigma_px: the largest standard deviation that it tells, px.
+    """
+
+    peak_sigma_px: ClassVar[float]
+
+    @abstractmethod
+    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """(H, W) float32: standard deviation of the Gaussian blur at each pixel of a photo (H, W, 3), px."""
+
+    def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """The radius of the disc as wide as the Gaussian that the method finds; see `Baseline.defocus_map`."""
+        _check(rgb)
+        return np.float32(SIGMA_TO_RADIUS) * self.sigma_map(rgb, span(progress, 0.0, 1.0))
+
+    def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
+        """See `Baseline.sharpen`."""
+        from allfocus.baselines.deconvolution import Prior, deblur
+
+        photo = _rounded(rgb) if options.eight_bit else rgb
+        sigma_px = self.sigma_map(photo, span(progress, 0.0, _MAP_SHARE))
+        stored = np.rint(sigma_px / self.peak_sigma_px * 255) / 255 * self.peak_sigma_px  # kept as 8-bit pictures
+        report = span(progress, _MAP_SHARE, 1.0)
+        sharp = deblur(photo, stored, Prior(options.data_weight), options.selection, progress=report)
+        radius_px = np.float32(SIGMA_TO_RADIUS) * sigma_px
+        return BaselineResult(_rounded(sharp) if options.eight_bit else sharp, radius_px)
+
+
+def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (np.rint(rgb * 255) / 255).astype(np.float32)
+
+
+def _check(rgb: NDArray) -> None:
+    fits = rgb.ndim == 3 and rgb.shape[2] == 3 and 0 not in rgb.shape and np.issubdtype(rgb.dtype, np.floating)
+    if not fits or not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
+        raise InputError(
+            f"an array of shape {rgb.shape}, {rgb.dtype}", "floats (H, W, 3) in [0, 1]", "divide by the largest value"
+        )
