@@ -18,6 +18,7 @@ from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
 from allfocus.photo.codecs import MAX_PIXELS, encode, losses
 from allfocus.photo.formats import RAW_EXTENSIONS
+from allfocus.photo.mask import Mask
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
 from allfocus.sources import Given, Result, Source
 from allfocus.targets import check
@@ -39,6 +40,7 @@ class Deblurred:
         notes: what was converted or could not be kept, one sentence each.
         engine: what ran the network.
         defocus_map: how blurred each place was; None from a network that does not tell.
+        left_alone: share of the pixels that are as they were, bit for bit.
     """
 
     output: Result
@@ -51,15 +53,17 @@ class Deblurred:
     notes: tuple[str, ...]
     engine: EngineInfo
     defocus_map: DefocusMap | None = None
+    left_alone: float = 0.0
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the photo, in values that JSON can hold."""
+        """What `--json` and the service tell of a photo, ready for JSON."""
         return {
             "width": self.width,
             "height": self.height,
             "blur_px": {"typical": self.blur.typical_px, "large": self.blur.large_px},
             "scales": list(self.scales),
             "tile": self.tile,
+            "left_alone": round(self.left_alone, 4),
             "engine": {"name": self.engine.name, "precision": self.engine.precision, "model": self.engine.model},
             "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
@@ -90,6 +94,7 @@ class Deblurrer:
         settings: Settings | None = None,
         *,
         views: tuple[Source, Source] | None = None,
+        mask: Source | None = None,
         map: str | Path | None = None,
         compare: str | Path | None = None,
         overwrite: bool = False,
@@ -104,6 +109,8 @@ class Deblurrer:
             output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
             settings: strength, scale, tile and the bokeh to keep.
             views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
+            mask: a grey picture of the upright photo's shape, in any size: black leaves a place alone, white changes
+                it fully; as `source`.
             map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
                 NAME.map.png.
             compare: where to write a before/after picture, a JPEG.
@@ -112,7 +119,7 @@ class Deblurrer:
             progress: called after every tile.
 
         Raises:
-            InputError: a photo or a view that cannot be read, or a view of another size than the photo.
+            InputError: a photo, view or mask that cannot be read, or does not have the photo's size or shape.
             OptionError: a source of another type; a map or bokeh to be kept is asked of a network that estimates no
                 disparity; views for a model of one view, or none for a model of two.
             OutputError: a place that cannot be written, or that means the photo or another result.
@@ -124,9 +131,12 @@ class Deblurrer:
         maps = () if numbers is None else (numbers, picture_beside(numbers))
         writes = [path for path in (target, *maps, comparison) if path is not None]
         seen = [Given.of(view) for view in views or ()]
-        check(writes, [one.path for one in (given, *seen) if one.path is not None])
+        painted = None if mask is None else Given.of(mask)
+        reads = (given, *seen, *(() if painted is None else (painted,)))
+        check(writes, [one.path for one in reads if one.path is not None])
         photo = given.decode(pixel_limit)
         pair = None if views is None else Views(*(view.decode(pixel_limit) for view in seen))
+        shares = None if painted is None else Mask(painted.decode(pixel_limit), photo.width, photo.height)
         check_views(self.model.card, photo, pair)
         notes = photo.notes if given.array is not None and target is None else photo.notes + losses(photo, target)
         if numbers is not None:
@@ -135,7 +145,7 @@ class Deblurrer:
         for path in writes:  # before the work, not after it
             make_folder(path.parent)
             AtomicFile(path, overwrite=overwrite).check()
-        finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair), progress)
+        finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair, shares), progress)
         with finished.canvas as canvas:
             if target is None:
                 result = given.returned(photo, canvas)
@@ -157,6 +167,7 @@ class Deblurrer:
             notes=notes,
             engine=self.engine.info,
             defocus_map=finished.defocus_map,
+            left_alone=finished.left_alone,
         )
 
 
@@ -198,6 +209,7 @@ def deblur(
     tile: int = 0,
     keep_bokeh: float | None = None,
     views: tuple[Source, Source] | None = None,
+    mask: Source | None = None,
     map: str | Path | None = None,
     compare: str | Path | None = None,
     overwrite: bool = False,
@@ -218,6 +230,8 @@ def deblur(
         tile: side of a tile in px; 0 chooses.
         keep_bokeh: blur radius in px from which on places are left as they were, bit for bit (before a lossy format).
         views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
+        mask: a grey picture of the upright photo's shape, in any size: black leaves a place alone, white changes it
+            fully; as `source`.
         map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
             NAME.map.png.
         compare: where to write a before/after picture, a JPEG.
@@ -236,7 +250,8 @@ def deblur(
     ready = _ready(str(model), engine, precision)
     return ready.run(
         source, output, settings,
-        views=views, map=map, compare=compare, overwrite=overwrite, pixel_limit=pixel_limit, progress=progress,
+        views=views, mask=mask, map=map, compare=compare, overwrite=overwrite, pixel_limit=pixel_limit,
+        progress=progress,
     ).output  # fmt: skip
 
 

@@ -28,6 +28,14 @@ class InputError(AllfocusError):
     """A photo, array or folder that cannot be used as it came."""
 
 
+class PhotoSizeError(InputError):
+    """A photo with more pixels than are let in."""
+
+
+class UnknownFormatError(InputError):
+    """Bytes that are no photo of a format that is read."""
+
+
 class OutputError(AllfocusError):
     """A place that cannot be written; nothing was left behind there."""
 

@@ -13,6 +13,7 @@ from allfocus.defocus.measure import Blur, measure_blur
 from allfocus.engine.base import Engine
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.photo.canvas import Canvas
+from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box, Tile, plan
 from allfocus.residual import Residual
@@ -60,11 +61,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """One tile is done: `done` of `total` at working scale `scale`."""
+    """One tile is done: `done` of `total` at working scale `scale`.
+
+    Attributes:
+        tile: in px of the working scale.
+        sharp: (h, w, 3) over the tile's target, about [0, 1]: what the whole correction makes of it.
+    """
 
     scale: int
     done: int
     total: int
+    tile: Tile | None = None
+    sharp: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class Restored:
         scales: the working scales that were used, coarsest first.
         tile: side of the largest tile that was used, in px.
         defocus_map: how blurred each place was; None from a network that does not tell.
+        left_alone: share of the pixels that are as they were, bit for bit.
     """
 
     canvas: Canvas
@@ -84,6 +93,7 @@ class Restored:
     scales: tuple[int, ...]
     tile: int
     defocus_map: DefocusMap | None = None
+    left_alone: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class Stage:
 
 
 def restore(
-    photo: Photo, engine: Engine, card: Card, settings: Settings, views: Views | None = None
+    photo: Photo, engine: Engine, card: Card, settings: Settings, views: Views | None = None, mask: Mask | None = None
 ) -> Generator[Progress, None, Restored]:
     """Deblur a photo; yields after every tile, so that a caller can show progress or stop by closing the generator.
 
@@ -116,6 +126,7 @@ def restore(
         card: multiple, context, views and tile size of the network.
         settings: what the user chose.
         views: left and right dual-pixel view, for a network of two.
+        mask: where how much of the correction is added; everywhere all of it when None.
 
     Raises:
         OptionError: a tile too small for the network's context; bokeh to be kept by a network that cannot tell it;
@@ -137,7 +148,8 @@ def restore(
             stage.residual.close()
         stage = finer
     assert stage is not None  # the last scale is always 1
-    return Restored(_compose(photo, stage, settings), blur, scales, side, stage.defocus_map)
+    canvas, left_alone = _compose(photo, stage, settings, mask)
+    return Restored(canvas, blur, scales, side, stage.defocus_map, left_alone)
 
 
 def finish(steps: Generator[Progress, None, Restored], progress: Callable[[Progress], None] | None = None) -> Restored:
@@ -229,7 +241,7 @@ def _run_plan(work: _Work, scale: int, coarser: Stage | None, side: int) -> Gene
         total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
         if found.disparity is not None:
             defocus_map.add(tile, found.disparity, blurred)
-        yield Progress(scale, number, len(tiles))
+        yield Progress(scale, number, len(tiles), tile, _inside(sharp, tile))
     return Stage(scale, total, defocus_map if "disparity" in card.outputs else None)
 
 
@@ -254,8 +266,12 @@ def _inside(values: np.ndarray, tile: Tile) -> np.ndarray:
     return values[y : y + tile.target.height, x : x + tile.target.width]
 
 
-def _compose(photo: Photo, stage: Stage, settings: Settings) -> Canvas:
-    """Photo plus residual in the photo's own depth and bands, in strips; places to be kept get none of it."""
+def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
+    """Photo plus residual in the photo's own depth and bands, in strips; places to be kept get none of it.
+
+    Also gives the share of pixels that stayed as they were.
+    """
+    untouched = 0
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
     for y in range(0, photo.height, STRIP_ROWS):
         box = Box(0, y, photo.width, min(STRIP_ROWS, photo.height - y))
@@ -263,9 +279,13 @@ def _compose(photo: Photo, stage: Stage, settings: Settings) -> Canvas:
         change = stage.residual.read(box) * np.float32(settings.strength * photo.peak)
         if settings.keep_bokeh is not None and stage.defocus_map is not None:
             change *= stage.defocus_map.share_below(settings.keep_bokeh, box)
+        if mask is not None:
+            change *= mask.share(box)
         if photo.bands == 1:
             change = change.mean(axis=2, keepdims=True)
         sharp = np.clip(pixels + change, 0, photo.peak)
-        canvas.write(box, (sharp if photo.depth == 32 else np.rint(sharp)).astype(photo.dtype))
+        finished = (sharp if photo.depth == 32 else np.rint(sharp)).astype(photo.dtype)
+        untouched += int((finished == pixels).all(axis=2).sum())
+        canvas.write(box, finished)
     stage.residual.close()
-    return canvas
+    return canvas, untouched / (photo.width * photo.height)

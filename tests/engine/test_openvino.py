@@ -258,3 +258,18 @@ def test_fewer_threads_give_the_same_bits(models: Models, photo: Photo, tmp_path
     assert single.info.threads == 1
     np.testing.assert_array_equal(single.run(photo(64, 96)).residual, whole.run(photo(64, 96)).residual)
     assert len(list((tmp_path / "openvino").iterdir())) == 2  # a cache each: neither drops the other's
+
+
+def test_nothing_is_sent_when_openvino_is_loaded() -> None:
+    code = """
+import socket, sys
+import allfocus
+def refuse(*arguments, **options): raise SystemExit("a connection")
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+allfocus.deblur(np.zeros((32, 32, 3), np.uint8), engine="openvino")
+from allfocus.checkpoints import openvino_run
+print([name for name in sys.modules if name.startswith("openvino_telemetry.")], "multiprocessing" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "[]"

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
+
+import allfocus.engine  # noqa: F401  silences what importing openvino would send
+
+import openvino  # isort: skip
 
 VERSION = f"OpenVINO {openvino.__version__.split('-')[0]}"
 

@@ -44,6 +44,9 @@ def deblur_command(
     keep_bokeh: Annotated[
         float | None, typer.Option(metavar="PX", help="Leave places alone that are blurred by this radius or more.")
     ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Grey picture: black leaves a place, white sharpens.")
+    ] = None,
     compare: Annotated[bool, typer.Option(help="Also write a before/after picture: NAME.compare.jpg.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace results that are there; never a photo of this run.")] = False,
     pixel_limit: Annotated[float, typer.Option(metavar="MEGAPIXELS", help="Refuse larger photos.")] = 500.0,
@@ -60,9 +63,11 @@ def deblur_command(
         settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
         if not 0 < pixel_limit <= sys.maxsize:
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
-        if method != "ifan" and (map or keep_bokeh is not None):
+        if method != "ifan" and (map or keep_bokeh is not None or mask is not None):
             raise OptionError(
-                f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
+                f"--map, --keep-bokeh or --mask with --method {method}",
+                "--method ifan",
+                f"allfocus map --method {method}",
             )
         if STANDARD_STREAM in (*inputs, output):
             if method != "ifan":
@@ -74,12 +79,16 @@ def deblur_command(
             deblurrer = _deblurrer(model, engine, precision)
             _through(
                 deblurrer, inputs[0], output, settings,
-                map=map, compare=compare, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
+                mask=mask, map=map, compare=compare,
+                overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
             )  # fmt: skip
             return
         plan = collect(inputs, output, map=map, compare=compare)
         views = _views(left, right, len(plan.jobs), method)
-        check([path for job in plan.jobs for path in job.writes], views or ())
+        if mask is not None and len(plan.jobs) > 1:
+            raise OptionError(f"one mask for {len(plan.jobs)} photos", "one photo", "deblur the photos one by one")
+        reads = (*(views or ()), *(() if mask is None else (mask,)))
+        check([path for job in plan.jobs for path in job.writes], reads)
         if method != "ifan":
             from allfocus.cli.deblur_baseline import deblur_with
 
@@ -95,7 +104,7 @@ def deblur_command(
         raise
     _restore(
         deblurrer, plan, settings,
-        views=views, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
+        views=views, mask=mask, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
     )  # fmt: skip
 
 
@@ -107,7 +116,7 @@ def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
 
 def _restore(
     deblurrer: Deblurrer, plan: Plan, settings: Settings, *,
-    views: tuple[Path, Path] | None, overwrite: bool, pixel_limit: int, as_json: bool,
+    views: tuple[Path, Path] | None, mask: Path | None, overwrite: bool, pixel_limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     from allfocus.cli.report import Report, told_of
 
@@ -120,6 +129,7 @@ def _restore(
                 job.target,
                 settings,
                 views=views,
+                mask=mask,
                 map=job.numbers,
                 compare=job.comparison,
                 overwrite=overwrite,
@@ -159,7 +169,7 @@ def _check_stream(inputs: list[str], output: str | None, *, side_files: bool) ->
 
 def _through(
     deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, *,
-    map: bool, compare: bool, overwrite: bool, pixel_limit: int, as_json: bool,
+    mask: Path | None, map: bool, compare: bool, overwrite: bool, pixel_limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
     from allfocus.cli.report import Report, told_of
@@ -181,7 +191,14 @@ def _through(
     def restore(job: Job) -> None:
         data = sys.stdin.buffer.read() if source == STANDARD_STREAM else _bytes_of(Path(source))
         result = deblurrer.run(
-            data, target, settings, map=numbers, compare=pair, overwrite=overwrite, pixel_limit=pixel_limit
+            data,
+            target,
+            settings,
+            mask=mask,
+            map=numbers,
+            compare=pair,
+            overwrite=overwrite,
+            pixel_limit=pixel_limit,
         )
         if isinstance(result.output, bytes):
             try:

@@ -9,7 +9,7 @@ import numpy as np
 from allfocus.atomic_file import AtomicFile
 from allfocus.photo import encoder
 from allfocus.photo.canvas import Canvas
-from allfocus.photo.decoder import Decoder, from_array
+from allfocus.photo.decoder import Decoder, Header, from_array
 from allfocus.photo.photo import Photo
 
 MAX_PIXELS = 500_000_000
@@ -47,6 +47,15 @@ def decode(
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels)
     return Decoder(source, max_pixels, folder, allow_damaged).photo()
+
+
+def header(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Format and size of a photo from its first bytes; nothing is decoded.
+
+    Raises:
+        InputError: see `decode`; damage further in is found only there.
+    """
+    return Decoder(source, max_pixels, None).header()
 
 
 def encode(

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyvips
 
-from allfocus.errors import InputError
+from allfocus.errors import InputError, PhotoSizeError, UnknownFormatError
 from allfocus.photo import avif, exif, formats, heic, icc, jpeg, png, raw, webp, xmp
 from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_name
 from allfocus.photo.color import cmyk_to_srgb
@@ -49,6 +49,20 @@ LARGEST_BANDS = 5
 INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
 
 
+class Header(NamedTuple):
+    """What a photo file says of itself.
+
+    Attributes:
+        format: of `formats.sniff`.
+        width: in px as stored, before it is set upright; None where only decoding tells (camera raw, HEIC).
+        height: likewise.
+    """
+
+    format: str
+    width: int | None
+    height: int | None
+
+
 class Decoder:
     """One file (a path, or its bytes) on its way to a `Photo`; see `codecs.decode`."""
 
@@ -74,7 +88,7 @@ class Decoder:
             raise InputError(f"{self.name} is empty (0 bytes)", formats.READABLE, "copy it from the camera again")
         format = formats.sniff(head, self.name)
         if format is None:
-            raise InputError(
+            raise UnknownFormatError(
                 f"{self.name} is not a photo that can be read here ({_looks(head)})",
                 formats.READABLE,
                 "export it as TIFF or PNG from the program that made it",
@@ -143,6 +157,19 @@ class Decoder:
             return f"its data holds {abs(missing)} blocks {'less' if missing > 0 else 'more'} than the picture"
         return None
 
+    def header(self) -> Header:
+        """What the file says of itself; nothing is decoded, sizes above the limit are refused."""
+        try:
+            if self.format == "tiff":
+                self._check_tiff()
+            if self.format in ("heic", "raw"):
+                return Header(self.format, None, None)
+            header = self._open("none")
+        except pyvips.Error as error:
+            raise self._damaged(reason(error)) from None
+        self.check_size(header.width, header.height)
+        return Header(self.format, header.width, header.height)
+
     def check_size(self, width: int, height: int) -> None:
         """Refuse photos above the limit.
 
@@ -150,7 +177,7 @@ class Decoder:
             InputError: more than `max_pixels` pixels.
         """
         if width * height > self.max_pixels:
-            raise InputError(
+            raise PhotoSizeError(
                 f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",
                 f"at most {self.max_pixels / 1e6:g} megapixels",
                 "a smaller version, or a higher --pixel-limit if you trust this file",

@@ -1,0 +1,36 @@
+"""`allfocus serve`: the page and the HTTP service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve_command(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    model: Annotated[str, typer.Option(help="Used where a request names none.")] = "ifan-fast",
+    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Serve the page and the HTTP API; limits and the token come from ALLFOCUS_SERVE_... variables."""
+    from allfocus.errors import MissingExtraError, OptionError
+
+    try:
+        from pydantic import ValidationError
+
+        from allfocus.web.limits import Limits
+        from allfocus.web.server import serve
+        from allfocus.web.service import Service
+    except ImportError as error:
+        raise MissingExtraError("allfocus serve", "serve", error.name) from error
+    try:
+        limits = Limits()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"ALLFOCUS_SERVE_{'_'.join(map(str, first['loc'])).upper()}"
+        raise OptionError(f"{name} {first['input']!r:.80}", first["msg"], "another value, or none") from None
+    serve(Service(limits, model, engine, precision), host, port)

@@ -1,0 +1,1 @@
+"""The HTTP service and the page: `allfocus serve` and `allfocus site`."""

@@ -1,0 +1,70 @@
+"""What the service lets in and how long it works: every limit in one place, each an environment variable too."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from allfocus.errors import OptionError
+
+MIB = 2**20
+
+
+class Limits(BaseSettings):
+    """Settings of the service; ALLFOCUS_SERVE_BODY_BYTES and the like override the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="ALLFOCUS_SERVE_", extra="forbid")
+
+    body_bytes: int = Field(default=256 * MIB, gt=0, description="Largest request body.")
+    pixels: int = Field(default=120_000_000, gt=0, description="Largest photo, by its header, before it is decoded.")
+    queue: int = Field(default=8, ge=1, description="Photos that may wait, beside the one that is worked on.")
+    upload_seconds: float = Field(default=300, gt=0, description="Time for a whole request body.")
+    idle_seconds: float = Field(default=20, gt=0, description="Longest silence of a client inside its body.")
+    job_seconds: float = Field(default=900, gt=0, description="Time for one photo, from its turn to its result.")
+    silent_seconds: float = Field(default=180, gt=0, description="A worker that says nothing for so long is replaced.")
+    keep_seconds: float = Field(default=900, gt=0, description="How long a finished job can be fetched.")
+    leave_seconds: float = Field(default=15, gt=0, description="A job whose listener has left is stopped then.")
+    drain_seconds: float = Field(
+        default=60, ge=0, description="After SIGTERM: time for what runs to end and be fetched."
+    )
+    stored_bytes: int = Field(default=4096 * MIB, gt=0, description="Disk for uploads and results, all together.")
+    worker_bytes: int = Field(
+        default=3072 * MIB, gt=0, description="A worker that holds more after a photo is replaced."
+    )
+    connections: int = Field(default=64, ge=1, description="Connections at a time.")
+    token: SecretStr | None = Field(default=None, description="Clients must send it: Authorization: Bearer TOKEN.")
+
+
+LEAST_TOKEN = 16
+
+
+def check_reach(host: str, token: SecretStr | None) -> None:
+    """Refuse to listen beyond this machine without a token, and a token that is easily guessed.
+
+    Raises:
+        OptionError: so it is.
+    """
+    if token is not None and len(token.get_secret_value()) < LEAST_TOKEN:
+        raise OptionError(
+            f"a token of {len(token.get_secret_value())} characters",
+            f"at least {LEAST_TOKEN}",
+            'python -c "import secrets; print(secrets.token_urlsafe(24))"',
+        )
+    if token is None and not is_loopback(host):
+        raise OptionError(
+            f"to listen on {host} without a token",
+            "a token, because others can reach that address",
+            "ALLFOCUS_SERVE_TOKEN=... allfocus serve --host ..., or --host 127.0.0.1",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,80 @@
+"""Refusals as HTTP answers: the three parts of the command line's errors, and a status (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+from allfocus.errors import (
+    AllfocusError,
+    EngineError,
+    InputError,
+    OptionError,
+    OutputError,
+    PhotoSizeError,
+    UnknownFormatError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """What a refusal says."""
+
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    got: str = Field(examples=["strength 2"])
+    expected: str = Field(examples=["a number from 0 to 1"])
+    hint: str = Field(alias="try", examples=["strength=1"])
+
+
+class Refusal(Exception):
+    """An HTTP refusal: status, the three parts, and headers such as Retry-After."""
+
+    def __init__(
+        self, status: int, got: str, expected: str, hint: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(got)
+        self.status, self.got, self.expected, self.hint = status, got, expected, hint
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, error: AllfocusError) -> Refusal:
+        """The refusal for an error of the library."""
+        return cls(status_of(error), error.got, error.expected, error.hint)
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "got": self.got,
+            "expected": self.expected,
+            "try": self.hint,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Refusal:
+        """What `to_json` wrote."""
+        return cls(body["status"], body["got"], body["expected"], body["try"])
+
+    def answer(self) -> JSONResponse:
+        """The HTTP answer."""
+        return JSONResponse(self.to_json(), self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def status_of(error: AllfocusError) -> int:
+    """413 too large, 415 not a photo, 422 a photo or option that cannot be used, 507 no disk, 500 our own fault."""
+    if isinstance(error, PhotoSizeError):
+        return 413
+    if isinstance(error, UnknownFormatError):
+        return 415
+    if isinstance(error, InputError | OptionError):
+        return 422
+    if isinstance(error, OutputError):
+        return 507
+    return 503 if isinstance(error, EngineError) else 500

@@ -1,0 +1,89 @@
+"""One service: its workers, its queue, and the tasks that keep both going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+from allfocus.web.jobs import Jobs
+from allfocus.web.limits import Limits
+from allfocus.web.problems import Refusal
+from allfocus.web.process import WorkerDied, WorkerProcess
+from allfocus.web.telemetry import Telemetry
+from allfocus.weights import store
+
+
+class Service:
+    """Everything that lives from start to stop.
+
+    Args:
+        limits: what is let in.
+        model: restores photos unless a request names another one.
+        engine: as on the command line.
+        precision: as on the command line.
+    """
+
+    def __init__(
+        self, limits: Limits, model: str = store.DEFAULT, engine: str = "auto", precision: str = "auto"
+    ) -> None:
+        self.limits, self.model, self.name = limits, model, store.find(model).card.name
+        self.telemetry = Telemetry()
+        options = {"engine": engine, "precision": precision}
+        self.worker = WorkerProcess(options, limits.worker_bytes, limits.silent_seconds)
+        self.inspector = WorkerProcess(options, limits.worker_bytes, limits.silent_seconds)
+        self.folder = Path(tempfile.mkdtemp(prefix="allfocus-serve-"))
+        self.jobs = Jobs(limits, self.worker, self.folder, self.telemetry)
+        self.loaded: dict[str, Any] | None = None
+        self.refused: Refusal | None = None
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncGenerator[None, None]:
+        """Start workers and tasks; end them, and remove every file, when the block ends."""
+        tasks = [asyncio.create_task(work) for work in (self._load(), self.jobs.sweep())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.worker.close()
+            await self.inspector.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ready(self) -> dict[str, Any]:
+        """The engine that runs.
+
+        Raises:
+            Refusal: 503, it is being loaded, cannot be loaded, or the service is about to end.
+        """
+        if self.jobs.draining:
+            raise Refusal(503, "a service that is about to end", "one that goes on", "another one")
+        if self.loaded is None:
+            raise self.refused or Refusal(503, "an engine that is being loaded", "a loaded one", "again in a second")
+        return {"status": "ready", "model": self.name, "engine": self.loaded}
+
+    def metrics(self) -> bytes:
+        """The text for Prometheus."""
+        jobs, told = self.jobs, self.telemetry
+        told.waiting.set(len(jobs.queue) + jobs.coming + (jobs.running is not None))
+        told.deaths.set(self.worker.deaths + self.inspector.deaths)
+        told.worker_bytes.set(self.worker.resident_bytes())
+        return told.text()
+
+    async def _load(self) -> None:
+        """The engine first, then photo after photo."""
+        with contextlib.suppress(WorkerDied):
+            event, _ = await asyncio.gather(
+                self.worker.answer({"do": "load", "job": "load", "model": self.model}),
+                self.inspector.answer({"do": "inspect", "job": "warm", "photo": "", "pixels": 1, "name": ""}),
+            )
+            if event["is"] == "ready":
+                self.loaded = event["engine"]
+            else:
+                self.refused = Refusal.from_json(event["problem"])
+        await self.jobs.run()
