@@ -63,12 +63,12 @@ def deblur_command(
         settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
         if not 0 < pixel_limit <= sys.maxsize:
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
-        if method != "ifan" and (map or keep_bokeh is not None or mask is not None):
+        if method != "ifan" and (map or keep_bokeh is not None):
             raise OptionError(
-                f"--map, --keep-bokeh or --mask with --method {method}",
-                "--method ifan",
-                f"allfocus map --method {method}",
+                f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
             )
+        if method != "ifan" and mask is not None:
+            raise OptionError(f"--mask with --method {method}", "--method ifan", "leave --mask out")
         if STANDARD_STREAM in (*inputs, output):
             if method != "ifan":
                 raise OptionError(f"- with --method {method}", "--method ifan", "a file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
+from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from allfocus import __version__
 from allfocus.web.access import Access
 from allfocus.web.problems import Refusal
 from allfocus.web.routes import router
@@ -41,7 +41,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPIOffline(
         title="allfocus",
-        version=__version__,
+        version=version("allfocus"),
         summary="A photo that is out of focus in, a photo that is sharp everywhere out.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
