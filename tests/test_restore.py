@@ -15,6 +15,7 @@ from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
 from allfocus.restore import Progress, Restored, Settings, Views, finish, restore
+from blurred import blurred_texture
 from engines import MULTIPLE, LocalEngine, card
 
 
@@ -53,9 +54,42 @@ def test_tiled_equals_untiled(size: tuple[int, int]) -> None:
 
 
 def test_each_scale_is_told_with_its_tiles() -> None:
-    _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2)
+    _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2, tile=256, with_map=True)
     assert restored.scales == (2, 1)
     assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 5) for i in range(1, 6))]
+
+
+def half_soft(height: int, width: int) -> np.ndarray:
+    """White noise on the left, which is in focus at every scale, and soft blocks from the middle on: uint8."""
+    photo = noise(height, width)
+    soft = blurred_texture(5, 512)[:height, : width - width // 2]
+    photo[:, width // 2 :] = soft
+    return photo
+
+
+@pytest.mark.parametrize("size", [(500, 512), (257, 300), (33, 512), (512, 490)])
+def test_what_is_in_focus_never_reaches_the_network_and_changes_by_a_level_at_most(size: tuple[int, int]) -> None:
+    photo, sparing, thorough = half_soft(*size), LocalEngine(), LocalEngine()
+    cut = run(photo, sparing, tile=256)[0].astype(int)
+    whole_tiles = run(photo, thorough, tile=256, with_map=True)[0].astype(int)
+    assert np.abs(cut - whole_tiles).max() <= 1
+    assert np.abs(cut - photo).max() > 5
+    assert sum(sparing.areas) <= (0.9 if min(size) > 300 else 1) * sum(thorough.areas)
+
+
+def test_a_photo_in_focus_is_not_looked_at() -> None:
+    engine = LocalEngine()
+    sharp, restored, seen = run(noise(300, 200), engine, scale=2)
+    np.testing.assert_array_equal(sharp, noise(300, 200))
+    assert (engine.areas, seen, restored.seen_px) == ([], [], 0)
+
+
+def test_the_network_is_asked_while_other_tiles_are_made_ready_and_results_keep_their_order() -> None:
+    photo = blurred_texture(4, 512)
+    slow, restored, seen = run(photo, LocalEngine(), tile=256)
+    assert [step.done for step in seen] == list(range(1, seen[-1].total + 1))
+    np.testing.assert_array_equal(slow, run(photo, LocalEngine(), tile=256)[0])
+    assert restored.seen_px >= 512 * 512
 
 
 def test_strength_scales_the_change() -> None:
@@ -74,7 +108,7 @@ def test_grey_stays_grey() -> None:
 def test_out_of_memory_makes_a_plan_of_smaller_tiles() -> None:
     photo = noise(700, 700)
     engine = LocalEngine(memory_px=300)
-    sharp, restored, _ = run(photo, engine, tile=1024)
+    sharp, restored, _ = run(photo, engine, tile=1024, with_map=True)
     assert restored.tile == 256
     assert max(engine.areas[1:]) <= 512**2
     expected = run(photo, LocalEngine(), tile=1024)[0]
@@ -83,7 +117,7 @@ def test_out_of_memory_makes_a_plan_of_smaller_tiles() -> None:
 
 def test_out_of_memory_on_the_smallest_tile_is_said() -> None:
     with pytest.raises(EngineMemoryError):
-        run(noise(700, 700), LocalEngine(memory_px=10), tile=1024)
+        run(noise(700, 700), LocalEngine(memory_px=10), tile=1024, with_map=True)
 
 
 def test_a_coarse_stage_sharpens_what_the_fine_one_cannot_see() -> None:
@@ -109,10 +143,10 @@ def test_settings_out_of_range_are_refused(chosen: dict[str, float], told: str) 
 
 def test_closing_the_generator_stops_the_work() -> None:
     engine = LocalEngine()
-    steps = restore(decode(noise(600, 600)), engine, card(), Settings(scale=1))
+    steps = restore(decode(noise(600, 600)), engine, card(), Settings(scale=1, tile=256, with_map=True))
     next(steps)
     steps.close()
-    assert len(engine.areas) == 1
+    assert len(engine.areas) <= 2  # the second runs while the first is taken in
 
 
 def split(dtype: type = np.uint8) -> np.ndarray:
@@ -151,7 +185,7 @@ def test_kept_bokeh_is_left_bit_for_bit_and_the_rest_is_not(dtype: type) -> None
 def test_the_radius_is_that_of_the_disparity_at_every_scale() -> None:
     photo = np.full((150, 270, 3), 0.5, np.float32)
     for scale in (1, 2, 4):
-        restored = run(photo, LocalEngine(gain=0, disparity=0.25), scale=scale)[1]
+        restored = run(photo, LocalEngine(gain=0, disparity=0.25), scale=scale, with_map=True)[1]
         assert restored.defocus_map is not None
         np.testing.assert_allclose(restored.defocus_map.read(), scale * blur_px(0.25, 0.5), rtol=1e-5)
 
@@ -162,7 +196,7 @@ def test_tiles_put_every_disparity_at_its_place(size: tuple[int, int]) -> None:
     rows, columns = (-(-side // MULTIPLE) for side in size)
     cells = np.random.default_rng(0).random((rows, columns, 1), dtype=np.float32)
     photo = cells.repeat(MULTIPLE, 0).repeat(MULTIPLE, 1).repeat(3, 2)
-    restored = run(photo, LocalEngine(gain=0, disparity=1.0), tile=256)[1]
+    restored = run(photo, LocalEngine(gain=0, disparity=1.0), tile=256, with_map=True)[1]
     assert restored.defocus_map is not None
     radius_px, half = restored.defocus_map.read(), MULTIPLE // 2
     corners = [radius_px[y::MULTIPLE, x::MULTIPLE] for y in (half - 1, half) for x in (half - 1, half)]

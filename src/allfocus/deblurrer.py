@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class Deblurred:
         seconds: from reading to the finished file.
         notes: what was converted or could not be kept, one sentence each.
         engine: what ran the network.
-        defocus_map: how blurred each place was; None from a network that does not tell.
+        defocus_map: how blurred each place was; None if neither the map nor kept bokeh was asked for, or the network
+            does not tell.
         left_alone: share of the pixels that are as they were, bit for bit.
     """
 
@@ -145,7 +146,9 @@ class Deblurrer:
         for path in writes:  # before the work, not after it
             make_folder(path.parent)
             AtomicFile(path, overwrite=overwrite).check()
-        finished = finish(restore(photo, self.engine, self.model.card, settings or Settings(), pair, shares), progress)
+        wanted = settings or Settings()
+        wanted = replace(wanted, with_map=wanted.with_map or numbers is not None)
+        finished = finish(restore(photo, self.engine, self.model.card, wanted, pair, shares), progress)
         with finished.canvas as canvas:
             if target is None:
                 result = given.returned(photo, canvas)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,18 +11,21 @@ import numpy as np
 
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur, measure_blur
-from allfocus.engine.base import Engine
+from allfocus.engine.base import Engine, Estimate
 from allfocus.errors import EngineMemoryError, InputError, OptionError
+from allfocus.need import CELL_PX, Need
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.mask import Mask
-from allfocus.photo.photo import Photo
-from allfocus.photo.tiling import Box, Tile, plan
+from allfocus.photo.photo import Photo, Reader
+from allfocus.photo.tiling import Box, Part, Tile, plan
 from allfocus.residual import Residual
-from allfocus.scales import CONTEXT_PX, choose_scales, needs_scale
+from allfocus.scales import CONTEXT_PX, choose_scales
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
 STRIP_ROWS = 256
+HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
+GRAIN_PX = 128  # sides of cut tiles; an engine spends time on every new size
 
 
 class Views(NamedTuple):
@@ -40,8 +44,9 @@ class Settings:
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
         keep_bokeh: blur radius in px of the photo from which on a place is left as it was; None leaves none.
-        gated: whether the network acts only where the photo is blurred (`scale.needs_scale`); False for comparisons
+        gated: whether the network acts only where the photo is blurred (`scales.needs_scale`); False for comparisons
             with methods that act everywhere.
+        with_map: whether the defocus map is wanted; only then does the network look at tiles that are in focus.
     """
 
     strength: float = 1.0
@@ -49,6 +54,7 @@ class Settings:
     tile: int = 0
     keep_bokeh: float | None = None
     gated: bool = True
+    with_map: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -71,7 +77,7 @@ class Progress:
     scale: int
     done: int
     total: int
-    tile: Tile | None = None
+    tile: Tile | Part | None = None
     sharp: np.ndarray | None = None
 
 
@@ -84,8 +90,9 @@ class Restored:
         blur: what was measured before.
         scales: the working scales that were used, coarsest first.
         tile: side of the largest tile that was used, in px.
-        defocus_map: how blurred each place was; None from a network that does not tell.
+        defocus_map: how blurred each place was; None if it was not wanted, or the network does not tell.
         left_alone: share of the pixels that are as they were, bit for bit.
+        seen_px: pixels that the network has seen, over all scales.
     """
 
     canvas: Canvas
@@ -94,6 +101,7 @@ class Restored:
     tile: int
     defocus_map: DefocusMap | None = None
     left_alone: float = 0.0
+    seen_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,12 +111,16 @@ class Stage:
     Attributes:
         scale: how many times smaller than the photo it worked.
         residual: what it and the coarser ones add to the photo.
-        defocus_map: how blurred each place is, as far as it and the coarser ones know.
+        defocus_map: how blurred each place is, as far as it and the coarser ones know; None if nobody asks.
+        tile: side of the largest tile that was used, in px.
+        seen_px: pixels that the network has seen, here and at the coarser ones.
     """
 
     scale: int
     residual: Residual
     defocus_map: DefocusMap | None
+    tile: int
+    seen_px: int
 
 
 def restore(
@@ -117,8 +129,9 @@ def restore(
     """Deblur a photo; yields after every tile, so that a caller can show progress or stop by closing the generator.
 
     Each scale looks at the photo with what the coarser scales have added, and hands on the sum; memory is bounded by
-    the tile. Pixels whose residual is zero come out bit for bit as they went in. With `scale` "auto" a network of two
-    views works at full size.
+    the tile. Pixels whose residual is zero come out bit for bit as they went in. What is in focus at a scale is left
+    out before the network runs (`need.py`); where the defocus map is wanted, the network sees all. With `scale` "auto"
+    a network of two views works at full size.
 
     Args:
         photo: decoded.
@@ -141,15 +154,16 @@ def restore(
     blur = measure_blur(photo)
     requested = 1 if views is not None and settings.scale == "auto" else settings.scale
     scales = choose_scales(requested, photo.width, photo.height, blur)
-    stage, side = None, settings.tile or card.tile_px
+    work = _Work(photo, views, engine, card, settings)
+    stage, sides = None, _sides(card, settings)
     for scale in scales:
-        finer, side = yield from _run_stage(_Work(photo, views, engine, card, settings.gated), scale, stage, side)
+        finer, sides = yield from _run_stage(work, scale, stage, sides)
         if stage is not None:
             stage.residual.close()
         stage = finer
     assert stage is not None  # the last scale is always 1
     canvas, left_alone = _compose(photo, stage, settings, mask)
-    return Restored(canvas, blur, scales, side, stage.defocus_map, left_alone)
+    return Restored(canvas, blur, scales, stage.tile, stage.defocus_map, left_alone, stage.seen_px)
 
 
 def finish(steps: Generator[Progress, None, Restored], progress: Callable[[Progress], None] | None = None) -> Restored:
@@ -204,45 +218,117 @@ class _Work:
     views: Views | None
     engine: Engine
     card: Card
-    gated: bool
+    settings: Settings
+
+    @property
+    def maps(self) -> bool:
+        """Whether the defocus map is made."""
+        wanted = self.settings.with_map or self.settings.keep_bokeh is not None
+        return wanted and "disparity" in self.card.outputs
+
+
+def _sides(card: Card, settings: Settings) -> tuple[float, ...]:
+    """Sides of the tiles that may be planned with; larger ones only where a pixel takes little memory."""
+    if settings.tile:
+        return (settings.tile,)
+    return tuple(card.tile_px * factor for factor in ((1, 1.25, 1.5) if card.multiple >= HALF_SIZE else (1,)))
 
 
 def _run_stage(
-    work: _Work, scale: int, coarser: Stage | None, side: int
-) -> Generator[Progress, None, tuple[Stage, int]]:
+    work: _Work, scale: int, coarser: Stage | None, sides: tuple[float, ...]
+) -> Generator[Progress, None, tuple[Stage, tuple[float, ...]]]:
     """One working scale; runs out of memory into a new plan with smaller tiles."""
+    reader, card = work.photo.unit(scale), work.card
+    width, height = (side + -side % card.multiple for side in (reader.width, reader.height))
+    need = Need(reader, width, height, finest=scale == 1) if work.settings.gated or work.maps else None
     while True:
         try:
-            return (yield from _run_plan(work, scale, coarser, side)), side
+            stage = yield from _run_plan(work, scale, coarser, need, sides)
         except EngineMemoryError:
-            smaller = side // 2
-            if smaller < 2 * _halo(work.card) + 2 * OVERLAP_PX + work.card.multiple:
+            smaller = int(min(sides)) // 2
+            if smaller < 2 * _halo(card) + 2 * OVERLAP_PX + card.multiple:
                 raise
-            side = smaller
+            sides = (smaller,)
+        else:
+            if need is not None:
+                need.close()
+            return stage, sides
 
 
-def _run_plan(work: _Work, scale: int, coarser: Stage | None, side: int) -> Generator[Progress, None, Stage]:
+def _run_plan(
+    work: _Work, scale: int, coarser: Stage | None, need: Need | None, sides: tuple[float, ...]
+) -> Generator[Progress, None, Stage]:
+    """Tile by tile: while the network looks at one, the next is made ready and the one before is taken in."""
     photo, card = work.photo, work.card
-    reader = photo.unit(scale)
-    pair = None if work.views is None else (work.views.right.unit(scale), work.views.left.unit(scale))
-    tiles = plan(
-        reader.width, reader.height, side=side, halo=_halo(card), overlap=OVERLAP_PX, multiple=card.multiple
-    ).tiles
-    total = Residual(reader.width, reader.height)
-    defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, coarser.defocus_map if coarser else None)
-    for number, tile in enumerate(tiles, start=1):
-        seen = reader.read(tile.source)  # (h, w, 3) in [0, 1]
-        added = None if coarser is None else coarser.residual.enlarged(tile.source, coarser.scale // scale)
-        start = _plus(seen, added)
-        sides = None if pair is None else _batch(*(_plus(view.read(tile.source), added) for view in pair))
-        found = work.engine.run(_batch(start), sides)
-        blurred = needs_scale(seen, finest=scale == 1)
-        sharp = start + found.residual[0].transpose(1, 2, 0) * (blurred if work.gated else 1)
-        total.add(tile.target, _inside(sharp - seen, tile) * tile.weights())
-        if found.disparity is not None:
-            defocus_map.add(tile, found.disparity, blurred)
-        yield Progress(scale, number, len(tiles), tile, _inside(sharp, tile))
-    return Stage(scale, total, defocus_map if "disparity" in card.outputs else None)
+    tiles, side = _tiles(work, photo.unit(scale), need, sides)
+    total = Residual(-(-photo.width // scale), -(-photo.height // scale))
+    before = coarser.defocus_map if coarser else None
+    defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
+
+    def take_in(tile: Tile | Part, pictures: _Pictures, found: Estimate) -> np.ndarray:
+        share = None if need is None else need.read(tile.source)
+        residual = found.residual[0].transpose(1, 2, 0)
+        sharp = pictures.start + (residual if share is None or not work.settings.gated else residual * share)
+        total.add(tile.target, _inside(sharp - pictures.seen, tile) * tile.weights())
+        if defocus_map is not None and found.disparity is not None:
+            assert isinstance(tile, Tile) and share is not None  # nothing is left out where a map is made
+            defocus_map.add(tile, found.disparity, share)
+        return _inside(sharp, tile)
+
+    with ThreadPoolExecutor(1) as before_it, ThreadPoolExecutor(1) as after_it:
+        ready = [before_it.submit(_pictures, work, scale, coarser, tile) for tile in tiles[:1]]
+        taken: Future[np.ndarray] | None = None
+        for number, tile in enumerate(tiles):
+            pictures = ready.pop().result()
+            ready += [before_it.submit(_pictures, work, scale, coarser, one) for one in tiles[number + 1 : number + 2]]
+            found = work.engine.run(_batch(pictures.start), pictures.sides)
+            if taken is not None:
+                yield Progress(scale, number, len(tiles), tiles[number - 1], taken.result())
+            taken = after_it.submit(take_in, tile, pictures, found)
+        if taken is not None:
+            yield Progress(scale, len(tiles), len(tiles), tiles[-1], taken.result())
+    seen_px = sum(tile.source.width * tile.source.height for tile in tiles)
+    return Stage(scale, total, defocus_map, side, seen_px + (coarser.seen_px if coarser else 0))
+
+
+def _tiles(
+    work: _Work, reader: Reader, need: Need | None, sides: tuple[float, ...]
+) -> tuple[Sequence[Tile | Part], int]:
+    """Of the plans with tiles of these sides the one in which the network sees the fewest pixels, and its side."""
+    cheapest, best = None, None
+    for side in map(int, sides):
+        planned = plan(
+            reader.width,
+            reader.height,
+            side=side,
+            halo=_halo(work.card),
+            overlap=OVERLAP_PX,
+            multiple=work.card.multiple,
+        )
+        tiles: Sequence[Tile | Part] = planned.tiles
+        if need is not None and work.settings.gated and not work.maps:
+            tiles = planned.parts(need.cells, CELL_PX, GRAIN_PX)
+        cost = sum(tile.source.width * tile.source.height for tile in tiles)
+        if cheapest is None or cost < cheapest:
+            cheapest, best = cost, (tiles, side)
+    assert best is not None  # there is always a side
+    return best
+
+
+class _Pictures(NamedTuple):
+    """A tile's source, (h, w, 3) float32: the photo, the photo with what coarser scales added, and the views so."""
+
+    seen: np.ndarray
+    start: np.ndarray
+    sides: np.ndarray | None
+
+
+def _pictures(work: _Work, scale: int, coarser: Stage | None, tile: Tile | Part) -> _Pictures:
+    seen = work.photo.unit(scale).read(tile.source)
+    added = None if coarser is None else coarser.residual.enlarged(tile.source, coarser.scale // scale)
+    views = None if work.views is None else (work.views.right.unit(scale), work.views.left.unit(scale))
+    sides = None if views is None else _batch(*(_plus(view.read(tile.source), added) for view in views))
+    return _Pictures(seen, _plus(seen, added), sides)
 
 
 def _plus(pixels: np.ndarray, added: np.ndarray | None) -> np.ndarray:
@@ -260,7 +346,7 @@ def _halo(card: Card) -> int:
     return max(card.context_px, CONTEXT_PX)
 
 
-def _inside(values: np.ndarray, tile: Tile) -> np.ndarray:
+def _inside(values: np.ndarray, tile: Tile | Part) -> np.ndarray:
     """The part of a tile's (h, w, 3) values that it contributes."""
     y, x = tile.target.y - tile.source.y, tile.target.x - tile.source.x
     return values[y : y + tile.target.height, x : x + tile.target.width]

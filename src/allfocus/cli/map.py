@@ -98,7 +98,7 @@ def _network(weights: str | None) -> Estimator:
             if progress is not None:
                 progress(step.done / step.total, "network" if step.scale == 1 else f"network at 1/{step.scale}")
 
-        restored = finish(restore(photo, engine, model.card, Settings()), report)
+        restored = finish(restore(photo, engine, model.card, Settings(with_map=True)), report)
         restored.canvas.close()
         assert restored.defocus_map is not None  # the card says so
         return restored.defocus_map.read()

@@ -66,7 +66,7 @@ def local_radius_px(pixels: np.ndarray) -> np.ndarray:
     Returns:
         (h, w) float32, blur radius in px of this picture; flat places count as very blurred.
     """
-    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
+    grey = _smooth(_grey(pixels), PRESMOOTH_SIGMA_PX)
     before = window_mean(_gradient(grey)) + FLAT
     after = window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
     # across a whole edge the energy falls with its width, at its peak with the square
@@ -75,7 +75,7 @@ def local_radius_px(pixels: np.ndarray) -> np.ndarray:
 
 def has_texture(pixels: np.ndarray) -> np.ndarray:
     """Where blur would show: (h, w, 3) in [0, 1] -> (h, w), root mean square gradients over 25 px above `TEXTURE`."""
-    return window_mean(_gradient(pixels.mean(axis=2, dtype=np.float32))) > TEXTURE**2
+    return window_mean(_gradient(_grey(pixels))) > TEXTURE**2
 
 
 def _places(reader: Reader) -> list[Box]:
@@ -104,7 +104,7 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
 
 
 def _sample_radius_px(pixels: np.ndarray) -> float | None:
-    grey = _smooth(pixels.mean(axis=2, dtype=np.float32), PRESMOOTH_SIGMA_PX)
+    grey = _smooth(_grey(pixels), PRESMOOTH_SIGMA_PX)
     if min(grey.shape) < LEAST_PX:
         return None
     before = _gradient(grey)
@@ -121,28 +121,70 @@ def _radius_of(ratio: np.ndarray) -> np.ndarray:
     return 2 * np.sqrt(np.maximum(REBLUR_SIGMA_PX**2 / np.maximum(ratio - 1, 1e-6) - PRESMOOTH_SIGMA_PX**2, 0))
 
 
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) -> (h, w) float32, mean of the channels."""
+    total = pixels[..., 0] + pixels[..., 1]
+    total += pixels[..., 2]
+    total *= np.float32(1 / 3)
+    return total.astype(np.float32, copy=False)
+
+
 def window_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over a square window, edges repeated; same shape."""
+    """Mean over a square window of 25 px, edges repeated: (h, w) -> (h, w) float32; windows of zeros give exact zeros.
+
+    Sums of 2, 4, 8 and 16 neighbours are made of each other: six additions an axis, where a running sum needs float64.
+    """
+    values = values.astype(np.float32, copy=False)
     for axis in (0, 1):
-        padded = np.pad(values, [(WINDOW_PX // 2 + 1, WINDOW_PX // 2) if a == axis else (0, 0) for a in (0, 1)], "edge")
-        sums = np.cumsum(padded, axis=axis, dtype=np.float64)
+        ones = _edges_repeated(values, WINDOW_PX // 2, axis)
+        pairs = _apart(ones, 1, axis)
+        fours = _apart(pairs, 2, axis)
+        eights = _apart(fours, 4, axis)
         length = values.shape[axis]
-        upper = np.take(sums, np.arange(WINDOW_PX, WINDOW_PX + length), axis)
-        values = (upper - np.take(sums, np.arange(length), axis)) / WINDOW_PX
+        values = _part(_apart(eights, 8, axis), 0, length, axis) + _part(eights, 16, length, axis)
+        values += _part(ones, 24, length, axis)
+        values *= np.float32(1 / WINDOW_PX)
     return values
 
 
+def _apart(values: np.ndarray, distance: int, axis: int) -> np.ndarray:
+    """Each value plus the one `distance` further on; as much shorter."""
+    length = values.shape[axis] - distance
+    return _part(values, 0, length, axis) + _part(values, distance, length, axis)
+
+
+def _part(values: np.ndarray, start: int, length: int, axis: int) -> np.ndarray:
+    return values[start : start + length] if axis == 0 else values[:, start : start + length]
+
+
+def _edges_repeated(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
+    return np.pad(values, [(reach, reach) if one == axis else (0, 0) for one in (0, 1)], mode="edge")
+
+
 def _gradient(grey: np.ndarray) -> np.ndarray:
-    dy, dx = np.gradient(grey)
-    return dy**2 + dx**2
+    """Squared gradient of (h, w), each side at least 2 px: differences over 2 px, over 1 px at the borders."""
+    total = np.zeros_like(grey)
+    for axis in (0, 1):
+        values, sums = (grey, total) if axis == 0 else (grey.T, total.T)
+        sums[0] += np.square(values[1] - values[0])
+        sums[-1] += np.square(values[-1] - values[-2])
+        inner = values[2:] - values[:-2]
+        inner *= np.float32(0.5)
+        np.square(inner, out=inner)
+        sums[1:-1] += inner
+    return total
 
 
 def _smooth(grey: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Gaussian blur of (h, w) float32, edges repeated."""
     reach = int(np.ceil(3 * sigma_px))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2).astype(np.float32)
-    kernel /= kernel.sum()
+    kernel = np.exp(-0.5 * (np.arange(reach + 1) / sigma_px) ** 2)
+    kernel = (kernel / (2 * kernel.sum() - kernel[0])).astype(np.float32)
     for axis in (0, 1):
-        padded = np.pad(grey, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, len(kernel), axis)
-        grey = (windows @ kernel).astype(np.float32)
+        padded, length = _edges_repeated(grey, reach, axis), grey.shape[axis]
+        grey = _part(padded, reach, length, axis) * kernel[0]
+        for offset in range(1, reach + 1):
+            sides = _part(padded, reach - offset, length, axis) + _part(padded, reach + offset, length, axis)
+            sides *= kernel[offset]
+            grey += sides
     return grey

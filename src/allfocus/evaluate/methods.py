@@ -189,7 +189,7 @@ class ModelMethod:
             if given.left is None or given.right is None:
                 raise DataError(f"{given.name} has no dual-pixel views", "left and right view", "a model of one view")
             views = (given.left, given.right)
-        done = self.deblurrer.run(given.photo, settings=self.settings, views=views)
+        done = self.deblurrer.run(given.photo, settings=replace(self.settings, with_map=given.with_map), views=views)
         assert isinstance(done.output, np.ndarray)  # an array was given
         radius_px = done.defocus_map.read() if given.with_map and done.defocus_map is not None else None
         return Outcome(done.output.astype(np.float32, copy=False), radius_px)

@@ -69,6 +69,26 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What is wanted of a tile, with less around it; it has a tile's three properties.
+
+    Attributes:
+        tile: whose part it is.
+        source: what the network sees; inside the tile's source.
+        target: what is wanted; inside the tile's target.
+    """
+
+    tile: Tile
+    source: Box
+    target: Box
+
+    def weights(self) -> np.ndarray:
+        """The tile's blending weights over the part's target: (h, w, 1) float32."""
+        y, x = self.target.y - self.tile.target.y, self.target.x - self.tile.target.x
+        return self.tile.weights()[y : y + self.target.height, x : x + self.target.width]
+
+
+@dataclass(frozen=True)
 class TilePlan:
     """All tiles of a photo, row by row, planned before anything runs.
 
@@ -83,6 +103,20 @@ class TilePlan:
     height: int
     halo: int
     tiles: tuple[Tile, ...]
+
+    def parts(self, wanted: np.ndarray, cell: int, grain: int) -> list[Part]:
+        """Tiles cut down to what is wanted of them; those of which nothing is wanted are left out.
+
+        Args:
+            wanted: (rows, columns) bool, for squares of the photo.
+            cell: side of such a square in px; a multiple of what tiles start on.
+            grain: sides of what the network sees are multiples of it where the tile has room, so that few sizes occur.
+
+        Returns:
+            In the order of the tiles.
+        """
+        found = (_part(tile, wanted, cell, self.halo, grain) for tile in self.tiles)
+        return [part for part in found if part is not None]
 
 
 def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multiple: int) -> TilePlan:
@@ -171,6 +205,34 @@ def _spans(length: int, side: int, halo: int, overlap: int, multiple: int) -> li
             Span((start, side), (begin, end - begin), 0 if i == 0 else overlap, 0 if i == count - 1 else overlap)
         )
     return spans
+
+
+def _part(tile: Tile, wanted: np.ndarray, cell: int, halo: int, grain: int) -> Part | None:
+    target, source = tile.target, tile.source
+    top, left = target.y // cell, target.x // cell
+    here = wanted[top : -(-(target.y + target.height) // cell), left : -(-(target.x + target.width) // cell)]
+    if not here.any():
+        return None
+    rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
+    y, height, seen_y, seen_height = _cut(
+        (target.y, target.height), (source.y, source.height), top + rows[0], top + rows[-1] + 1, cell, halo, grain
+    )
+    x, width, seen_x, seen_width = _cut(
+        (target.x, target.width), (source.x, source.width), left + columns[0], left + columns[-1] + 1, cell, halo, grain
+    )
+    return Part(tile, Box(seen_x, seen_y, seen_width, seen_height), Box(x, y, width, height))
+
+
+def _cut(
+    target: tuple[int, int], source: tuple[int, int], first: int, last: int, cell: int, halo: int, grain: int
+) -> tuple[int, int, int, int]:
+    """Start and length of what is wanted along an axis, and of what has to be seen for it."""
+    start, end = max(target[0], int(first) * cell), min(sum(target), int(last) * cell)
+    seen = max(source[0], (start - halo) // cell * cell)
+    length = end + halo - seen
+    length = min(sum(source) - source[0], length + -length % grain)
+    seen = max(source[0], min(seen, sum(source) - length))
+    return start, end - start, seen, length
 
 
 def _ramp(length: int) -> np.ndarray:
