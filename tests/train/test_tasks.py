@@ -44,7 +44,7 @@ def test_each_loss_is_a_switch(term: str) -> None:
 def test_the_perceptual_term_wants_the_files_of_lpips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(WeightsError, match="two weight files of LPIPS-Alex"):
-        build(ifan(perceptual=0.1))
+        build(ifan(perceptual=0.1))(batch())
 
 
 def test_weights_to_start_from_have_their_residual_scaled(tmp_path: Path) -> None:

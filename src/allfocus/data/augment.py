@@ -50,6 +50,7 @@ class AugmentConfig:
             amplitude falls with frequency (`GRAIN_FALL`), and most of it is light.
         grain_sigma: range of its deviation in display values at `GRAIN_FREQUENCY`, were it as strong at each; drawn
             log-uniformly.
+        grain_follows_chance: how often that grain is stronger where there is texture, as its root.
         texture_size: range of the largest deviation of it, in display values; its mean size is about a third.
     """
 
@@ -69,6 +70,7 @@ class AugmentConfig:
     texture_size: tuple[float, float] = (0.004, 0.03)
     grain_chance: float = 0.0
     grain_sigma: tuple[float, float] = (0.001, 0.006)
+    grain_follows_chance: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.reduce_to
@@ -153,9 +155,10 @@ def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> B
         sample = _each_photo(sample, lambda part: (part + detail).clamp(0, 1))
     if config.grain_chance and rng.random() < config.grain_chance:
         low, high = np.log(config.grain_sigma)
-        grain = _coloured_grain(sample.centre.shape[-2:], rng).to(sample.centre.device) * float(
-            np.exp(rng.uniform(low, high))
-        )
+        grain = coloured_grain(sample.centre.shape[-2:], rng).to(sample.centre.device)
+        grain = grain * float(np.exp(rng.uniform(low, high)))
+        if rng.random() < config.grain_follows_chance:
+            grain = grain * _following_texture(sample.sharp)
         sample = _each_photo(sample, lambda part: (part + grain).clamp(0, 1))
     if rng.random() < config.dark_chance:
         light = 0.5 ** rng.uniform(*config.dark_stops)
@@ -178,7 +181,7 @@ def _with_core(blurred: Tensor, sharp: Tensor, share: float) -> Tensor:
     return display_from_linear(light)
 
 
-def _coloured_grain(size: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+def coloured_grain(size: tuple[int, ...], rng: np.random.Generator) -> Tensor:
     """(1, 3, H, W) of noise whose amplitude falls as a power of frequency and is 1 at `GRAIN_FREQUENCY`."""
     down, across = np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None]
     frequency = np.maximum(np.hypot(down, across), GRAIN_FLAT_BELOW)
@@ -186,6 +189,13 @@ def _coloured_grain(size: tuple[int, ...], rng: np.random.Generator) -> Tensor:
     noise = np.fft.irfft2(spectra, s=size)
     mixed = (noise[:1] + GRAIN_CHROMA * noise[1:]) / np.hypot(1, GRAIN_CHROMA)
     return torch.from_numpy(mixed[None].astype(np.float32))
+
+
+def _following_texture(sharp: Tensor, window_px: int = 31) -> Tensor:
+    """The root of the local detail over its mean: (B, 1, H, W), from 0.3 to 3."""
+    detail = (sharp - functional.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)).abs().mean(dim=1, keepdim=True)
+    local = functional.avg_pool2d(detail, window_px, 1, window_px // 2, count_include_pad=False)
+    return (local / local.mean().clamp(min=1e-6)).sqrt().clamp(0.3, 3)
 
 
 def _strange_detail(sample: Batch, rng: np.random.Generator) -> Tensor:

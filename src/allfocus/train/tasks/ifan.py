@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -51,7 +53,6 @@ class IFANTask(Deblurring):
             open_filters(self.net.filter_head)
         self.loss, self.views = loss, self.net.views
         self._check()
-        self.lpips = LPIPS() if loss.perceptual else None
         self.reblurring = architecture.build_reblurring(loss.reblurring_iterations) if loss.reblur else None
         if self.reblurring is not None and self.identity_filters:
             quieten(self.reblurring)
@@ -70,8 +71,8 @@ class IFANTask(Deblurring):
         terms = {"deblur": DISTANCES[loss.distance](output.sharp.float(), batch.sharp)}
         if loss.fourier:
             terms["fourier"] = fourier(output.sharp.float(), batch.sharp)
-        if self.lpips is not None:
-            terms["perceptual"] = perceptual(self.lpips, output.sharp.float(), batch.sharp)
+        if loss.perceptual:
+            terms["perceptual"] = perceptual(self._lpips, output.sharp.float(), batch.sharp)
         of_views = self._of_right_view(batch) if pair is None else output.disparity
         if loss.warp and of_views is not None and batch.right is not None and batch.left is not None:
             terms["warp"] = warped_views(of_views.float(), batch.left, batch.right)
@@ -85,6 +86,11 @@ class IFANTask(Deblurring):
     def sharpen(self, net: IFAN, batch: Batch) -> Tensor:
         """See `Deblurring.sharpen`."""
         return net(batch.centre, self._pair(batch)).sharp
+
+    @functools.cached_property
+    def _lpips(self) -> LPIPS:
+        """Read at the first step, not where a finished run is released."""
+        return LPIPS(device=str(next(self.net.parameters()).device))
 
     def _of_right_view(self, batch: Batch) -> Tensor | None:
         """As the poster has it for the warp loss; where that is off, views are not looked at."""
