@@ -130,15 +130,16 @@ def test_every_family_keeps_the_contract(family: str, tmp_path: Path) -> None:
     assert macs_of_network(wanted.build(), net.views).convolution > 0
 
 
+def thin(width: int = 32) -> IFAN:
+    """A thin one.
+
+    More about it.
+    """
+    return IFAN(width=width, iterations=1)
+
+
 def test_a_family_is_a_network_of_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(width: int = 32) -> IFAN:
-        """A thin one.
-
-        More about it.
-        """
-        return IFAN(width=width, iterations=1)
-
-    monkeypatch.setitem(FAMILIES, "thin", make)
+    monkeypatch.setitem(FAMILIES, "thin", f"{__name__}:thin")
     assert entry("thin").summary == "A thin one."
     assert network_of("mine", Architecture(family="thin")) == "thin"
     assert Architecture(family="thin", width=8, iterations=44).build().filter_head.layout.iterations == 1

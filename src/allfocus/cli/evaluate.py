@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allfocus.data.registry import LOADERS
+
 if TYPE_CHECKING:
     from allfocus.data.pairs import PairSet
     from allfocus.evaluate.run import EvaluationOptions, Step
@@ -21,7 +23,7 @@ def evaluate_command(
     methods: Annotated[
         list[str] | None, typer.Argument(metavar="METHOD...", help="input, a model, a baseline, [LABEL=]folder:PATH.")
     ] = None,
-    data: Annotated[str, typer.Option(help="dpdd, realdof, cuhk, pixeldp, lfdof, syndp, pairs or photos.")] = "pairs",
+    data: Annotated[str, typer.Option(help=f"One of {', '.join(LOADERS)}.")] = "pairs",
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     targets: Annotated[
         Path | None, typer.Option(help="Sharp photos for those in --root, when the two are apart.")

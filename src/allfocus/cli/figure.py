@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from allfocus.data.registry import LOADERS
+
 
 def figure_command(
     methods: Annotated[
         list[str], typer.Argument(metavar="METHOD...", help="Models, baselines, [LABEL=]folder:PATH, left to right.")
     ],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    data: Annotated[str, typer.Option(help="dpdd, realdof, cuhk, pixeldp, lfdof, syndp, pairs or photos.")] = "pairs",
+    data: Annotated[str, typer.Option(help=f"One of {', '.join(LOADERS)}.")] = "pairs",
     scene: Annotated[list[str] | None, typer.Option(help="A scene by name; again for more. [the first]")] = None,
     limit: Annotated[int, typer.Option(help="How many scenes, when none is named.")] = 3,
     crop: Annotated[

@@ -5,26 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 
 from allfocus.errors import OptionError
-from allfocus.nets.ablations import DisparityOnly, FiltersOnly, Plain
-from allfocus.nets.ifan import IFAN
 from allfocus.nets.macs import macs_of_network
 from allfocus.nets.reblur import ReblurringNetwork
 from allfocus.ops.adaptive_conv import FilterLayout
 
-FAMILIES: dict[str, Callable[..., torch.nn.Module]] = {
-    "ifan": IFAN,
-    "plain": Plain,
-    "disparity": DisparityOnly,
-    "filters": FiltersOnly,
+FAMILIES: dict[str, str] = {
+    "ifan": "allfocus.nets.ifan:IFAN",
+    "plain": "allfocus.nets.ablations:Plain",
+    "disparity": "allfocus.nets.ablations:DisparityOnly",
+    "filters": "allfocus.nets.ablations:FiltersOnly",
 }
-"""What builds a network. It takes those fields of `Architecture` that it names, and maybe `residual_gain`. The network
-has `multiple` (of its picture's sides, px) and `views` (1 or 2), and its `forward(photo, pair=None)` returns an
-`nets.ifan.Output`: at least a residual of the photo's shape. A family is also known as a network of its name."""
+"""What builds a network, "module:class": it takes those fields of `Architecture` that it names, and maybe
+`residual_gain`. The network has `multiple` (of its picture's sides, px) and `views` (1 or 2), and its
+`forward(photo, pair=None)` returns an `IFANOutput`, at least with a residual of the photo's shape. A family that no
+entry stands for is also known as a network of its own name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Architecture:
         family = options.pop("family")
         if family not in FAMILIES:
             raise OptionError(f"no family of networks is called {family!r}", f"one of {', '.join(FAMILIES)}", "'ifan'")
-        make = FAMILIES[family]
+        make = _maker(family)
         taken = inspect.signature(make).parameters
         options["residual_gain"] = residual_gain
         return make(**{name: value for name, value in options.items() if name in taken})
@@ -105,6 +105,11 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+def _maker(family: str) -> Callable[..., torch.nn.Module]:
+    module, _, name = FAMILIES[family].partition(":")
+    return getattr(import_module(module), name)
+
+
 def entry(name: str) -> Entry:
     """The named network with what it is trained by.
 
@@ -122,9 +127,8 @@ def named() -> dict[str, Entry]:
     """`ENTRIES`, and each family that none of them stands for under its own name, with its default sizes."""
     known = {one.architecture.family for one in ENTRIES.values()}
     others = {
-        family: Entry(Architecture(family=family), (inspect.getdoc(make) or family).splitlines()[0], False, 0)
-        for family, make in FAMILIES.items()
-        if family not in known
+        family: Entry(Architecture(family=family), (inspect.getdoc(_maker(family)) or family).splitlines()[0], False, 0)
+        for family in FAMILIES.keys() - known
     }
     return {**ENTRIES, **others}
 

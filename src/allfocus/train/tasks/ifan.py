@@ -67,7 +67,7 @@ class IFANTask(Deblurring):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.forward`; the disparity of the right view, not of the photo, warps the views of a one-view net."""
         loss, pair = self.loss, self._pair(batch)
-        output = self.net(batch.centre, pair, return_filters=self.reblurring is not None)
+        output = self.net(batch.centre, pair, **({} if self.reblurring is None else {"return_filters": True}))
         terms = {"deblur": DISTANCES[loss.distance](output.sharp.float(), batch.sharp)}
         if loss.fourier:
             terms["fourier"] = fourier(output.sharp.float(), batch.sharp)
