@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from allfocus import atomic_file
 from allfocus.atomic_file import AtomicFile
 from allfocus.errors import OutputError
 
@@ -87,3 +89,35 @@ def test_places_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="no permission"):
         AtomicFile(tmp_path / "out.png").check()
+
+
+def test_what_killed_processes_left_is_swept_and_what_others_are_making_stays(tmp_path: Path) -> None:
+    left, making = tmp_path / ".allfocus-0123.part.png", tmp_path / ".allfocus-4567.part.png"
+    left.write_bytes(b"half")
+    making.write_bytes(b"half")
+    held = os.open(making, os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with AtomicFile(tmp_path / "out.png") as file:
+            file.temporary.write_bytes(b"whole")
+            assert sorted(path.name for path in tmp_path.iterdir()) == sorted([making.name, file.temporary.name])
+            atomic_file._sweep.cache_clear()
+            atomic_file._sweep(tmp_path)  # as another process would
+            assert file.temporary.exists()
+    finally:
+        os.close(held)
+    assert (tmp_path / "out.png").read_bytes() == b"whole"
+    assert making.exists()
+
+
+def test_a_name_that_is_too_long_is_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="File name too long"):
+        AtomicFile(tmp_path / ("x" * 300)).check()
+
+
+def test_a_link_to_nowhere_is_something_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    AtomicFile(tmp_path / "link").check()  # the file itself is not there
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OutputError):
+        AtomicFile(tmp_path / "loop").check()

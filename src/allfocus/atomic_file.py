@@ -9,10 +9,17 @@ import secrets
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
 from allfocus.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FULL_BYTES = 2**20
 
@@ -60,14 +67,16 @@ class AtomicFile:
         self.target = Path(target)
         self.permissions = permissions
         self.overwrite = overwrite
-        self._place = self.target.resolve() if self.target.is_symlink() else self.target
+        self._place = Path(os.path.realpath(self.target)) if os.path.islink(self.target) else self.target  # noqa: PTH114
         self.temporary = self._place.with_name(f".allfocus-{secrets.token_hex(6)}.part{self.target.suffix}")
 
     def __enter__(self) -> AtomicFile:
         self.check()
+        _sweep(self._place.parent)
         try:
             mode = 0o666 if self.permissions is None else self.permissions | stat.S_IWUSR
-            os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+            self._held = os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+            _lock(self._held)
         except OSError as error:
             raise self.refusal(error.strerror or str(error)) from error
         return self
@@ -86,6 +95,7 @@ class AtomicFile:
         except OSError as failure:
             raise self.refusal(failure.strerror or str(failure)) from failure
         finally:
+            os.close(self._held)
             self.temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise self.refusal(error.strerror or str(error)) from error
@@ -122,3 +132,26 @@ class AtomicFile:
             raise self.refusal("no permission to write in its folder")
         if os.path.lexists(self._place) and not self.overwrite:
             raise OutputError(f"{self.target} exists already", "a new name", "another name, or --overwrite")
+
+
+@lru_cache(maxsize=256)
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that killed processes left in a folder: those that nobody holds a lock on."""
+    if fcntl is None:
+        return
+    with suppress(OSError):
+        for path in folder.glob(".allfocus-*.part*"):
+            with suppress(OSError):
+                left = os.open(path, os.O_RDWR)
+                try:
+                    fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(left)
+
+
+def _lock(file: int) -> None:
+    """Say that a file is in the making, until it is closed; where the file system has no locks it is never swept."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)

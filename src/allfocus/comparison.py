@@ -41,7 +41,7 @@ def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: b
     for x, y in _most_changed(pictures[0], pictures[1], side):
         rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
     sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
-    with AtomicFile(target, overwrite=overwrite) as output:
+    with AtomicFile(target, overwrite=overwrite, permissions=before.permissions) as output:
         try:
             sheet.jpegsave(vips_name(output.temporary), Q=QUALITY)
         except pyvips.Error as error:

@@ -11,12 +11,13 @@ from typing import Any
 
 from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.comparison import write_comparison
-from allfocus.defocus.files import check_ending, peak_of, picture_beside, write_picture, write_tiff
+from allfocus.defocus.files import check_ending, picture_beside, write_map
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur
 from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
 from allfocus.photo.codecs import MAX_PIXELS, encode, losses
+from allfocus.photo.codecs import check as check_format
 from allfocus.photo.formats import RAW_EXTENSIONS
 from allfocus.photo.mask import Mask
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
@@ -99,7 +100,9 @@ class Deblurrer:
         map: str | Path | None = None,
         compare: str | Path | None = None,
         overwrite: bool = False,
+        quality: int | None = None,
         pixel_limit: int = MAX_PIXELS,
+        allow_damaged: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> Deblurred:
         """Deblur one photo.
@@ -116,7 +119,9 @@ class Deblurrer:
                 NAME.map.png.
             compare: where to write a before/after picture, a JPEG.
             overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
+            quality: 1 to 100 of a JPEG, WebP or AVIF result; that of the source, and at least 90, when None.
             pixel_limit: larger photos are refused.
+            allow_damaged: restore what can be read of a damaged file, with a note.
             progress: called after every tile.
 
         Raises:
@@ -135,11 +140,14 @@ class Deblurrer:
         painted = None if mask is None else Given.of(mask)
         reads = (given, *seen, *(() if painted is None else (painted,)))
         check(writes, [one.path for one in reads if one.path is not None])
-        photo = given.decode(pixel_limit)
+        photo = given.decode(pixel_limit, allow_damaged=allow_damaged)
         pair = None if views is None else Views(*(view.decode(pixel_limit) for view in seen))
         shares = None if painted is None else Mask(painted.decode(pixel_limit), photo.width, photo.height)
         check_views(self.model.card, photo, pair)
-        notes = photo.notes if given.array is not None and target is None else photo.notes + losses(photo, target)
+        notes = photo.notes
+        if given.array is None or target is not None:
+            check_format(photo, target, quality=quality)
+            notes += losses(photo, target, quality=quality)
         if numbers is not None:
             check_estimates_defocus(self.model.card)
             check_ending(numbers)
@@ -151,12 +159,13 @@ class Deblurrer:
         finished = finish(restore(photo, self.engine, self.model.card, wanted, pair, shares), progress)
         with finished.canvas as canvas:
             if target is None:
-                result = given.returned(photo, canvas)
+                result = given.returned(photo, canvas, quality)
             else:
-                encode(photo, canvas, target, overwrite=overwrite)
+                encode(photo, canvas, target, quality=quality, overwrite=overwrite)
                 result = target
             if numbers is not None and finished.defocus_map is not None:
-                _write_map(finished.defocus_map, numbers, self.model.card.name, overwrite=overwrite)
+                maker = self.model.card.name
+                write_map(finished.defocus_map, numbers, maker, overwrite=overwrite, permissions=photo.permissions)
             if comparison is not None:
                 write_comparison(photo, canvas, comparison, overwrite=overwrite)
         return Deblurred(
@@ -172,11 +181,6 @@ class Deblurrer:
             defocus_map=finished.defocus_map,
             left_alone=finished.left_alone,
         )
-
-
-def _write_map(defocus_map: DefocusMap, target: Path, method: str, *, overwrite: bool) -> None:
-    write_tiff(defocus_map, target, method, overwrite=overwrite)
-    write_picture(defocus_map, picture_beside(target), peak_of(defocus_map), overwrite=overwrite)
 
 
 def _target(given: Given, output: str | Path | None) -> Path | None:
@@ -216,7 +220,9 @@ def deblur(
     map: str | Path | None = None,
     compare: str | Path | None = None,
     overwrite: bool = False,
+    quality: int | None = None,
     pixel_limit: int = MAX_PIXELS,
+    allow_damaged: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Make a photo sharp everywhere.
@@ -239,7 +245,9 @@ def deblur(
             NAME.map.png.
         compare: where to write a before/after picture, a JPEG.
         overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
+        quality: 1 to 100 of a JPEG, WebP or AVIF result; that of the source, and at least 90, when None.
         pixel_limit: larger photos are refused.
+        allow_damaged: restore what can be read of a damaged file, with a note.
         progress: called after every tile.
 
     Returns:
@@ -253,8 +261,8 @@ def deblur(
     ready = _ready(str(model), engine, precision)
     return ready.run(
         source, output, settings,
-        views=views, mask=mask, map=map, compare=compare, overwrite=overwrite, pixel_limit=pixel_limit,
-        progress=progress,
+        views=views, mask=mask, map=map, compare=compare, overwrite=overwrite, quality=quality,
+        pixel_limit=pixel_limit, allow_damaged=allow_damaged, progress=progress,
     ).output  # fmt: skip
 
 

@@ -80,18 +80,18 @@ class Given:
             hint = 'allfocus.deblur("photo.jpg")'
         raise OptionError(f"a {type(source).__name__}", "a path, bytes, a numpy array or a PIL image", hint)
 
-    def decode(self, pixel_limit: int = MAX_PIXELS) -> Photo:
+    def decode(self, pixel_limit: int = MAX_PIXELS, *, allow_damaged: bool = False) -> Photo:
         """The photo; see `photo.codecs.decode`."""
         source = next(one for one in (self.path, self.data, self.array) if one is not None)
-        return decode(source, max_pixels=pixel_limit)
+        return decode(source, max_pixels=pixel_limit, allow_damaged=allow_damaged)
 
-    def returned(self, photo: Photo, pixels: Canvas) -> Any:
+    def returned(self, photo: Photo, pixels: Canvas, quality: int | None = None) -> Any:
         """The result in the form in which the photo was given: bytes, an array or a PIL image."""
         if self.image is not None:
             return self._as_image(_as_array(self.array, photo, pixels))
         if self.array is not None:
             return _as_array(self.array, photo, pixels)
-        return encode(photo, pixels, None)
+        return encode(photo, pixels, None, quality=quality)
 
     def _as_image(self, array: np.ndarray) -> Image:
         image = sys.modules["PIL.Image"].fromarray(array)

@@ -223,6 +223,8 @@ def test_strength_zero_is_the_photo_bit_for_bit(tmp_path: Path) -> None:
         (["--engine", "magic"], "magic"),
         (["--model", "nothing"], "no model is called 'nothing'"),
         (["--tile", "32"], "a tile of 32 px"),
+        (["--tile", "10"], "a tile of 10 px"),
+        (["--quality", "0"], "quality"),
         (["--keep-bokeh", "0"], "keep_bokeh 0; expected a blur radius above 0 px"),
         (["--map", "--method", "ebdb"], "--map or --keep-bokeh with --method ebdb"),
     ],
@@ -490,3 +492,41 @@ def test_a_signal_says_what_is_whole_and_leaves_nothing_half(tmp_path: Path, num
     for name in names:
         if name.endswith(".png"):
             assert pyvips.Image.new_from_file(str(tmp_path / "out" / name), fail_on="error").avg() > 0
+
+
+def test_quality_and_the_photos_own_permissions(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", picture(200, 200))
+    path.chmod(0o600)
+    assert run(path, "-o", tmp_path / "best.jpg", "--quality", "98", "--map", "--compare") == 0
+    assert run(path, "-o", tmp_path / "worst.jpg", "--quality", "20") == 0
+    assert (tmp_path / "best.jpg").stat().st_size > 2 * (tmp_path / "worst.jpg").stat().st_size
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    least, most = (allfocus.deblur(path.read_bytes(), quality=quality) for quality in (20, 98))
+    assert isinstance(least, bytes) and isinstance(most, bytes) and 2 * len(least) < len(most)
+
+
+def test_a_damaged_photo_is_restored_where_that_is_allowed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = truncated(tmp_path)
+    assert run(path) == 2
+    assert "--allow-damaged" in capfd.readouterr().err
+    assert run(path, "--allow-damaged") == 0
+    assert "note: " in capfd.readouterr().out
+    assert isinstance(allfocus.deblur(path.read_bytes(), allow_damaged=True), bytes)
+
+
+def test_a_photo_above_the_limit_names_the_option_that_lifts_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "a.png", picture(100, 100))
+    assert run(path, "--pixel-limit", "0.005") == 2
+    assert "--pixel-limit" in capfd.readouterr().err
+    assert run(path, "--pixel-limit", "0.02") == 0
+
+
+def test_what_a_format_cannot_hold_is_known_before_the_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allfocus.deblurrer, "restore", lambda *_: pytest.fail("it was restored"))
+    path = saved(tmp_path / "wide.png", picture(1, 17_000))
+    assert run(path, "-o", tmp_path / "wide.webp") == 2
+    assert "does not fit into WebP" in capfd.readouterr().err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -141,9 +142,45 @@ def test_a_broken_cache_is_dropped_and_made_again(
     np.testing.assert_allclose(
         engine.run(photo(32, 48)).residual, started["fast"][0].run(photo(32, 48)).residual, atol=1e-6
     )
-    assert not list(tmp_path.rglob("*.blob"))
-    OpenVINOEngine(fast, "float32")
     assert from_cache(OpenVINOEngine(fast, "float32"))
+
+
+def test_a_cache_whose_weights_became_zeros_is_not_computed_with(
+    fast: Model, photo: Photo, started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
+    OpenVINOEngine(fast, "float32")
+    (blob,) = tmp_path.rglob("*.blob")
+    data = bytearray(blob.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4096] = bytes(4096)
+    blob.write_bytes(data)
+    engine = OpenVINOEngine(fast, "float32")
+    assert not from_cache(engine)
+    np.testing.assert_allclose(
+        engine.run(photo(32, 48)).residual, started["fast"][0].run(photo(32, 48)).residual, atol=1e-6
+    )
+
+
+def test_half_finished_caches_of_killed_processes_are_swept(
+    fast: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = platform.node()
+    names = {
+        "killed": f".fast-float32-00@{here}@{ended.pid}",
+        "alive": f".fast-float32-00@{here}@{os.getpid()}",
+        "elsewhere": f".fast-float32-00@not-{here}@{ended.pid}",
+        "abandoned": f".fast-float32-01@not-{here}@{ended.pid}",
+    }
+    for name in names.values():
+        (tmp_path / "openvino" / name).mkdir(parents=True)
+    os.utime(tmp_path / "openvino" / names["abandoned"], (0, 0))
+    OpenVINOEngine(fast, "float32")
+    left = {path.name for path in (tmp_path / "openvino").iterdir()}
+    assert {state for state, name in names.items() if name in left} == {"alive", "elsewhere"}
 
 
 def test_a_new_version_of_a_model_replaces_the_old_cache(

@@ -77,7 +77,7 @@ def test_oblong_tiles_see_no_more_than_squares(width: int, height: int) -> None:
 
 
 def test_a_tile_smaller_than_its_context_is_refused_with_the_size_needed() -> None:
-    with pytest.raises(OptionError, match="a tile of 112 px; expected at least 144 px"):
+    with pytest.raises(OptionError, match="a tile of 120 px; expected at least 144 px"):
         make(1000, 1000, side=120)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_lines
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from allfocus.restore import Settings
 
 STANDARD_STREAM = "-"
+
+
+@dataclass(frozen=True)
+class How:
+    """How photos are read and written; the arguments of `Deblurrer.run` of these names."""
+
+    overwrite: bool
+    quality: int | None
+    pixel_limit: int
+    allow_damaged: bool
+    mask: Path | None
 
 
 def deblur_command(
@@ -49,6 +61,12 @@ def deblur_command(
     ] = None,
     compare: Annotated[bool, typer.Option(help="Also write a before/after picture: NAME.compare.jpg.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace results that are there; never a photo of this run.")] = False,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF. [the source's, 90 or more]")
+    ] = None,
+    allow_damaged: Annotated[
+        bool, typer.Option("--allow-damaged", help="Restore what can be read of a damaged photo.")
+    ] = False,
     pixel_limit: Annotated[float, typer.Option(metavar="MEGAPIXELS", help="Refuse larger photos.")] = 500.0,
     json: Annotated[bool, typer.Option(help="One JSON object for each photo on standard output.")] = False,
 ) -> None:
@@ -63,6 +81,7 @@ def deblur_command(
         settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
         if not 0 < pixel_limit <= sys.maxsize:
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
+        how = How(overwrite, quality, round(pixel_limit * 1e6), allow_damaged, mask)
         if method != "ifan" and (map or keep_bokeh is not None):
             raise OptionError(
                 f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
@@ -77,11 +96,7 @@ def deblur_command(
             _check_stream(inputs, output, side_files=map or compare)
         if output == STANDARD_STREAM or inputs == [STANDARD_STREAM]:
             deblurrer = _deblurrer(model, engine, precision)
-            _through(
-                deblurrer, inputs[0], output, settings,
-                mask=mask, map=map, compare=compare,
-                overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
-            )  # fmt: skip
+            _through(deblurrer, inputs[0], output, settings, how, map=map, compare=compare, as_json=json)
             return
         plan = collect(inputs, output, map=map, compare=compare)
         views = _views(left, right, len(plan.jobs), method)
@@ -93,19 +108,14 @@ def deblur_command(
             from allfocus.cli.deblur_baseline import deblur_with
 
             named = None if model == "ifan-fast" else model
-            deblur_with(
-                method, plan, weights=named, overwrite=overwrite, as_json=json, pixel_limit=round(pixel_limit * 1e6)
-            )
+            deblur_with(method, plan, how, weights=named, as_json=json)
             return
         deblurrer = _deblurrer(model, engine, precision)
     except AllfocusError as error:
         if json:
             _say_refused(inputs, plan, error)
         raise
-    _restore(
-        deblurrer, plan, settings,
-        views=views, mask=mask, overwrite=overwrite, pixel_limit=round(pixel_limit * 1e6), as_json=json,
-    )  # fmt: skip
+    _restore(deblurrer, plan, settings, how, views=views, as_json=json)
 
 
 def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
@@ -115,12 +125,11 @@ def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
 
 
 def _restore(
-    deblurrer: Deblurrer, plan: Plan, settings: Settings, *,
-    views: tuple[Path, Path] | None, mask: Path | None, overwrite: bool, pixel_limit: int, as_json: bool,
-) -> None:  # fmt: skip
+    deblurrer: Deblurrer, plan: Plan, settings: Settings, how: How, *, views: tuple[Path, Path] | None, as_json: bool
+) -> None:
     from allfocus.cli.report import Report, told_of
 
-    report = Report(plan, as_json=as_json, overwrite=overwrite)
+    report = Report(plan, as_json=as_json, overwrite=how.overwrite)
 
     def restore(job: Job) -> None:
         with report.photo(job.source) as progress:
@@ -129,12 +138,10 @@ def _restore(
                 job.target,
                 settings,
                 views=views,
-                mask=mask,
                 map=job.numbers,
                 compare=job.comparison,
-                overwrite=overwrite,
-                pixel_limit=pixel_limit,
                 progress=progress,
+                **asdict(how),
             )
         report.done(job, told_of(result.facts()), result.facts())
 
@@ -168,8 +175,8 @@ def _check_stream(inputs: list[str], output: str | None, *, side_files: bool) ->
 
 
 def _through(
-    deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, *,
-    mask: Path | None, map: bool, compare: bool, overwrite: bool, pixel_limit: int, as_json: bool,
+    deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, how: How, *,
+    map: bool, compare: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
     from allfocus.cli.report import Report, told_of
@@ -190,16 +197,7 @@ def _through(
 
     def restore(job: Job) -> None:
         data = sys.stdin.buffer.read() if source == STANDARD_STREAM else _bytes_of(Path(source))
-        result = deblurrer.run(
-            data,
-            target,
-            settings,
-            mask=mask,
-            map=numbers,
-            compare=pair,
-            overwrite=overwrite,
-            pixel_limit=pixel_limit,
-        )
+        result = deblurrer.run(data, target, settings, map=numbers, compare=pair, **asdict(how))
         if isinstance(result.output, bytes):
             try:
                 sys.stdout.buffer.write(result.output)

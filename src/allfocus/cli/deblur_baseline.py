@@ -7,30 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from allfocus.errors import OptionError
 from allfocus.inputs import Job, Plan
-from allfocus.photo.codecs import MAX_PIXELS
 
 if TYPE_CHECKING:
     from allfocus.baselines.base import Baseline
+    from allfocus.cli.deblur import How
 
 
 def deblur_with(
     method: str,
     plan: Plan,
+    how: How,
     *,
     weights: str | None = None,
-    overwrite: bool = False,
     as_json: bool = False,
-    pixel_limit: int = MAX_PIXELS,
 ) -> None:
     """Restore photos one by one; refuses before the first is read where the method cannot run.
 
     Args:
         method: a name of `baselines.registry.METHODS` that needs one view.
         plan: which photo goes where.
+        how: how photos are read and written.
         weights: file of a learnt method; looked for by the method's name when None.
-        overwrite: replace files that are there.
         as_json: one JSON object for each photo.
-        pixel_limit: larger photos are refused.
 
     Raises:
         AllfocusError: the method cannot run, or the only photo failed. SystemExit: some of several photos failed.
@@ -45,39 +43,40 @@ def deblur_with(
             "`allfocus eval` reads views from data sets",
         )
     baseline = registry.load(method, weights)
-    report = Report(plan, as_json=as_json, overwrite=overwrite)
+    report = Report(plan, as_json=as_json, overwrite=how.overwrite)
 
     def restore(job: Job) -> None:
-        facts = _restore(baseline, job, overwrite, pixel_limit, quiet=as_json)
+        facts = _restore(baseline, job, how, quiet=as_json)
         report.done(job, f"{facts['width']}x{facts['height']}, {method}, {facts['seconds']} s", facts)
 
     report.each(restore)
 
 
-def _restore(baseline: Baseline, job: Job, overwrite: bool, pixel_limit: int, *, quiet: bool) -> dict[str, Any]:
+def _restore(baseline: Baseline, job: Job, how: How, *, quiet: bool) -> dict[str, Any]:
     from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.base import BaselineOptions
     from allfocus.baselines.registry import restore_photo
     from allfocus.cli.bar import bar
     from allfocus.comparison import write_comparison
-    from allfocus.photo.codecs import decode, encode, losses
+    from allfocus.photo.codecs import check, decode, encode, losses
 
     started = time.perf_counter()
-    photo = decode(job.source, max_pixels=pixel_limit)
+    photo = decode(job.source, max_pixels=how.pixel_limit, allow_damaged=how.allow_damaged)
+    check(photo, job.target, quality=how.quality)
     make_folder(job.target.parent)
     for path in job.writes:  # before the minutes of work
-        AtomicFile(path, overwrite=overwrite).check()
+        AtomicFile(path, overwrite=how.overwrite).check()
     with (
         bar(job.source.name, quiet=quiet) as progress,
         restore_photo(baseline, photo, progress, BaselineOptions(selection="blend")) as canvas,
     ):
-        encode(photo, canvas, job.target, overwrite=overwrite)
+        encode(photo, canvas, job.target, quality=how.quality, overwrite=how.overwrite)
         if job.comparison is not None:
-            write_comparison(photo, canvas, job.comparison, overwrite=overwrite)
+            write_comparison(photo, canvas, job.comparison, overwrite=how.overwrite)
     return {
         "width": photo.width,
         "height": photo.height,
         "method": baseline.name,
         "seconds": round(time.perf_counter() - started, 3),
-        "notes": [*photo.notes, *losses(photo, job.target)],
+        "notes": [*photo.notes, *losses(photo, job.target, quality=how.quality)],
     }

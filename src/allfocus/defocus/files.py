@@ -61,7 +61,18 @@ def check_ending(numbers: Path) -> None:
         raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
 
 
-def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, overwrite: bool = False) -> None:
+def write_map(
+    defocus_map: DefocusMap, numbers: Path, method: str, *, overwrite: bool = False, permissions: int | None = None
+) -> None:
+    """Write both files of a restored photo's map: the numbers, and the picture where `picture_beside` says."""
+    write_tiff(defocus_map, numbers, method, overwrite=overwrite, permissions=permissions)
+    picture = picture_beside(numbers)
+    write_picture(defocus_map, picture, peak_of(defocus_map), overwrite=overwrite, permissions=permissions)
+
+
+def write_tiff(
+    radius_px: NDArray | DefocusMap, path: Path, method: str, *, overwrite: bool = False, permissions: int | None = None
+) -> None:
     """Write the numbers, strip by strip.
 
     Args:
@@ -69,12 +80,14 @@ def write_tiff(radius_px: NDArray | DefocusMap, path: Path, method: str, *, over
         path: the .tiff file; its description says in JSON what a step is: {"quantity", "unit", "step", "method"}.
         method: what estimated the map.
         overwrite: replace a file that is there.
+        permissions: permission bits of a new file, for what shows a private photo is private too.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
     description = json.dumps({"quantity": "blur radius", "unit": "px", "step": UNIT_PX, "method": method})
-    with Canvas(*_size(radius_px), 1, np.uint16) as canvas, AtomicFile(path, overwrite=overwrite) as output:
+    file = AtomicFile(path, overwrite=overwrite, permissions=permissions)
+    with Canvas(*_size(radius_px), 1, np.uint16) as canvas, file as output:
         for box, rows in _strips(radius_px):
             canvas.write(box, _steps(rows)[..., None])
         image = canvas.image().copy(interpretation="grey16")
@@ -89,7 +102,14 @@ def read_tiff(path: Path) -> NDArray[np.float32]:
         return file.asarray().astype(np.float32) * np.float32(step)
 
 
-def write_picture(radius_px: NDArray | DefocusMap, path: Path, peak_px: float, *, overwrite: bool = False) -> None:
+def write_picture(
+    radius_px: NDArray | DefocusMap,
+    path: Path,
+    peak_px: float,
+    *,
+    overwrite: bool = False,
+    permissions: int | None = None,
+) -> None:
     """Write a coloured PNG, dark where sharp, with a bar below that says which colour is how many px.
 
     Args:
@@ -97,12 +117,14 @@ def write_picture(radius_px: NDArray | DefocusMap, path: Path, peak_px: float, *
         path: the .png file.
         peak_px: radius of the brightest colour.
         overwrite: replace a file that is there.
+        permissions: permission bits of a new file, for what shows a private photo is private too.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
     background = [float(_BACKGROUND)] * 3
-    with Canvas(*_size(radius_px), 3, np.uint8) as canvas, AtomicFile(path, overwrite=overwrite) as output:
+    file = AtomicFile(path, overwrite=overwrite, permissions=permissions)
+    with Canvas(*_size(radius_px), 3, np.uint8) as canvas, file as output:
         for box, rows in _strips(radius_px):
             canvas.write(box, coloured(rows / peak_px))
         colours = canvas.image().copy(interpretation="srgb")

@@ -96,6 +96,16 @@ def encode(
     return None
 
 
+def check(photo: Photo, target: str | Path | None, *, quality: int | None = None) -> None:
+    """Refuse before the work what `encode` would refuse after it.
+
+    Raises:
+        OptionError: a format or quality that cannot be written.
+        OutputError: a picture with longer sides than the format holds.
+    """
+    encoder.check(photo.width, photo.height, encoder.format_for(photo, target, None), quality)
+
+
 def losses(
     photo: Photo, target: str | Path | None = None, *, format: str | None = None, quality: int | None = None
 ) -> tuple[str, ...]:

@@ -46,6 +46,9 @@ MOST_DOTS = 100_000
 LARGEST_BANDS = 5
 """CMYK and transparency."""
 
+ROUNDING = 1e-4
+"""How far outside [0, 1] float samples may be: what computing with them does, not what another scale would."""
+
 INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
 
 
@@ -326,7 +329,7 @@ class Decoder:
             data = region.fetch(box.x, box.y, box.width, box.height)
             strip = np.frombuffer(data, dtype).reshape(box.height, box.width, image.bands)
             if dtype == np.float32:
-                check_float(strip, self.name)
+                strip = settled(strip, self.name)
             elif dtype == np.uint16 and bits:
                 strip = strip | strip >> bits  # libvips leaves the low bits at zero, so white would not be white
             canvas.write(box, strip)
@@ -445,7 +448,7 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
     if width * height > max_pixels:
         raise InputError(got, f"at most {max_pixels / 1e6:g} megapixels", "a smaller version, or a higher limit")
     if pixels.dtype == np.float32:
-        check_float(pixels, "the array")
+        pixels = settled(pixels, "the array")
     memory = np.ascontiguousarray(pixels).data
     return Photo.from_bands(
         pyvips.Image.new_from_memory(memory, width, height, bands, VIPS_FORMATS[pixels.dtype]), "array"
@@ -473,8 +476,8 @@ def turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
     return image.autorot()
 
 
-def check_float(pixels: np.ndarray, name: str) -> None:
-    """Refuse float samples that are not in [0, 1].
+def settled(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Float samples in [0, 1]; those that rounding has carried outside, by up to `ROUNDING`, become 0 or 1.
 
     Raises:
         InputError: NaN, infinite or other samples, with their range.
@@ -483,8 +486,9 @@ def check_float(pixels: np.ndarray, name: str) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name} holds NaN or infinite samples", expected, "replace them, or export it again")
-    if low < 0 or high > 1:
-        raise InputError(f"{name} holds samples from {low:g} to {high:g}", expected, "divide by the value of white")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise InputError(f"{name} holds samples from {low:.7g} to {high:.7g}", expected, "divide by the value of white")
+    return pixels.clip(0, 1) if low < 0 or high > 1 else pixels
 
 
 def field(image: pyvips.Image, name: str) -> Any:

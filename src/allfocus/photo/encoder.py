@@ -53,6 +53,18 @@ def format_for(photo: Photo, target: str | Path | None, format: str | None) -> F
     return FORMATS[format]
 
 
+def check(width: int, height: int, format: Format, quality: int | None) -> None:
+    """Refuse what a format cannot hold at all, or a quality that there is not; see `Encoder`."""
+    if quality is not None and not 1 <= quality <= 100:
+        raise OptionError(f"quality {quality}", "a quality from 1 to 100", "--quality 95")
+    if max(width, height) > format.largest:
+        raise OutputError(
+            f"the picture of {width}x{height} pixels does not fit into {format.title}",
+            f"at most {format.largest} pixels a side",
+            "TIFF or PNG",
+        )
+
+
 def losses(photo: Photo, format: Format, quality: int | None = None) -> tuple[str, ...]:
     """What a file of this format cannot hold of the photo, one plain sentence each."""
     title, lost = format.title, []
@@ -93,14 +105,7 @@ class Encoder:
     """
 
     def __init__(self, photo: Photo, pixels: Canvas, format: Format, quality: int | None):
-        if quality is not None and not 1 <= quality <= 100:
-            raise OptionError(f"quality {quality}", "a quality from 1 to 100", "quality 95")
-        if max(pixels.width, pixels.height) > format.largest:
-            raise OutputError(
-                f"the picture of {pixels.width}x{pixels.height} pixels does not fit into {format.title}",
-                f"at most {format.largest} pixels a side",
-                "TIFF or PNG",
-            )
+        check(pixels.width, pixels.height, format, quality)
         self.photo = photo
         self.format = format
         self.quality = quality

@@ -137,10 +137,10 @@ def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multipl
         OptionError: if the tile is too small for halo and overlap.
     """
     smallest = 2 * halo + 2 * overlap + multiple
-    side = side // multiple * multiple
+    asked, side = side, side // multiple * multiple
     if side < smallest and (side < width or side < height):
         raise OptionError(
-            f"a tile of {side} px",
+            f"a tile of {asked} px",
             f"at least {smallest + -smallest % multiple} px (halo {halo}, overlap {overlap})",
             "a larger --tile, or --tile 0 for the automatic size",
         )
