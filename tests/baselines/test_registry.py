@@ -99,7 +99,7 @@ def test_an_unknown_method_is_refused() -> None:
         load("nafnet")
 
 
-@pytest.mark.parametrize("structure", ["public", "poster"])
+@pytest.mark.parametrize("structure", ["public", "large"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_dpdnet_in_tiles_is_the_network_on_the_whole_photo(structure: str, count: int) -> None:
     from allfocus.baselines.dpdnet import DPDNetEngine

@@ -15,7 +15,7 @@ from allfocus.nets.dpdnet import DPDNet, sizes
 pytest.importorskip("safetensors")
 
 
-@pytest.mark.parametrize(("name", "views"), [("public", 1), ("poster", 2)])
+@pytest.mark.parametrize(("name", "views"), [("public", 1), ("large", 2)])
 def test_dpdnet_comes_back(tmp_path: Path, name: str, views: int) -> None:
     net = DPDNet(sizes(name, views, width=3)).eval()
     save(net, tmp_path / "net.safetensors", dtype=torch.float32)

@@ -19,7 +19,7 @@ from allfocus.nets.registry import Architecture
 
 
 def published_names_and_shapes(iterations: int = 17, reblurring: int = 17) -> dict[str, tuple[int, ...]]:
-    """The list of methods.md 1.11, written out from its patterns and the layer table, independent of our networks."""
+    """The names in a released file, from their patterns and the layer table, independent of our networks."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def layer(name: str, out: int, into: int, kernel: int = 3, transposed: bool = False) -> None:

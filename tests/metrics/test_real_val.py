@@ -1,4 +1,4 @@
-"""The reference values of input against target on the twelve real pairs (no restoration, the poster's protocol)."""
+"""The reference values of input against target on the twelve real pairs, without restoration."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from allfocus.nets.macs import count_macs
     [
         ("public", 1, 31_033_423, 770.6),
         ("public", 2, 31_035_151, 772.2),
-        ("poster", 1, 35_252_687, 989.766),
-        ("poster", 2, 35_254_415, 991.359),
+        ("large", 1, 35_252_687, 989.766),
+        ("large", 2, 35_254_415, 991.359),
     ],
 )
 def test_parameters_and_macs_are_the_published_ones(name: str, views: int, parameters: int, billions: float) -> None:
@@ -28,7 +28,7 @@ def test_parameters_and_macs_are_the_published_ones(name: str, views: int, param
     if name == "public":  # counted without pooling
         assert round(macs.with_bias_and_activation / 1e9, 1) == billions
         assert macs.convolution == {1: 769_492_684_800, 2: 771_085_209_600}[views]
-    else:  # the poster's count has pooling
+    else:  # the IFAN paper's count has pooling
         assert round(macs.total / 1e9, 3) == billions
 
 
@@ -48,7 +48,7 @@ def test_convolutions_come_in_the_order_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("views", [1, 2])
-@pytest.mark.parametrize("name", ["public", "poster"])
+@pytest.mark.parametrize("name", ["public", "large"])
 def test_size_and_range_are_kept(name: str, views: int) -> None:
     net = DPDNet(sizes(name, views, width=4)).eval()
     out = net(torch.rand(2, 3, 32, 48), torch.rand(2, 6, 32, 48))
@@ -99,7 +99,7 @@ def test_dropout_acts_in_training_alone() -> None:
 
 
 def test_refusals_say_what_fits() -> None:
-    with pytest.raises(OptionError, match="'public' or 'poster', 1 or 2 views"):
+    with pytest.raises(OptionError, match="'public' or 'large', 1 or 2 views"):
         sizes("large")
     with pytest.raises(OptionError, match="the left and the right view"):
         DPDNet(sizes("public", 2, width=2))(torch.rand(1, 3, 16, 16))

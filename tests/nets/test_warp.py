@@ -1,4 +1,4 @@
-"""The warp of the disparity loss, by its laws (methods.md 1.4)."""
+"""The warp of the disparity loss, by its laws."""
 
 from __future__ import annotations
 

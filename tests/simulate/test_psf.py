@@ -1,4 +1,4 @@
-"""Laws of the point spread functions (simulator.md 6.4, numbers 3 to 6)."""
+"""Laws of the point spread functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The renderer against exact aperture sampling (simulator.md 6.4, number 9)."""
+"""The renderer against exact aperture sampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of rendering (simulator.md 6.4, numbers 1, 2, 5, 7, 8, 10, 12, 13, 17)."""
+"""Laws of rendering: energy, focus, occlusion, levels, and what lies behind."""
 
 from __future__ import annotations
 

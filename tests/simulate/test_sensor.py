@@ -1,4 +1,4 @@
-"""Noise, mosaic, tone and coding (simulator.md 6.4, number 14)."""
+"""Noise, mosaic, tone and coding, by their laws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeds in, quadruples out: determinism, settings, and blur radii as in DPDD (simulator.md 6.4, numbers 11 and 16)."""
+"""Seeds in, quadruples out: determinism, settings, and blur radii as in DPDD."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from allfocus.simulate.surface import visible_coc
 SMALL = SimulatorConfig(crop_px=64, margin_px=16)
 PICTURES = ("centre", "left", "right", "sharp", "coc", "disparity", "valid")
 DPDD_RADIUS_PX = {0.25: 2.0, 0.50: 4.5, 0.75: 9.5, 0.90: 12.0, 0.95: 14.0}
-"""Quantiles of the blur radius at 1680 px width, simulator.md 2.2. The one at 10 % (1.5 px) is left out: it is what the
-measurement finds in sharp places, and ours, 0.6 px, is what the scenes hold."""
+"""Quantiles of the blur radius at 1680 px width, measured on windows of 14 DPDD scenes. The one at 10 % (1.5 px) is
+left out: it is what the measurement finds in sharp places, and ours, 0.6 px, is what the scenes hold."""
 TOLERANCE = 0.25
 
 

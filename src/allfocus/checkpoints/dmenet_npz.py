@@ -1,6 +1,6 @@
 """Reading DMENet's weights: a TensorLayer .npz of named arrays.
 
-methods.md 5.2 gives the container and the layout of the kernels; the names of the layers are not established. So
+The container and the layout of the kernels are those of TensorLayer 1; the names of the layers are not documented. So
 layers are told by their order in the file, which is the order of creation, and by their shapes: among kernels of the
 same shape the n-th in the file is the n-th of the network. Steps of the decoder come before the refinement and that
 before the head; the auxiliary heads may come between the steps or after them all, as a layer in front of one with a

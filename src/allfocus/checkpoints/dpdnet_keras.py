@@ -1,6 +1,6 @@
 """Reading the published DPDNet: a Keras model in one HDF5 file, without Keras.
 
-Source of the layout: methods.md 4.3.
+Source of the layout: the HDF5 format of Keras 2 (`model.save`), and the layers of Abuolaim and Brown, ECCV 2020.
 """
 
 from __future__ import annotations

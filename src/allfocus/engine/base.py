@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from allfocus.errors import EngineError, OptionError
+from allfocus.errors import EngineError, EngineMemoryError, OptionError
 from allfocus.weights.card import Card
+from allfocus.weights.store import Model
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
@@ -71,6 +74,51 @@ class Engine(Protocol):
             EngineError: the engine failed, or even float32 gave values that are not finite.
         """
         ...
+
+
+class LockedEngine(ABC):
+    """What the engines share: one call at a time, and what is not finite in half precision runs again in float32.
+
+    Args:
+        model: found and verified.
+        info: what runs, and where.
+    """
+
+    def __init__(self, model: Model, info: EngineInfo) -> None:
+        self.redone = 0
+        self._model, self._info = model, info
+        self._lock = threading.Lock()
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, and where."""
+        return self._info
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """See `Engine.run`."""
+        inputs = check_inputs(self._model.card, batch, pair)
+        with self._lock:
+            estimate = self._infer(inputs)
+            if not is_finite(estimate) and self._info.precision != "float32":
+                self.redone += 1
+                estimate = self._infer_in_float32(inputs)
+        if not is_finite(estimate):
+            raise not_finite(self._info)
+        return estimate
+
+    @abstractmethod
+    def _infer(self, inputs: list[np.ndarray]) -> Estimate:
+        """The network on checked arrays, in the engine's precision."""
+
+    def _infer_in_float32(self, inputs: list[np.ndarray]) -> Estimate:
+        """The same in float32, for engines that have another precision."""
+        raise NotImplementedError
+
+
+def no_memory(inputs: list[np.ndarray]) -> EngineMemoryError:
+    """The error for a batch that does not fit."""
+    size = "x".join(map(str, inputs[0].shape))
+    return EngineMemoryError(f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile")
 
 
 def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list[np.ndarray]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor
-from allfocus.errors import EngineError, EngineMemoryError
+from allfocus.errors import EngineError
 from allfocus.weights.store import Model
 
 NAME = "onnxruntime"
@@ -40,7 +39,7 @@ def start(model: Model, precision: str = "auto") -> ONNXRuntimeEngine:
     return ONNXRuntimeEngine(model, best_precision() if precision == "auto" else precision)
 
 
-class ONNXRuntimeEngine:
+class ONNXRuntimeEngine(LockedEngine):
     """A model in an ONNX Runtime session.
 
     Args:
@@ -55,10 +54,7 @@ class ONNXRuntimeEngine:
         import onnxruntime
 
         processor = Processor.here()
-        self.redone = 0
-        self._model = model
-        self._info = EngineInfo(NAME, processor.name, precision, model.card.name, processor.threads)
-        self._lock = threading.Lock()
+        super().__init__(model, EngineInfo(NAME, processor.name, precision, model.card.name, processor.threads))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = processor.threads
@@ -71,30 +67,13 @@ class ONNXRuntimeEngine:
                 "copy the model's three files again",
             ) from error
 
-    @property
-    def info(self) -> EngineInfo:
-        """What runs, and where."""
-        return self._info
-
-    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
-        """See `Engine.run`."""
-        inputs = check_inputs(self._model.card, batch, pair)
-        with self._lock:
-            estimate = self._infer(inputs)
-        if not is_finite(estimate):
-            raise not_finite(self._info)
-        return estimate
-
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:
         card = self._model.card
         try:
             found: list[Any] = list(self._session.run(list(card.outputs), dict(zip(card.inputs, inputs, strict=True))))
         except Exception as error:  # its exceptions share no base
             if isinstance(error, MemoryError) or any(sign in str(error) for sign in _MEMORY_SIGNS):
-                size = "x".join(map(str, inputs[0].shape))
-                raise EngineMemoryError(
-                    f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile"
-                ) from error
+                raise no_memory(inputs) from error
             raise EngineError(f"ONNX Runtime failed ({error})", "a result", "--engine openvino") from error
         named = dict(zip(card.outputs, found, strict=True))
         return Estimate(named["residual"], named.get("disparity"))

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor, is_arm, threads_wanted
 from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError, WeightsError
 from allfocus.weights.ranges import ENOUGH_DB, Ranges
@@ -68,7 +67,7 @@ def start(model: Model, precision: str = "auto") -> OpenVINOEngine:
     return OpenVINOEngine(model, best_precision(model) if precision == "auto" else precision)
 
 
-class OpenVINOEngine:
+class OpenVINOEngine(LockedEngine):
     """A model compiled once for every size of tile; the compiled form is kept on disk for the next process.
 
     Args:
@@ -82,33 +81,16 @@ class OpenVINOEngine:
     """
 
     def __init__(self, model: Model, precision: str) -> None:
-        self.redone = 0
-        self._model = model
-        self._precision = precision
+        self._model, self._precision = model, precision
         self._load()
         threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._info = EngineInfo(NAME, _device_name(), precision, model.card.name, threads)
-        self._lock = threading.Lock()
+        super().__init__(model, EngineInfo(NAME, _device_name(), precision, model.card.name, threads))
         self._float32: OpenVINOEngine | None = None
 
-    @property
-    def info(self) -> EngineInfo:
-        """What runs, and where."""
-        return self._info
-
-    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
-        """See `Engine.run`."""
-        inputs = check_inputs(self._model.card, batch, pair)
-        with self._lock:
-            estimate = self._infer(inputs)
-            if is_finite(estimate):
-                return estimate
-            if self._info.precision == "float32":
-                raise not_finite(self._info)
-            if self._float32 is None:
-                self._float32 = OpenVINOEngine(self._model, "float32")
-            self.redone += 1
-            return self._float32.run(batch, pair)
+    def _infer_in_float32(self, inputs: list[np.ndarray]) -> Estimate:
+        if self._float32 is None:
+            self._float32 = OpenVINOEngine(self._model, "float32")
+        return self._float32.run(*inputs)
 
     def _load(self) -> None:
         self._compiled: Any = _compile(self._model, self._precision)
@@ -126,10 +108,7 @@ class OpenVINOEngine:
             # a compiled model that failed half-way keeps its memory and mixes up sizes afterwards: load it afresh
             self._request = self._compiled = None
             if isinstance(error, MemoryError) or any(sign in str(error) for sign in _MEMORY_SIGNS):
-                size = "x".join(map(str, inputs[0].shape))
-                raise EngineMemoryError(
-                    f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile"
-                ) from error
+                raise no_memory(inputs) from error
             raise EngineError(f"OpenVINO failed ({_last_line(error)})", "a result", "--engine torch") from error
         return Estimate(found["residual"], found.get("disparity"))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from allfocus.engine.base import EngineInfo, Estimate, check_inputs, is_finite, not_finite
+from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor
-from allfocus.errors import EngineError, EngineMemoryError
+from allfocus.errors import EngineError
 from allfocus.weights.store import Model
 
 NAME = "torch"
@@ -53,7 +52,7 @@ def start(model: Model, precision: str = "auto") -> TorchEngine:
     return TorchEngine(model, best_precision() if precision == "auto" else precision)
 
 
-class TorchEngine:
+class TorchEngine(LockedEngine):
     """A network in eager torch.
 
     Args:
@@ -71,40 +70,22 @@ class TorchEngine:
         from allfocus.checkpoints.native import load_into
         from allfocus.nets.registry import Architecture
 
-        self.redone = 0
-        self._model = model
         self._device = torch.device(("cuda" if has_gpu() else "cpu") if device == "auto" else device)
         self._net = Architecture(**model.card.architecture).build().eval().requires_grad_(False)
         load_into(self._net, model.weights)
         self._net.to(self._device)
         described = torch.cuda.get_device_name() if self._device.type == "cuda" else Processor.here().name
-        self._info = EngineInfo(NAME, described, precision, model.card.name, torch.get_num_threads())
-        self._lock = threading.Lock()
+        super().__init__(model, EngineInfo(NAME, described, precision, model.card.name, torch.get_num_threads()))
 
-    @property
-    def info(self) -> EngineInfo:
-        """What runs, and where."""
-        return self._info
+    def _infer(self, inputs: list[np.ndarray]) -> Estimate:
+        return self._compute(inputs, half=self._info.precision == "bfloat16")
 
-    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
-        """See `Engine.run`."""
-        inputs = check_inputs(self._model.card, batch, pair)
-        with self._lock:
-            estimate = self._infer(inputs, self._info.precision)
-            if is_finite(estimate):
-                return estimate
-            if self._info.precision == "float32":
-                raise not_finite(self._info)
-            self.redone += 1
-            estimate = self._infer(inputs, "float32")
-            if not is_finite(estimate):
-                raise not_finite(self._info)
-            return estimate
+    def _infer_in_float32(self, inputs: list[np.ndarray]) -> Estimate:
+        return self._compute(inputs, half=False)
 
-    def _infer(self, inputs: list[np.ndarray], precision: str) -> Estimate:
+    def _compute(self, inputs: list[np.ndarray], *, half: bool) -> Estimate:
         import torch
 
-        half = precision == "bfloat16"
         try:
             with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=half):
                 found = self._net(*(torch.from_numpy(array).to(self._device) for array in inputs))
@@ -113,10 +94,7 @@ class TorchEngine:
             if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
-                size = "x".join(map(str, inputs[0].shape))
-                raise EngineMemoryError(
-                    f"no memory for a batch of {size}", "a batch that fits", "a smaller --tile"
-                ) from error
+                raise no_memory(inputs) from error
             raise EngineError(f"torch failed ({error})", "a result", "--engine openvino") from error
 
 

@@ -1,6 +1,6 @@
-"""The ablation networks of the IFAN poster: what stands between encoders and decoder when an idea is taken out.
+"""The ablation networks of the IFAN paper: what stands between encoders and decoder when an idea is taken out.
 
-Each row of the poster was padded to nearly equal size; the odd-looking numbers of stems and channels do only that.
+Each row of the table was padded to nearly equal size; the odd-looking numbers of stems and channels do only that.
 Row F+D is IFAN itself trained without the reblurring loss, row F+R is `FiltersOnly` trained with it.
 """
 

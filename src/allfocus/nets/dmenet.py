@@ -1,7 +1,7 @@
 """DMENet: a network that estimates a defocus map.
 
-Source: Lee, Lee, Cho and Lee, "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019; layers as
-methods.md 5.1 gives them.
+Source: Lee, Lee, Cho and Lee, "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019, section 4.
+Layers are those of its published network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DPDNet: the U-Net that first deblurred from dual-pixel views.
 
-Source: Abuolaim and Brown, "Defocus Deblurring Using Dual-Pixel Data", ECCV 2020; sizes as methods.md 4 gives them.
+Source: Abuolaim and Brown, "Defocus Deblurring Using Dual-Pixel Data", ECCV 2020, section 5.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ def sizes(name: str, views: int = 1, width: int = 64) -> DPDNetSizes:
     """The sizes behind a name.
 
     Args:
-        name: "public" is the published code (31.03 M parameters at width 64); "poster" is a **reconstruction** of the
-            larger net that the IFAN poster counted (35.25 M, 989.8 B and 991.4 B at 1280x720): nobody has confirmed it.
+        name: "public" is the published code (31.03 M parameters at width 64); "large" is a **reconstruction** of the
+            larger net that the IFAN paper counted (35.25 M, 989.8 B and 991.4 B at 1280x720): nobody has confirmed it.
         views: 1 or 2.
         width: 64, or less for a small member.
 
     Raises:
         OptionError: no such name, or a number of views other than 1 and 2.
     """
-    if name not in ("public", "poster") or views not in (1, 2) or width < 1:
+    if name not in ("public", "large") or views not in (1, 2) or width < 1:
         raise OptionError(
             f"DPDNet {name!r} with {views} view(s), width {width}",
-            "'public' or 'poster', 1 or 2 views, a positive width",
+            "'public' or 'large', 1 or 2 views, a positive width",
             "use 'public'",
         )
     if name == "public":

@@ -15,7 +15,7 @@ from allfocus.errors import OptionError
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 
 PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.0, reblur=1.0)
-"""The poster's three terms, weights 1, plain means."""
+"""The paper's three terms, weights 1, plain means."""
 PAPER_AUGMENT = AugmentConfig(
     flips=False, turns=False, reduce_chance=0.5, reduce_to=(0.7, 1.0), noise_chance=0.05, grey_chance=0.3
 )
@@ -171,7 +171,7 @@ def dmenet() -> TrainConfig:
 
 
 def ablation(row: str) -> TrainConfig:
-    """A row of the poster's ablation table, with our optimiser, on full-size features.
+    """A row of the paper's ablation table, with our optimiser, on full-size features.
 
     Args:
         row: "none", "d", "f", "fd", "fr" or "fdr": filters, disparity loss, reblurring loss.

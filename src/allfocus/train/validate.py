@@ -1,4 +1,4 @@
-"""Scores of a network while it trains: whole photos, the poster's metrics, on real pairs and on SynDP."""
+"""Scores of a network while it trains: whole photos, the metrics of `allfocus eval`, on real pairs and on SynDP."""
 
 from __future__ import annotations
 

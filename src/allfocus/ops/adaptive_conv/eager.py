@@ -9,28 +9,9 @@ from allfocus.ops.adaptive_conv.contract import NEGATIVE_SLOPE, TAPS, check_shap
 
 
 def iterative_adaptive_convolution(
-    features: torch.Tensor,
-    filters: torch.Tensor,
-    iterations: int,
-    *,
-    tied: bool = False,
-    activate_last: bool = True,
+    features: torch.Tensor, filters: torch.Tensor, iterations: int, *, tied: bool = False, activate_last: bool = True
 ) -> torch.Tensor:
-    """As `reference.iterative_adaptive_convolution`, vectorised, in the dtype of the features.
-
-    Args:
-        features: (B, C, H, W).
-        filters: (B, N*7*C, H, W) in the order of `FilterLayout`.
-        iterations: N.
-        tied: filter horizontally with the vertical filters again, as the released checkpoints do.
-        activate_last: LeakyReLU(0.1) after the last iteration too.
-
-    Returns:
-        (B, C, H, W).
-
-    Raises:
-        OptionError: if the shapes do not belong together.
-    """
+    """As `reference.iterative_adaptive_convolution`, vectorised, in the dtype of the features; arguments as there."""
     layout = check_shapes(tuple(features.shape), tuple(filters.shape), iterations)
     by_tap = (features.shape[1], TAPS)
     for n in range(iterations):

@@ -27,30 +27,10 @@ from allfocus.ops.adaptive_conv.eager import adaptive_pass as eager_pass
 
 
 def iterative_adaptive_convolution(
-    features: torch.Tensor,
-    filters: torch.Tensor,
-    iterations: int,
-    *,
-    tied: bool = False,
-    activate_last: bool = True,
-    backend: str = "auto",
-) -> torch.Tensor:
-    """As `reference.iterative_adaptive_convolution`, through the operator.
-
-    Args:
-        features: (B, C, H, W).
-        filters: (B, N*7*C, H, W) in the order of `FilterLayout`.
-        iterations: N.
-        tied: filter horizontally with the vertical filters again, as the released checkpoints do.
-        activate_last: LeakyReLU(0.1) after the last iteration too.
-        backend: see `choose.choose`.
-
-    Returns:
-        (B, C, H, W).
-
-    Raises:
-        OptionError: if the shapes do not belong together.
-    """
+    features: torch.Tensor, filters: torch.Tensor, iterations: int,
+    *, tied: bool = False, activate_last: bool = True, backend: str = "auto",
+) -> torch.Tensor:  # fmt: skip
+    """As `reference.iterative_adaptive_convolution`, through the operator; `backend` as `choose.choose` takes it."""
     layout = check_shapes(tuple(features.shape), tuple(filters.shape), iterations)
     for n in range(iterations):
         parts = [layout.vertical(n)] if tied else [layout.vertical(n), layout.horizontal(n)]

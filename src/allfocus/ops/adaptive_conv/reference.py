@@ -8,12 +8,7 @@ from allfocus.ops.adaptive_conv.contract import NEGATIVE_SLOPE, TAPS, check_shap
 
 
 def iterative_adaptive_convolution(
-    features: torch.Tensor,
-    filters: torch.Tensor,
-    iterations: int,
-    *,
-    tied: bool = False,
-    activate_last: bool = True,
+    features: torch.Tensor, filters: torch.Tensor, iterations: int, *, tied: bool = False, activate_last: bool = True
 ) -> torch.Tensor:
     """Filter features with per-pixel stacked separable filters (Eq. 1 of the IFAN paper).
 

@@ -27,8 +27,8 @@ def _dmenet(config: TrainConfig) -> Task:
 BASELINES: dict[str, Callable[[TrainConfig], Task]] = {
     "dpdnet-s": _dpdnet("public", 1),
     "dpdnet-d": _dpdnet("public", 2),
-    "dpdnet-s-poster": _dpdnet("poster", 1),
-    "dpdnet-d-poster": _dpdnet("poster", 2),
+    "dpdnet-s-large": _dpdnet("large", 1),
+    "dpdnet-d-large": _dpdnet("large", 2),
     "dmenet": _dmenet,
 }
 """The learnt baselines; every other name is one of `nets.registry`."""
