@@ -20,6 +20,7 @@ ALLOWED = {
     "nets": {"errors", "ops"},
     "checkpoints": {"errors", "photo", "nets", "weights", "engine", "ops"},
     "simulate": {"errors", "photo", "defocus"},
+    "capture": {"errors", "photo", "metrics"},
     "data": {"errors", "photo", "simulate", "defocus"},
     "engine": {"errors", "weights", "nets", "ops", "checkpoints"},
     "train": {"errors", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights", "defocus", "scales"},

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "deblur": ("allfocus.cli.deblur", "deblur_command"),
-    "status": ("allfocus.cli.status", "status_command"),
-    "watch": ("allfocus.cli.watch", "watch_command"),
     "models": ("allfocus.cli.models", "models_command"),
     "doctor": ("allfocus.cli.doctor", "doctor_command"),
     "bench": ("allfocus.cli.bench", "bench_command"),
@@ -32,8 +30,9 @@ COMMANDS = {
     "eval": ("allfocus.cli.evaluate", "evaluate_command"),
     "tables": ("allfocus.cli.tables", "tables_command"),
     "figure": ("allfocus.cli.figure", "figure_command"),
+    "capture": ("allfocus.cli.capture", "capture_app"),
 }
-EXTRAS: dict[str, str] = dict.fromkeys(("deblur", "map", "eval", "tables", "figure"), "eval")
+EXTRAS: dict[str, str] = {**dict.fromkeys(("deblur", "map", "eval", "tables", "figure"), "eval"), "capture": "capture"}
 """The extra that brings what a command imports beyond the core; "train" where none is named."""
 
 
@@ -131,5 +130,9 @@ def _application(arguments: list[str]):
     named = [name for name in arguments[:1] if name in COMMANDS]
     for name in named or COMMANDS:
         module, function = COMMANDS[name]
-        application.command(name)(getattr(import_module(module), function))
+        command = getattr(import_module(module), function)
+        if isinstance(command, typer.Typer):
+            application.add_typer(command, name=name)
+        else:
+            application.command(name)(command)
     return application

@@ -1,0 +1,180 @@
+"""One photo of a session in linear light, and what its file says about the moment it was taken."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.errors import InputError, MissingExtraError
+from allfocus.photo import exif
+from allfocus.photo.codecs import decode
+from allfocus.photo.color import linear_to_srgb, luma, srgb_to_linear
+from allfocus.photo.formats import sniff
+from allfocus.photo.tiling import Box
+
+Image = NDArray[np.float32]
+
+SATURATED = 0.985
+"""Of the largest code: from here on a sensor, or the curve after it, may have clipped."""
+HEAD_BYTES = 64
+TIME, DIGITISED, CHANGED = 0x9003, 0x9004, 0x0132
+FRACTION = 0x9291
+SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".nrw",
+        ".arw",
+        ".raf",
+        ".rw2",
+        ".orf",
+        ".pef",
+        ".srw",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A photo as light.
+
+    Attributes:
+        linear: float32 (H, W, 3), linear light in [0, 1] with the primaries of sRGB.
+        clipped: bool (H, W), true where a channel is at the top of its range.
+    """
+
+    linear: Image
+    clipped: NDArray[np.bool_]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in px."""
+        return self.linear.shape[0], self.linear.shape[1]
+
+    @property
+    def luma(self) -> Image:
+        """Display-referred luma, float32 (H, W) in [0, 1]."""
+        return luma(encoded(self.linear))
+
+    def flipped(self) -> Frame:
+        """The frame with left and right exchanged, as a beam splitter shows it."""
+        return Frame(np.ascontiguousarray(self.linear[:, ::-1]), np.ascontiguousarray(self.clipped[:, ::-1]))
+
+
+def read(path: Path) -> Frame:
+    """A photo of any format allfocus reads. Camera raw is developed here without tone curve or automatic brightness.
+
+    Raises:
+        InputError: a file that cannot be read. MissingExtraError: the extra `raw` or `heic` is missing.
+    """
+    with path.open("rb") as file:
+        format = sniff(file.read(HEAD_BYTES), path.name)
+    if format == "raw":
+        linear = _developed(path)
+        return Frame(linear, _at_top(linear))
+    photo = decode(path)
+    pixels = photo.read(Box(0, 0, photo.width, photo.height)).astype(np.float32) / np.float32(photo.peak)
+    unit = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return Frame(srgb_to_linear(unit).astype(np.float32), _at_top(unit))
+
+
+def encoded(linear: Image) -> Image:
+    """Display-referred float32 in [0, 1] of linear light, clipped."""
+    return linear_to_srgb(np.clip(linear, 0, 1)).astype(np.float32)
+
+
+def taken_at(path: Path) -> float | None:
+    """Seconds since 1970 of the moment the photo was taken by its EXIF, with fractions where stated; None if untold."""
+    try:
+        tags = _tags(path)
+    except (OSError, ValueError, InputError):
+        return None
+    if tags is None:
+        return None
+    inner = tags.entries.get(exif.EXIF_POINTER)
+    places = [inner, tags.entries] if isinstance(inner, dict) else [tags.entries]
+    for tag in (TIME, DIGITISED, CHANGED):
+        for place in places:
+            text = _text(place.get(tag))
+            try:
+                moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+            except ValueError:
+                continue
+            digits = _text(places[0].get(FRACTION))
+            return moment.timestamp() + (float(f"0.{digits}") if digits.isdigit() else 0.0)
+    return None
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def photos(folder: Path) -> list[Path]:
+    """The photos in a folder, by name; files with other endings and hidden ones are passed over."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def _at_top(unit: Image) -> NDArray[np.bool_]:
+    return np.asarray(unit.max(axis=2) >= SATURATED)
+
+
+def _tags(path: Path) -> exif.Tags | None:
+    import pyvips
+
+    with path.open("rb") as file:
+        if file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return exif.read(file)
+    try:
+        header = pyvips.Image.new_from_file(str(path))
+    except pyvips.Error:
+        return None
+    if "exif-data" not in header.get_fields():
+        return None
+    blob: Any = header.get("exif-data")
+    return None if not isinstance(blob, bytes) else exif.read(io.BytesIO(blob.removeprefix(exif.PREFIX)))
+
+
+def _text(entry: object) -> str:
+    if not isinstance(entry, exif.Entry):
+        return ""
+    return entry.value.split(b"\0")[0].decode("ascii", "replace").strip()
+
+
+def _developed(path: Path) -> Image:
+    try:
+        import rawpy  # type: ignore[import-not-found]
+    except ImportError:
+        raise MissingExtraError(f"reading {path.name} (camera raw)", "raw", "rawpy") from None
+    try:
+        with rawpy.imread(str(path)) as file:
+            pixels = file.postprocess(
+                use_camera_wb=True, no_auto_bright=True, gamma=(1, 1), output_bps=16, output_color=rawpy.ColorSpace.sRGB
+            )
+    except rawpy.LibRawError as error:
+        raise InputError(
+            f"{path.name} cannot be developed ({error})", "a raw file that LibRaw knows", "a 16-bit TIFF of it"
+        ) from None
+    return pixels.astype(np.float32) / np.float32(65535)

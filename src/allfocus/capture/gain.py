@@ -1,0 +1,83 @@
+"""What a model gained over another on the same held-out scenes, from what `allfocus eval` stored."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allfocus.errors import DataError
+
+METRICS = ("psnr", "psnr_fit", "psnr_aligned", "ssim", "lpips")
+HINT = "allfocus eval MODEL OTHER --data dpdd --root PAIRS --split test -o RESULTS"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Two models on one set.
+
+    Attributes:
+        set: the set's name.
+        images: how many scenes.
+        before, after: means by metric.
+        better: scenes on which PSNR-fit rose.
+    """
+
+    set: str
+    images: int
+    before: dict[str, float]
+    after: dict[str, float]
+    better: int
+
+    def scores(self, before: str) -> dict[str, dict[str, float]]:
+        """As a model's card holds them: both means and their difference, by a title that says of what."""
+        title = f"{self.set}, {self.images} held-out scenes"
+        difference = {f"{name}_gain": round(self.after[name] - self.before[name], 6) for name in self.after}
+        return {
+            title: {**self.after, **difference, "scenes_better": float(self.better)},
+            f"{title}: {before}, before": dict(self.before),
+        }
+
+
+def gain(folder: Path, before: str, after: str) -> Gain:
+    """Compare two methods whose results lie in a set's folder.
+
+    Args:
+        folder: RESULTS/SET of `allfocus eval`, with `METHOD.json` and `METHOD.csv`.
+        before, after: the methods.
+    Raises:
+        DataError: results that are missing, not finished, or of different scenes or protocols.
+    """
+    records = [_summary(folder / f"{name}.json") for name in (before, after)]
+    rows = [_rows(folder / f"{name}.csv") for name in (before, after)]
+    metrics = [record["protocol"]["metrics"] for record in records]
+    if metrics[0] != metrics[1] or rows[0].keys() != rows[1].keys() or not rows[0]:
+        raise DataError(f"{before} and {after} in {folder} are of different scenes or protocols", "one run", HINT)
+    means = [
+        {name: float(record["scores"][name]) for name in METRICS if record["scores"].get(name) is not None}
+        for record in records
+    ]
+    better = sum(rows[1][name] > rows[0][name] for name in rows[0])
+    return Gain(records[0]["set"], len(rows[0]), means[0], means[1], better)
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        whole = bool(record["complete"]) and bool(record["protocol"]) and bool(record["scores"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error})", "a summary of allfocus eval", HINT) from error
+    if not whole:
+        raise DataError(f"{path} is of a run that was stopped", "a finished one", "the same allfocus eval again")
+    return record
+
+
+def _rows(path: Path) -> dict[str, float]:
+    """PSNR-fit by scene."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["name"]: float(row["psnr_fit"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error})", "scores of allfocus eval", HINT) from error

@@ -1,0 +1,154 @@
+"""One pair from two files to two pictures that lie on each other, with everything that was measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allfocus.capture.blur import match_blur, soften
+from allfocus.capture.calibration import Rig
+from allfocus.capture.frame import Frame, Image, encoded, read
+from allfocus.capture.gate import Limits, Measures, Views, measure
+from allfocus.capture.misalignment import Misalignment, misalignment, smooth_field
+from allfocus.capture.opencv import opencv
+from allfocus.capture.pairing import Shot
+from allfocus.capture.photometric import IDENTITY, ColourMatch, match_colours
+from allfocus.capture.picture import largest_box
+from allfocus.capture.register import Alignment, Unalignable, align, inside, laid_on
+from allfocus.errors import AllfocusError, MissingExtraError
+from allfocus.photo.color import luma
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How pairs are to be made.
+
+    Attributes:
+        mirrored: whether the target is a mirror image; None finds out.
+        flow_px: the most that a smooth local field may move a pixel beyond the warp; 0 for none.
+        limits: of the gate.
+        rig: a calibrated rig, or None.
+    """
+
+    mirrored: bool | None = None
+    flow_px: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+    rig: Rig | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a shot.
+
+    Attributes:
+        name: of the pair.
+        source, target: the files that were used; None where there was none.
+        reasons: why the gate refuses it; empty for a good pair.
+        detail: the refusal in full where a step could not be done.
+        alignment, colours, measures: what was found.
+        pictures: display-referred source and target, float32 (H, W, 3), cropped to what both saw; None without warp.
+        box: (x, y, width, height) of that crop in the source.
+        left: what shift is left; None without warp.
+    """
+
+    name: str
+    source: Path | None
+    target: Path | None
+    reasons: tuple[str, ...] = ()
+    detail: str = ""
+    alignment: Alignment | None = None
+    colours: ColourMatch = IDENTITY
+    measures: Measures = field(default_factory=Measures)
+    pictures: tuple[Image, Image] | None = field(default=None, repr=False)
+    box: tuple[int, int, int, int] | None = None
+    left: Misalignment | None = field(default=None, repr=False)
+
+
+def make(shot: Shot, wish: Wish) -> Made:
+    """Align, match and judge one shot. What is wrong with the photos is a reason in the result, not an error."""
+    if not shot.sources or not shot.targets:
+        side = "target" if shot.sources else "source"
+        file = (shot.sources or shot.targets)[0]
+        return Made(
+            shot.name,
+            shot.sources[0] if shot.sources else None,
+            shot.targets[0] if shot.targets else None,
+            ("missing partner",),
+            f"no {side} for {file.name}",
+        )
+    source_path, target_path = shot.sources[0], shot.targets[0]
+    try:
+        source, _, _ = _chosen(shot.sources[:1])
+        target, target_path, burst_flicker = _chosen(shot.targets)
+    except MissingExtraError:
+        raise
+    except (AllfocusError, OSError) as error:
+        return Made(shot.name, source_path, target_path, ("unreadable",), str(error))
+    if wish.rig is not None:
+        source, target = wish.rig.straightened(source, "source"), wish.rig.straightened(target, "target")
+    if source.shape != target.shape:
+        sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (source, target))
+        return Made(shot.name, source_path, target_path, ("different sizes",), f"{sizes} px")
+    try:
+        start = None if wish.rig is None else wish.rig.warp
+        mirrored = wish.mirrored if wish.rig is None else wish.rig.mirrored
+        alignment = align(source, target, mirrored, start)
+    except Unalignable as error:
+        return Made(shot.name, source_path, target_path, (error.reason,), error.got)
+    return _judged(Made(shot.name, source_path, target_path, alignment=alignment), source, target, wish, burst_flicker)
+
+
+def _judged(made: Made, source: Frame, target: Frame, wish: Wish, burst_flicker: float) -> Made:
+    alignment = made.alignment
+    assert alignment is not None
+    seen = inside(alignment.warp, source.shape, target.shape)
+    laid, colours, views, found = _matched(source, target, alignment, seen, None)
+    if wish.flow_px > 0 and len(found.shifts):
+        field = smooth_field(found, source.shape, wish.flow_px)
+        laid, colours, views, found = _matched(source, target, alignment, seen, field)
+    measures = measure(source, target, views, found, burst_flicker)
+    box = largest_box(seen)
+    left, top, width, height = box
+    cut = np.s_[top : top + height, left : left + width]
+    pictures = (encoded(source.linear[cut]), encoded(colours.apply(laid.linear)[cut]))
+    return replace(
+        made, reasons=tuple(measures.reasons(wish.limits)), colours=colours, measures=measures, pictures=pictures,
+        box=box, left=found,
+    )  # fmt: skip
+
+
+def _matched(
+    source: Frame, target: Frame, alignment: Alignment, seen: NDArray[np.bool_], field: NDArray[np.float32] | None
+) -> tuple[Frame, ColourMatch, Views, Misalignment]:
+    """The target laid on the source and matched in colour; both as the gate looks at them; what shift is left."""
+    laid = laid_on(target, alignment, source.shape, field)
+    trust = seen & ~laid.clipped & ~source.clipped
+    guess = match_colours(source, laid).apply(laid.linear)
+    radius_px = match_blur(luma(guess), luma(source.linear)).radius_px
+    colours = match_colours(source, laid, soften(laid.linear, radius_px))
+    blur = match_blur(luma(colours.apply(laid.linear)), luma(source.linear))
+    display = encoded(np.stack([luma(source.linear), luma(colours.apply(laid.linear)), blur.matched], axis=-1))
+    ours, sharp, soft = (np.ascontiguousarray(display[..., index]) for index in range(3))
+    cv2 = opencv()
+    trust = cv2.erode(trust.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return laid, colours, Views(ours, sharp, soft, trust), misalignment(soft, ours, trust)
+
+
+def _chosen(files: Sequence[Path]) -> tuple[Frame, Path, float]:
+    """The sharpest frame of a burst or bracket, its file, and by how much the light of the frames differs."""
+    frames = [read(file) for file in files]
+    if len(frames) == 1:
+        return frames[0], files[0], 0.0
+    best = int(np.argmax([_sharpness(frame) for frame in frames]))
+    light = np.array([np.median(frame.linear) for frame in frames])
+    return frames[best], files[best], float(np.std(light) / max(float(np.mean(light)), 1e-4))
+
+
+def _sharpness(frame: Frame) -> float:
+    cv2 = opencv()
+    plane = frame.luma
+    return float(np.mean((cv2.GaussianBlur(plane, (0, 0), 1.0) - cv2.GaussianBlur(plane, (0, 0), 2.0)) ** 2))

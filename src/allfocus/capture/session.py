@@ -1,0 +1,179 @@
+"""A session: every shot of two folders made into a pair once, kept, judged, and laid out as a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from allfocus.atomic_file import make_folder, write_json
+from allfocus.capture.dataset import Split, lay_out
+from allfocus.capture.frame import digest
+from allfocus.capture.gate import Limits, Measures
+from allfocus.capture.pair import Made, Wish, make
+from allfocus.capture.pairing import Shot
+from allfocus.capture.picture import write_png, write_preview
+from allfocus.capture.report import read_decisions, write_report
+from allfocus.errors import DataError, OptionError
+
+FORMAT = 1
+PAIRS = "pairs"
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a session is made.
+
+    Attributes:
+        output: folder of the data set.
+        wish: how each pair is made.
+        layout: "dpdd" (train, val and test) or "realdof" (test only).
+        split: how scenes are shared out.
+        bits: of the pictures that are written, 8 or 16.
+        jobs: processes.
+    """
+
+    output: Path
+    wish: Wish = field(default_factory=Wish)
+    layout: str = "dpdd"
+    split: Split = field(default_factory=Split)
+    bits: int = 8
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.bits not in (8, 16):
+            raise OptionError(f"--bits {self.bits}", "8 or 16", "leave it out")
+        if self.jobs < 1:
+            raise OptionError(f"--jobs {self.jobs}", "1 or more", "leave it out")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress: the record of a pair, and whether an earlier run had made it."""
+
+    done: int
+    total: int
+    record: dict[str, Any]
+    kept: bool
+
+
+def run(shots: Sequence[Shot], session: Session) -> Iterator[Step]:
+    """Make every pair that is not there yet, then write the report and the data set; yields after each pair.
+
+    A run that was stopped goes on where it was: a pair is kept as long as its photos and the settings are the same.
+    What a person wrote into the column `decision` of `report.csv` overrules the gate.
+
+    Raises:
+        DataError: two shots of one name. OutputError: the folder cannot be written.
+    """
+    names = [shot.name for shot in shots]
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise DataError(f"two shots called {twice}", "one name a scene", "--pattern, or rename one of them")
+    folder = session.output / PAIRS
+    make_folder(folder)
+    decisions = read_decisions(session.output)
+    records: dict[str, dict[str, Any]] = {}
+    left = []
+    for shot in shots:
+        kept = _kept(shot, session)
+        if kept is None:
+            left.append(shot)
+            continue
+        records[shot.name] = kept
+        yield Step(len(records), len(shots), kept, True)
+    for record in _made(left, session):
+        records[record["name"]] = record
+        yield Step(len(records), len(shots), record, False)
+    ordered = [records[name] for name in names]
+    accepted = lay_out(ordered, decisions, session.output, session.layout, session.split)
+    write_report(ordered, decisions, accepted, session.output, session.wish.limits)
+
+
+def _made(shots: Sequence[Shot], session: Session) -> Iterator[dict[str, Any]]:
+    if session.jobs == 1 or len(shots) < 2:
+        for shot in shots:
+            yield _make_one(shot, session)
+        return
+    with ProcessPoolExecutor(min(session.jobs, len(shots)), get_context("spawn")) as pool:
+        yield from pool.map(_make_one, shots, [session] * len(shots))
+
+
+def _make_one(shot: Shot, session: Session) -> dict[str, Any]:
+    """Make a pair and write its pictures, then its record: what has a record is whole."""
+    made = make(shot, session.wish)
+    record = _record(made, shot, session)
+    folder = session.output / PAIRS
+    if made.pictures is not None:
+        for role, picture in zip(("source", "target"), made.pictures, strict=True):
+            write_png(picture, folder / f"{made.name}.{role}.png", session.bits)
+            write_preview(picture, folder / f"{made.name}.{role}.jpg")
+    write_json(folder / f"{made.name}.json", record)
+    return record
+
+
+def _record(made: Made, shot: Shot, session: Session) -> dict[str, Any]:
+    alignment = made.alignment
+    return {
+        "fingerprint": _fingerprint(shot, session),
+        "name": made.name,
+        "source": made.source.name if made.source else None,
+        "target": made.target.name if made.target else None,
+        "reasons": list(made.reasons),
+        "detail": made.detail,
+        "pictures": made.pictures is not None,
+        "box": made.box,
+        "warp": None if alignment is None else alignment.warp.tolist(),
+        "mirrored": None if alignment is None else alignment.mirrored,
+        "features": None if alignment is None else alignment.features,
+        "scale": None if alignment is None else alignment.scale,
+        "degrees": None if alignment is None else alignment.degrees,
+        "colours": asdict(made.colours),
+        "measures": asdict(made.measures),
+    }
+
+
+def _fingerprint(shot: Shot, session: Session) -> dict[str, Any]:
+    wish = session.wish
+    return json.loads(
+        json.dumps(
+            {
+                "format": FORMAT,
+                "files": {path.name: digest(path) for path in (*shot.sources, *shot.targets)},
+                "mirrored": wish.mirrored,
+                "flow_px": wish.flow_px,
+                "rig": None if wish.rig is None else asdict(wish.rig),
+                "bits": session.bits,
+            }
+        )
+    )
+
+
+def _kept(shot: Shot, session: Session) -> dict[str, Any] | None:
+    """What an earlier run made of the shot, judged by today's limits; None where it has to be made."""
+    folder = session.output / PAIRS
+    try:
+        record = json.loads((folder / f"{shot.name}.json").read_text(encoding="utf-8"))
+        same = record["fingerprint"] == _fingerprint(shot, session)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not same or (record["pictures"] and not all(_files(folder, shot.name))):
+        return None
+    if record["pictures"]:
+        record["reasons"] = judged(record, session.wish.limits)
+    return record
+
+
+def judged(record: dict[str, Any], limits: Limits) -> list[str]:
+    """The reasons against a pair that was measured, by these limits."""
+    return Measures(**record["measures"]).reasons(limits)
+
+
+def _files(folder: Path, name: str) -> list[bool]:
+    return [
+        (folder / f"{name}.{role}.{ending}").is_file() for role in ("source", "target") for ending in ("png", "jpg")
+    ]

@@ -1,0 +1,130 @@
+"""`allfocus capture`: pairs for training from two folders of photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+capture_app = typer.Typer(help="Make pairs for training and evaluation from photos of your own.", no_args_is_help=True)
+
+
+@capture_app.command("make")
+def make_command(
+    wide: Annotated[Path, typer.Argument(help="Folder of photos with a wide aperture: the blurred ones.")],
+    narrow: Annotated[Path, typer.Argument(help="Folder of photos with a narrow aperture: the sharp ones.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    pair: Annotated[str, typer.Option(help="How photos find their partner: auto, name, time or order.")] = "auto",
+    pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")] = None,
+    mirrored: Annotated[
+        bool | None,
+        typer.Option("--mirrored/--not-mirrored", help="The sharp view is a mirror image; tried if unsaid."),
+    ] = None,
+    rig: Annotated[Path | None, typer.Option(help="A rig that `allfocus capture calibrate` has measured.")] = None,
+    flow: Annotated[float, typer.Option(min=0, help="Let a smooth field move pixels up to so many px more.")] = 0.0,
+    layout: Annotated[str, typer.Option(help="dpdd (train, val, test) or realdof (test only).")] = "dpdd",
+    val: Annotated[float, typer.Option(help="Share of scenes for validation.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share of scenes for testing.")] = 0.15,
+    scene: Annotated[str | None, typer.Option(help="Regular expression with one group: the scene in a name.")] = None,
+    bits: Annotated[int, typer.Option(help="Of the pictures that are written: 8 or 16.")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Align, match in colour, judge, and lay out as a data set; a run that was stopped goes on."""
+    from allfocus.capture.calibration import Rig
+    from allfocus.capture.dataset import Split
+    from allfocus.capture.pair import Wish
+    from allfocus.capture.pairing import pair_up
+    from allfocus.capture.session import Session, run
+
+    wish = Wish(mirrored, flow, rig=None if rig is None else Rig.read(rig))
+    session = Session(output, wish, layout, Split(val, test, scene), bits, jobs)
+    shots = pair_up(wide, narrow, pair, pattern)
+    accepted = 0
+    for step in run(shots, session):
+        reasons = "; ".join(step.record["reasons"])
+        accepted += not reasons
+        kept = " (kept)" if step.kept else ""
+        print(f"{step.done}/{step.total} {step.record['name']}: {reasons or 'good'}{kept}", flush=True)
+    print(f"{accepted} of {len(shots)} pairs pass the gate; look at {output / 'report.html'}")
+
+
+@capture_app.command("demo")
+def demo_command(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the session: wide/, narrow/, truth/.")],
+    good: Annotated[int, typer.Option(min=0, help="Pairs without fault.")] = 12,
+    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Also one pair of each fault.")] = True,
+    photos: Annotated[Path | None, typer.Option(help="Sharp photos to take the scenes from; drawn otherwise.")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photos in px.")] = "384x320",
+    seed: Annotated[int, typer.Option(help="Two sessions of one seed are equal.")] = 0,
+) -> None:
+    """Make a small simulated session of two cameras, with its truth."""
+    from allfocus.capture.demo import FAULTS, make_demo
+    from allfocus.errors import OptionError
+
+    width, cross, height = size.partition("x")
+    if not cross or not (width.isdigit() and height.isdigit()) or min(int(width), int(height)) < 128:
+        raise OptionError(f"--size {size}", "WIDTHxHEIGHT of at least 128 px each", "--size 384x320")
+    planted = tuple(FAULTS) if faults else ()
+    scenes = make_demo(output, good, planted, (int(height), int(width)), seed, photos)
+    print(f"{len(scenes)} scenes, {len(planted)} of them faulty, in {output}; now:")
+    print(f"allfocus capture make {output / 'wide'} {output / 'narrow'} -o PAIRS")
+
+
+@capture_app.command("stack")
+def stack_command(
+    frames: Annotated[Path, typer.Argument(help="Folder of photos of one still scene, focused differently.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture that is sharp everywhere: PNG or TIFF.")],
+    bits: Annotated[int, typer.Option(help="8 or 16.")] = 16,
+) -> None:
+    """Fuse a focus stack into one picture that is sharp everywhere, aligned with its first frame."""
+    from allfocus.capture.focus_stack import fuse_files
+
+    fused = fuse_files(frames, output, bits)
+    print(f"{output}: {len(fused.warps)} frames, largest move {fused.largest_move_px:.1f} px")
+
+
+@capture_app.command("calibrate")
+def calibrate_command(
+    wide: Annotated[Path, typer.Argument(help="Folder of shots of a board by the wide-open camera.")],
+    narrow: Annotated[Path, typer.Argument(help="The same by the other camera.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file of the rig.")],
+    board: Annotated[str, typer.Option(help="COLUMNSxROWS inner corners, or charuco:COLUMNSxROWS squares.")] = "9x6",
+    mirrored: Annotated[bool, typer.Option("--mirrored/--not-mirrored", help="A beam splitter is between.")] = True,
+    pair: Annotated[str, typer.Option(help="auto, name, time or order.")] = "auto",
+    pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")] = None,
+) -> None:
+    """Measure a rig of two cameras: distortion, flip, and how one view lies in the other."""
+    from allfocus.capture.calibration import Board, calibrate
+    from allfocus.capture.pairing import pair_up
+
+    rig = calibrate(pair_up(wide, narrow, pair, pattern), Board.parse(board), mirrored)
+    rig.write(output)
+    print(f"{output}: {rig.shots} boards; corners of the two views differ by {rig.residual_px:.2f} px in the median, "
+          f"95 % by less than {rig.residual_95_px:.2f} px")  # fmt: skip
+    for name, camera in (("wide", rig.source), ("narrow", rig.target)):
+        print(f"{name}: corners fit to {camera.misfit_px:.2f} px, distortion {camera.distortion[0]:+.4f}")
+
+
+@capture_app.command("compare")
+def compare_command(
+    results: Annotated[Path, typer.Argument(help="RESULTS/SET of `allfocus eval`, with both models in it.")],
+    before: Annotated[str, typer.Option(help="The model before.")] = "ifan-fast",
+    after: Annotated[str, typer.Option(help="The model after.")] = "mine",
+    card: Annotated[Path | None, typer.Option(help="Card (NAME.json) to write the comparison into.")] = None,
+) -> None:
+    """Say what a model gained on held-out scenes, and put it into its card."""
+    from dataclasses import replace
+
+    from allfocus.capture.gain import gain
+
+    found = gain(results, before, after)
+    for name, value in found.after.items():
+        print(f"{name}: {before} {found.before[name]:.4f}, {after} {value:.4f}, gain {value - found.before[name]:+.4f}")
+    print(f"{found.better} of {found.images} held-out scenes are better")
+    if card is not None:
+        from allfocus.weights.card import Card
+
+        old = Card.read(card)
+        replace(old, scores={**old.scores, **found.scores(before)}).write(card)
+        print(f"written into {card}")

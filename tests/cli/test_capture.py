@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allfocus.cli.main import main
+
+pytest.importorskip("cv2")
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(["capture", *words])
+    return int(caught.value.code or 0)
+
+
+def test_demo_and_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session, pairs = tmp_path / "session", tmp_path / "pairs"
+    main(["capture", "demo", "-o", str(session), "--good", "1", "--no-faults", "--size", "160x128"])
+    main(["capture", "make", str(session / "wide"), str(session / "narrow"), "-o", str(pairs), "--layout", "realdof"])
+    told = capsys.readouterr().out
+    assert "1 of 1 pairs pass the gate" in told
+    assert (pairs / "source" / "WIDE0001.png").is_file() and (pairs / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("demo", "-o", "x", "--size", "9x9"), "at least 128 px"),
+        (("make", "none", "none", "-o", "out"), "no folder none"),
+        (("stack", "none", "-o", "x.png"), "no folder none"),
+        (("calibrate", "none", "none", "-o", "r.json"), "no folder none"),
+        (("compare", "none"), "cannot be read"),
+    ],
+)
+def test_refusals_are_one_line(
+    words: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_without_a_subcommand_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    shown = capsys.readouterr()
+    assert all(name in shown.out + shown.err for name in ("make", "demo", "stack", "calibrate", "compare"))
