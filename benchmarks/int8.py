@@ -1,6 +1,6 @@
 """May int8 be the default? The gate that its ranges have to pass; one command, JSON, exit code 1 if they do not.
 
-    python benchmarks/int8.py --data DIR --lpips DIR --sharp DIR --only src/allfocus/weights/held_out.txt -o benchmarks/int8.json
+    python benchmarks/int8.py --data DIR --lpips DIR --sharp DIR --only src/allfocus/weights/held_out.txt
 
 DIR of --data holds real-val and lytro-val. Every photo goes through the pipeline with the network in float32 and in
 int8, rounded to 8 bit. Allowed: 0.02 dB of PSNR-fit and 0.001 of LPIPS on either set, 50 dB or more between the two,

@@ -19,6 +19,20 @@ def test_scales(requested: str | int, large_px: float, scales: tuple[int, ...]) 
     assert choose_scales(requested, 6000, 4000, Blur(1.0, large_px, 64)) == scales
 
 
+@pytest.mark.parametrize(
+    ("requested", "size", "scales"),
+    [
+        (4, (6000, 4000), (4, 2)),
+        (1, (6000, 4000), (2,)),
+        (2, (3000, 2000), (2,)),
+        (1, (2999, 2000), (1,)),
+        (4, (2999, 2000), (4, 2, 1)),
+    ],
+)
+def test_large_photos_may_end_at_half_size(requested: int, size: tuple[int, int], scales: tuple[int, ...]) -> None:
+    assert choose_scales(requested, *size, Blur(1, 1, 1), finest=2) == scales
+
+
 def test_small_photos_are_not_reduced_to_nothing() -> None:
     assert choose_scales("4", 100, 70, Blur(9, 9, 1)) == (2, 1)
 

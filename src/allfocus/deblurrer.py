@@ -22,6 +22,7 @@ from allfocus.photo.formats import RAW_EXTENSIONS
 from allfocus.photo.mask import Mask
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
 from allfocus.sources import Given, Result, Source
+from allfocus.speeds import BALANCED, speed_of
 from allfocus.targets import check
 from allfocus.weights import store
 
@@ -208,7 +209,8 @@ def deblur(
     source: Source,
     output: str | Path | None = None,
     *,
-    model: str | Path = store.DEFAULT,
+    speed: str = BALANCED,
+    model: str | Path | None = None,
     engine: str = "auto",
     precision: str = "auto",
     strength: float = 1.0,
@@ -231,7 +233,9 @@ def deblur(
         source: a path, an encoded photo as bytes, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16
             or floats in [0, 1], display-referred RGB, or a PIL image of mode L, LA, RGB, RGBA, I;16 or F.
         output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
-        model: a name that `allfocus models` lists, or the path of a weights file or its card.
+        speed: "fast", "balanced" or "best": model, scales and mirror images (`speeds.py`).
+        model: a name that `allfocus models` lists, or the path of a weights file or its card; when None, as `speed`
+            has it.
         engine: "auto", "openvino", "onnxruntime" or "torch".
         precision: "auto", "float32", "bfloat16" or "int8".
         strength: 0 returns the photo, 1 adds the whole correction.
@@ -257,8 +261,9 @@ def deblur(
     Raises:
         AllfocusError: with what came, what was expected and what to try.
     """
-    settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
-    ready = _ready(str(model), engine, precision)
+    chosen = speed_of(speed)
+    settings = chosen.settings(Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh))
+    ready = _ready(str(model or chosen.model), engine, precision)
     return ready.run(
         source, output, settings,
         views=views, mask=mask, map=map, compare=compare, overwrite=overwrite, quality=quality,

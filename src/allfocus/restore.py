@@ -12,6 +12,7 @@ import numpy as np
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur, measure_blur
 from allfocus.engine.base import Engine, Estimate
+from allfocus.engine.flipped import FlippedEngine
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.need import CELL_PX, Need
 from allfocus.photo.canvas import Canvas
@@ -46,6 +47,8 @@ class Settings:
         keep_bokeh: blur radius in px of the photo from which on a place is left as it was; None leaves none.
         gated: whether the network acts only where the photo is blurred (`scales.needs_scale`); False for comparisons
             with methods that act everywhere.
+        finest: 1, or 2 to end at half size on large photos (`scales.LARGE_PX`).
+        flips: whether the network also sees the mirror image; the two are averaged.
         with_map: whether the defocus map is wanted; only then does the network look at tiles that are in focus.
     """
 
@@ -54,11 +57,15 @@ class Settings:
     tile: int = 0
     keep_bokeh: float | None = None
     gated: bool = True
+    finest: int = 1
+    flips: bool = False
     with_map: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise OptionError(f"strength {self.strength}", "a number from 0 to 1", "--strength 1")
+        if self.finest not in (1, 2):
+            raise OptionError(f"a finest scale of {self.finest}", "1 or 2", "1")
         if self.tile < 0:
             raise OptionError(f"tile {self.tile}", "a side in px, or 0", "--tile 0 for the automatic size")
         if self.keep_bokeh is not None and not 0 < self.keep_bokeh < np.inf:
@@ -153,15 +160,15 @@ def restore(
         check_estimates_defocus(card)
     blur = measure_blur(photo)
     requested = 1 if views is not None and settings.scale == "auto" else settings.scale
-    scales = choose_scales(requested, photo.width, photo.height, blur)
-    work = _Work(photo, views, engine, card, settings)
+    scales = choose_scales(requested, photo.width, photo.height, blur, settings.finest)
+    work = _Work(photo, views, FlippedEngine(engine) if settings.flips else engine, card, settings, scales[-1])
     stage, sides = None, _sides(card, settings)
     for scale in scales:
         finer, sides = yield from _run_stage(work, scale, stage, sides)
         if stage is not None:
             stage.residual.close()
         stage = finer
-    assert stage is not None  # the last scale is always 1
+    assert stage is not None  # there is always a scale
     canvas, left_alone = _compose(photo, stage, settings, mask)
     return Restored(canvas, blur, scales, stage.tile, stage.defocus_map, left_alone, stage.seen_px)
 
@@ -219,6 +226,7 @@ class _Work:
     engine: Engine
     card: Card
     settings: Settings
+    finest: int
 
     @property
     def maps(self) -> bool:
@@ -240,7 +248,7 @@ def _run_stage(
     """One working scale; runs out of memory into a new plan with smaller tiles."""
     reader, card = work.photo.unit(scale), work.card
     width, height = (side + -side % card.multiple for side in (reader.width, reader.height))
-    need = Need(reader, width, height, finest=scale == 1) if work.settings.gated or work.maps else None
+    need = Need(reader, width, height, finest=scale == work.finest) if work.settings.gated or work.maps else None
     while True:
         try:
             stage = yield from _run_plan(work, scale, coarser, need, sides)
@@ -362,7 +370,8 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
     for y in range(0, photo.height, STRIP_ROWS):
         box = Box(0, y, photo.width, min(STRIP_ROWS, photo.height - y))
         pixels = photo.read(box)
-        change = stage.residual.read(box) * np.float32(settings.strength * photo.peak)
+        added = stage.residual.read(box) if stage.scale == 1 else stage.residual.enlarged(box, stage.scale)
+        change = added * np.float32(settings.strength * photo.peak)
         if settings.keep_bokeh is not None and stage.defocus_map is not None:
             change *= stage.defocus_map.share_below(settings.keep_bokeh, box)
         if mask is not None:

@@ -20,14 +20,19 @@ here, fine texture in focus does not."""
 CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 
 
-def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> tuple[int, ...]:
-    """The scales to work at, coarsest first, ending with 1.
+LARGE_PX = 6_000_000
+"""Photos of so many pixels may be worked on at half their size only; smaller ones have no detail to spare."""
+
+
+def choose_scales(requested: str | int, width: int, height: int, blur: Blur, finest: int = 1) -> tuple[int, ...]:
+    """The scales to work at, coarsest first.
 
     Args:
         requested: "auto", or 1, 2 or 4 for the coarsest.
         width: of the photo in px.
         height: of the photo in px.
         blur: what `measure_blur` found.
+        finest: 1, or 2 to end at half size on photos of `LARGE_PX` and more.
 
     Raises:
         OptionError: for anything else.
@@ -39,7 +44,10 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur) -> 
     else:
         raise OptionError(f"scale {requested!r}", "auto, 1, 2 or 4", "--scale auto")
     smallest = min(width, height)
-    return tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
+    scales = tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
+    if finest == 1 or width * height < LARGE_PX:
+        return scales
+    return scales[:-1] or (finest,)
 
 
 def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:

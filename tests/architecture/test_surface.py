@@ -19,7 +19,19 @@ def test_deblur_has_the_same_names_in_python_and_on_the_command_line() -> None:
 
     python = set(inspect.signature(allfocus.deblur).parameters)
     line = set(inspect.signature(deblur_command).parameters)
-    both = {"model", "engine", "precision", "strength", "scale", "tile", "keep_bokeh", "map", "output", "overwrite"}
+    both = {
+        "speed",
+        "model",
+        "engine",
+        "precision",
+        "strength",
+        "scale",
+        "tile",
+        "keep_bokeh",
+        "map",
+        "output",
+        "overwrite",
+    }
     assert both <= python & line
     assert "views" in python and {"left", "right"} <= line
 

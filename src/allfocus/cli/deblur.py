@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from allfocus.errors import AllfocusError
     from allfocus.inputs import Job, Plan
     from allfocus.restore import Settings
+    from allfocus.speeds import speed_of
 
 STANDARD_STREAM = "-"
 
@@ -45,7 +46,10 @@ def deblur_command(
     ] = None,
     left: Annotated[Path | None, typer.Option(help="Left dual-pixel view, for a model of two views.")] = None,
     right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    speed: Annotated[str, typer.Option(help="fast, balanced or best: model, scales and mirror images.")] = "balanced",
+    model: Annotated[
+        str | None, typer.Option(help="A name from `allfocus models`, or a weights file. [as --speed has it]")
+    ] = None,
     method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
@@ -78,7 +82,9 @@ def deblur_command(
 
     plan = None
     try:
-        settings = Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh)
+        chosen = speed_of(speed)
+        model = model or (chosen.model if method == "ifan" else "ifan-fast")
+        settings = chosen.settings(Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh))
         if not 0 < pixel_limit <= sys.maxsize:
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
         how = How(overwrite, quality, round(pixel_limit * 1e6), allow_damaged, mask)
