@@ -167,3 +167,12 @@ def test_coloured_grain_falls_with_frequency_and_is_mostly_light() -> None:
     assert amplitude(0.4, 0.5) / amplitude(0.2, 0.25) == pytest.approx((0.45 / 0.225) ** -1.6, rel=0.15)
     assert float((grain[0] - grain[1]).std()) < 1.1 * float(grain[0].std())
     assert torch.equal(changed.sharp, flat.sharp)
+
+
+def test_grain_may_follow_texture() -> None:
+    noise = torch.from_numpy(np.random.default_rng(5).uniform(0.2, 0.8, (1, 3, 96, 96)).astype(np.float32))
+    noise[..., :48] = 0.5
+    plain = Batch(torch.full_like(noise, 0.5), noise)
+    config = replace(PLAIN, grain_chance=1.0, grain_sigma=(0.004, 0.004), grain_follows_chance=1.0)
+    grain = augment(plain, config, np.random.default_rng(0)).centre - plain.centre
+    assert float(grain[..., 64:].std()) > 2 * float(grain[..., :32].std()) > 0

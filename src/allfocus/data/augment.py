@@ -17,9 +17,8 @@ from allfocus.simulate.sensor import display_from_linear, linear_from_display
 CELL_PX = 8
 """Crops start on cells of this side, so that a map of blur radii can be cropped with the pictures."""
 GRAIN_FALL, GRAIN_FREQUENCY, GRAIN_FLAT_BELOW, GRAIN_CHROMA = 1.6, 0.225, 0.06, 0.65
-"""Amplitude over frequency (cycles per px) of what lies on blurred places of real photos and is not coherent with the
-sharp shot: 5.7, 3.7, 2.6, 1.7, 1.3 thousandths from 0.15-0.2 to 0.4-0.5, and of the differences of colours. Median over
-`real-val`; `lytro-val` falls alike."""
+"""Grain on blurred places of real photos: its amplitude falls with this power of frequency. In real-val it is 6.6, 4.1,
+2.9, 1.9 and 1.4 thousandths from 0.15-0.2 to 0.4-0.5 cycles per px (results/transfer_function.json)."""
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
