@@ -1,6 +1,6 @@
 """The walk of docs/capture.md from a simulated session to a model that is better on its held-out scenes.
 
-    python benchmarks/capture_walk.py -o results/capture_walk.json [--work DIR] [--steps 150]
+    python benchmarks/capture_walk.py -o results/capture_walk.json [--work DIR] [--steps 60]
 
 Each step is the documented command. With --work a walk that was stopped goes on where it was.
 """
@@ -25,8 +25,8 @@ def commands(good: int, steps: int) -> list[list[str]]:
         ["capture", "demo", "-o", "session", "--good", str(good), "--seed", "11"],
         ["capture", "make", "session/wide", "session/narrow", "-o", "pairs", "--val", "0", "--test", "0.25"],
         ["train", "--recipe", "finetune", "--data", "dpdd:pairs", "-o", "runs/mine", "--steps", str(steps),
-         "--set", "patch_px=128", "--set", "learning_rate=0.0002", "--set", "ema=0.97", "--set", "warmup=10",
-         "--set", "save_every=25", "--set", "log_every=10"],
+         "--set", "patch_px=96", "--set", "batch=2", "--set", "learning_rate=0.0003", "--set", "ema=0.9",
+         "--set", "warmup=5", "--set", "save_every=20", "--set", "log_every=5"],
         ["release", "runs/mine", "--name", "mine", "--photos", "pairs/train_c/source", "-o", "models"],
         ["eval", "input", "ifan-fast", "models/mine.json", "--data", "dpdd", "--root", "pairs", "--split", "test",
          "-o", "results"],
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="folder to keep; a temporary one otherwise")
     parser.add_argument("--good", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=60)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = (arguments.work or Path(scratch)).resolve()

@@ -7,11 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from allfocus.cli.main import COMMANDS
 
 
 def test_numbers_in_the_readme_are_those_of_the_result_files(repository: Path) -> None:
     line = [sys.executable, str(repository / "benchmarks" / "readme.py"), "--check"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_numbers_in_the_capture_page_are_those_of_the_result_files(repository: Path) -> None:
+    pytest.importorskip("cv2")
+    line = [sys.executable, str(repository / "benchmarks" / "capture.py"), "page", "--check"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

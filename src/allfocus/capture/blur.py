@@ -75,5 +75,9 @@ def _mixed(stack: list[NDArray[np.float32]], level: Plane) -> NDArray[np.float32
 
 
 def _fast(plane: Plane) -> Plane:
+    """The plane without what is smooth over `SLOW_PX`, which a quarter of the size holds as well."""
     cv2 = opencv()
-    return plane - cv2.GaussianBlur(plane, (0, 0), SLOW_PX)
+    height, width = plane.shape
+    small = cv2.resize(plane, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
+    slow = cv2.GaussianBlur(small, (0, 0), SLOW_PX / 4)
+    return plane - cv2.resize(slow, (width, height), interpolation=cv2.INTER_LINEAR)
