@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEMO_VENV ?= .venv
 TEST_VENV ?= .venv-test
 
-.PHONY: demo test test-slow fuzz lint clean
+.PHONY: demo test test-slow test-page fuzz lint clean
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/allfocus deblur examples/photos -o demo --compare --overwrite
@@ -18,6 +18,10 @@ test-slow: $(TEST_VENV)/installed
 
 fuzz: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python tests/photo/fuzz.py --seconds 3600
+
+test-page: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,page]'
+	$(TEST_VENV)/bin/pytest -m browser
 
 lint: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/ruff check .
