@@ -17,6 +17,7 @@ COMMANDS = {
     "models": ("allfocus.cli.models", "models_command"),
     "doctor": ("allfocus.cli.doctor", "doctor_command"),
     "bench": ("allfocus.cli.bench", "bench_command"),
+    "site": ("allfocus.cli.site", "site_command"),
     "serve": ("allfocus.cli.serve", "serve_command"),
     "map": ("allfocus.cli.map", "map_command"),
     "import": ("allfocus.cli.import_", "import_command"),
