@@ -69,17 +69,14 @@ def watched(browser: playwright.Browser, **options: object) -> tuple[playwright.
     return page, wrong, elsewhere
 
 
-@pytest.fixture(scope="session")
-def real_photo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_real_photo(repository: Path, path: Path) -> None:
     """A real photo as a 16-bit PNG with ICC profile and EXIF."""
     image = pyvips.Image.new_from_file(str(repository / "examples/photos/cat-real.png"))
     image = (image.extract_band(0, n=3).cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
     profile = pyvips.Image.black(1, 1).copy(interpretation="srgb").icc_export(output_profile="p3")
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile.get("icc-profile-data"))
     data = image.pngsave_buffer(keep="icc")
-    path = tmp_path_factory.mktemp("real") / "cat.png"
     path.write_bytes(data[:33] + chunk(b"eXIf", EXIF) + data[33:])
-    return path
 
 
 def work_through(
@@ -159,7 +156,9 @@ def shoot(page: playwright.Page, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.jpg"), type="jpeg", quality=82)
 
 
-def test_a_photographer_at_the_service(browser: playwright.Browser, axe: str, real_photo: Path, tmp_path: Path) -> None:
+def test_a_photographer_at_the_service(browser: playwright.Browser, axe: str, repository: Path, tmp_path: Path) -> None:
+    real_photo = tmp_path / "cat.png"
+    write_real_photo(repository, real_photo)
     with served() as service:
         page, wrong, elsewhere = watched(browser, viewport={"width": 1440, "height": 900}, color_scheme="dark")
         page.goto(service.url)

@@ -1,0 +1,241 @@
+"""The static site: its plan and measures against Python's, its files, and the whole of it in Chromium."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import pyvips
+
+from allfocus.defocus.measure import measure_blur
+from allfocus.errors import InputError, OutputError
+from allfocus.photo.codecs import decode
+from allfocus.photo.tiling import Box, plan
+from allfocus.residual import Residual
+from allfocus.scales import needs_scale
+from allfocus.web.site import PAGE, RUNTIME, RUNTIME_FILES, build, smallest_graph
+from allfocus.weights import store
+from web.conftest import blurred
+
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+def in_node(code: str, **given: object) -> object:
+    """What a module of the site computes; `given` and the modules are at hand."""
+    names = ("tiling", "measure", "residual", "pipeline")
+    modules = "".join(f"import * as {name} from '{(PAGE / 'browser' / f'{name}.js').as_uri()}';" for name in names)
+    given_text = "import { readFileSync } from 'node:fs'; const given = JSON.parse(readFileSync(0, 'utf8'));"
+    text = f"{modules} {given_text} console.log(JSON.stringify(await (async () => {{ {code} }})()));"
+    assert NODE is not None
+    command = [NODE, "--input-type=module", "-e", text]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_node
+def test_tiles_are_those_of_python() -> None:
+    sizes = [(1, 1), (7, 13), (640, 640), (641, 640), (1600, 1067), (4000, 3000), (300, 9000), (5472, 3648)]
+    settings = [(640, 80, 16), (1024, 80, 16), (512, 48, 8)]
+    cases = [(width, height, *setting) for width, height in sizes for setting in settings]
+    found = in_node(
+        """return given.cases.map(([width, height, side, halo, multiple]) =>
+            tiling.plan(width, height, {side, halo, overlap: 32, multiple}));""",
+        cases=cases,
+    )
+    assert isinstance(found, list)
+    for (width, height, side, halo, multiple), planned in zip(cases, found, strict=True):
+        here = plan(width, height, side=side, halo=halo, overlap=32, multiple=multiple)
+        assert (planned["width"], planned["height"]) == (here.width, here.height)
+        there = [
+            [*tile["columns"]["source"], *tile["rows"]["source"], *tile["columns"]["target"], *tile["rows"]["target"]]
+            for tile in planned["tiles"]
+        ]
+        assert there == [
+            [*tile.columns.source, *tile.rows.source, *tile.columns.target, *tile.rows.target] for tile in here.tiles
+        ]
+
+
+@needs_node
+def test_blur_is_measured_as_in_python() -> None:
+    pixels = blurred(200, 300)
+    photo = {"width": 300, "height": 200, "bands": 3, "peak": 255, "pixels": pixels.ravel().tolist()}
+    found = in_node(
+        """const photo = given.photo;
+        const read = (box, shrink) => pipeline.read(photo, box, shrink);
+        const whole = pipeline.read(photo, {x: 0, y: 0, width: 300, height: 200}, 1);
+        return {blur: measure.measureBlur(300, 200, read), share: [...measure.needsScale(whole, true)],
+                quarter: [...pipeline.read(photo, {x: -2, y: 40, width: 8, height: 12}, 4).data]};""",
+        photo=photo,
+    )
+    assert isinstance(found, dict)
+    decoded = decode(pixels)
+    blur = measure_blur(decoded)
+    assert found["blur"]["typical"] == pytest.approx(blur.typical_px, rel=1e-3)
+    assert found["blur"]["large"] == pytest.approx(blur.large_px, rel=1e-3)
+    share = needs_scale(decoded.unit().read(Box(0, 0, 300, 200)), finest=True)[..., 0]
+    assert np.abs(np.reshape(found["share"], share.shape) - share).max() < 2e-3
+    quarter = decoded.unit(4).read(Box(-2, 40, 8, 12))
+    assert np.abs(np.reshape(found["quarter"], quarter.shape) - quarter).max() < 1e-6
+
+
+@needs_node
+def test_a_coarse_residual_is_enlarged_as_in_python() -> None:
+    values = np.random.default_rng(2).uniform(-0.3, 0.3, (13, 17, 3)).astype(np.float32)
+    here = Residual(17, 13)
+    here.add(Box(0, 0, 17, 13), values)
+    boxes = [(0, 0, 34, 26, 2), (-5, 7, 20, 12, 2), (6, -3, 40, 41, 4), (0, 0, 17, 13, 1)]
+    found = in_node(
+        """const one = new residual.Residual(17, 13);
+        one.add({x: 0, y: 0, width: 17, height: 13}, given.values);
+        return given.boxes.map(([x, y, width, height, factor]) => [...one.enlarged({x, y, width, height}, factor)]);""",
+        values=values.ravel().tolist(),
+        boxes=boxes,
+    )
+    assert isinstance(found, list)
+    for (x, y, width, height, factor), there in zip(boxes, found, strict=True):
+        wanted = here.enlarged(Box(x, y, width, height), factor)
+        assert np.abs(np.reshape(there, wanted.shape) - wanted).max() < 1e-4
+
+
+def test_the_smallest_graph_computes_the_same() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = store.find()
+    small = smallest_graph(model)
+    assert len(small) < 0.56 * model.weights.stat().st_size
+    picture = np.ascontiguousarray((blurred(96, 128) / np.float32(255)).transpose(2, 0, 1)[None])
+    found = [
+        onnxruntime.InferenceSession(graph).run(["residual"], {"photo": picture})[0]
+        for graph in (str(model.graph), small)
+    ]
+    assert 10 * np.log10(1 / ((found[0] - found[1]) ** 2).mean()) > 55
+
+
+def test_what_a_site_needs_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"without ort\.wasm\.min\.mjs"):
+        build(tmp_path / "site", runtime=tmp_path)
+    assert not (tmp_path / "site").exists()
+    with pytest.raises(OutputError, match="exists already"):
+        build(tmp_path, runtime=tmp_path)
+
+
+def test_a_site_holds_what_it_needs(tmp_path: Path) -> None:
+    runtime = tmp_path / "dist"
+    runtime.mkdir()
+    for name in RUNTIME_FILES:
+        (runtime / name).write_bytes(b"a stand-in")
+    size = build(tmp_path / "site", runtime=runtime)
+    files = {str(file.relative_to(tmp_path / "site")) for file in (tmp_path / "site").rglob("*") if file.is_file()}
+    assert {"index.html", "offline.js", "model/network.onnx", "model/card.json", "ort/ort.wasm.min.mjs"} <= files
+    assert "js/service.js" not in files
+    assert "browser.js" in (tmp_path / "site/js/engine.js").read_text()
+    assert "VERSION" not in (tmp_path / "site/offline.js").read_text()
+    assert 10e6 < size < 20e6
+    for file in files:
+        if file.endswith((".js", ".html", ".css")):
+            text = (tmp_path / "site" / file).read_text().replace("http://www.w3.org/", "")
+            assert "://" not in text, file  # nothing comes from elsewhere
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A built site behind Python's file server; the URL."""
+    folder = tmp_path_factory.mktemp("site")
+    runtime = os.environ.get("ALLFOCUS_ORT_WEB")
+    try:
+        build(folder / "site", runtime=Path(runtime) if runtime else None)
+    except InputError as error:
+        pytest.skip(f"{RUNTIME} is not to be had: {error}")
+    handler = functools.partial(Quiet, directory=str(folder / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files, without a log."""
+
+    extensions_map: ClassVar[dict[str, str]] = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+    }
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_a_photographer_without_a_server(site: str, repository: Path, tmp_path: Path) -> None:
+    import allfocus
+
+    page_tests = pytest.importorskip("web.test_page")
+    photo = tmp_path / "cat.png"
+    page_tests.write_real_photo(repository, photo)
+    with page_tests.playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=page_tests.CHROMIUM, args=["--no-sandbox"])
+        page, wrong, elsewhere = page_tests.watched(browser, viewport={"width": 1440, "height": 900})
+        page.goto(site)
+        page.wait_for_timeout(2000)  # the first visit loads once more, through the service worker
+        page.locator("body[data-ready=yes]").wait_for(timeout=120_000)
+        assert page.evaluate("crossOriginIsolated")
+        saved = page_tests.work_through(page, photo, tmp_path, tries=False)
+        page_tests.check_saved(saved, photo)
+        page.click("#loupe")
+        page.click("#leave")
+        page.click("#clear")
+        page.click("#leave")
+        started = time.monotonic()
+        page.click("#run")
+        frames = page.evaluate(
+            "new Promise((done) => { let n = 0, worst = 0, last = performance.now(); const next = (now) => {"
+            " worst = Math.max(worst, now - last); last = now;"
+            " (++n < 60) ? requestAnimationFrame(next) : done(worst); };"
+            " requestAnimationFrame(next); })"
+        )
+        assert frames < 1000  # the page goes on while the network works
+        page.locator("#save:not([hidden])").wait_for(timeout=280_000)
+        seconds = time.monotonic() - started
+        with page.expect_download() as waiting:
+            page.click("#save")
+        waiting.value.save_as(saved)
+        where = page.inner_text("#engine")
+        assert wrong == [] and elsewhere == []
+        browser.close()
+    here = allfocus.deblur(photo.read_bytes(), engine="openvino", precision="float32")
+    assert isinstance(here, bytes)
+    started = time.monotonic()
+    allfocus.deblur(photo.read_bytes(), engine="openvino", precision="float32")
+    python = time.monotonic() - started
+    one, other = (pyvips.Image.new_from_buffer(data, "") for data in (here, saved.read_bytes()))
+    error = ((one.numpy().astype(float) - other.numpy()) ** 2).mean()
+    agreement = 10 * np.log10(65535**2 / error)
+    assert agreement > 40
+    target = os.environ.get("ALLFOCUS_SITE_RESULT")
+    if target:
+        megapixels = one.width * one.height / 1e6
+        row = {
+            "photo": "examples/photos/cat-real.png as 16-bit PNG",
+            "megapixels": round(megapixels, 3),
+            "browser": where,
+            "browser_s_per_megapixel": round(seconds / megapixels, 1),
+            "python": "openvino float32",
+            "python_s_per_megapixel": round(python / megapixels, 1),
+            "agreement_db": round(float(agreement), 1),
+            "webgpu": "not measured: no GPU on this machine",
+            "load_average": os.getloadavg()[0],
+        }
+        Path(target).write_text(json.dumps(row, indent=1) + "\n")
