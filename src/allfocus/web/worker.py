@@ -147,7 +147,7 @@ class Desk:
         done = model.run(
             request["photo"],
             target,
-            Settings(**options),
+            Settings(**options, with_map=True),
             mask=request["mask"],
             overwrite=True,
             pixel_limit=request["pixels"],
