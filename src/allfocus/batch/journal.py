@@ -329,7 +329,7 @@ class Journal:
             dry: change nothing.
             lying: name -> stamp of what lies in the output folder, where one listing is cheaper than looking for each.
         """
-        known, alive = self._rows(), living(self.scratch)
+        known, alive = self._rows([task.name for task in tasks]), living(self.scratch)
         verdicts = [
             (task, *self._verdict(task, known.get(task.name), alive, settings, weights, overwrite, lying))
             for task in tasks
@@ -612,8 +612,9 @@ class Journal:
                     )
         _release(database, dead)
 
-    def _rows(self) -> dict[str, sqlite3.Row]:
-        return {row["name"]: row for row in self._select("TRUE", [])}
+    def _rows(self, names: Sequence[str]) -> dict[str, sqlite3.Row]:
+        rows = self._select("name IN (SELECT value FROM json_each(?))", [json.dumps(names)])
+        return {row["name"]: row for row in rows}
 
     def _select(self, condition: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         with self._lock:

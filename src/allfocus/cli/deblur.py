@@ -72,15 +72,29 @@ def deblur_command(
         bool, typer.Option("--allow-damaged", help="Restore what can be read of a damaged photo.")
     ] = False,
     pixel_limit: Annotated[float, typer.Option(metavar="MEGAPIXELS", help="Refuse larger photos.")] = 500.0,
+    retry_failed: Annotated[bool, typer.Option(help="Folders: try photos again that failed before.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Folders: say what there is to do, how long and how large.")] = False,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Folders: restore on the nodes of a Ray cluster.")
+    ] = None,
+    worker_cpus: Annotated[int, typer.Option(help="CPUs of each worker of the cluster.")] = 2,
+    worker_gpus: Annotated[float, typer.Option(help="GPUs of each worker of the cluster.")] = 0.0,
     json: Annotated[bool, typer.Option(help="One JSON object for each photo on standard output.")] = False,
 ) -> None:
-    """Make photos sharp everywhere. Originals are never touched; results that are there are skipped."""
+    """Make photos sharp everywhere. Originals are never touched; results that are there are skipped.
+
+    A folder with an output folder is a batch: a journal in the output says what is done, so that the same command goes
+    on after any end. Photos and outputs may be s3://, gs:// and (to read) http:// addresses.
+    """
+    from allfocus.batch.ray import Cluster
+    from allfocus.batch.work import Order
+    from allfocus.cli.batch import Batch, Options
     from allfocus.errors import AllfocusError, OptionError
     from allfocus.inputs import collect
     from allfocus.restore import Settings
     from allfocus.targets import check
 
-    plan = None
+    plan = batch = deblurrer = views = None
     try:
         chosen = speed_of(speed)
         model = model or (chosen.model if method == "ifan" else "ifan-fast")
@@ -104,24 +118,50 @@ def deblur_command(
             deblurrer = _deblurrer(model, engine, precision)
             _through(deblurrer, inputs[0], output, settings, how, map=map, compare=compare, as_json=json)
             return
-        plan = collect(inputs, output, map=map, compare=compare)
-        views = _views(left, right, len(plan.jobs), method)
-        if mask is not None and len(plan.jobs) > 1:
-            raise OptionError(f"one mask for {len(plan.jobs)} photos", "one photo", "deblur the photos one by one")
-        reads = (*(views or ()), *(() if mask is None else (mask,)))
-        check([path for job in plan.jobs for path in job.writes], reads)
-        if method != "ifan":
-            from allfocus.cli.deblur_baseline import deblur_with
+        if _is_remote(inputs, output) and output is None:
+            raise OptionError("addresses without -o", "a folder for the results", "-o FOLDER")
+        if not _is_remote(inputs, output):
+            plan = collect(inputs, output, map=map, compare=compare)
+        for_batch = retry_failed or dry_run or cluster is not None
+        journaled = output is not None and (plan is None or (plan.folder is not None and not plan.named))
+        if for_batch and not journaled:
+            raise OptionError("--retry-failed, --dry-run or --cluster", "many photos and -o FOLDER", "-o FOLDER")
+        plain = method == "ifan" and mask is None and left is None and right is None
+        if journaled and output is not None and plain:
+            nodes = None if cluster is None else Cluster(cluster, worker_cpus, worker_gpus)
+            order = Order(settings, model, engine, precision, map, compare, quality, allow_damaged, how.pixel_limit)
+            batch = Batch.of(inputs, output, order, Options(overwrite, retry_failed, dry_run, nodes, json))
+            plan = batch.plan
+        elif plan is None or for_batch:
+            raise OptionError("a batch with --method, --mask, --left or --right", "none of them", "a plain folder")
+        else:
+            views = _views(left, right, len(plan.jobs), method)
+            if mask is not None and len(plan.jobs) > 1:
+                raise OptionError(f"one mask for {len(plan.jobs)} photos", "one photo", "deblur the photos one by one")
+            reads = (*(views or ()), *(() if mask is None else (mask,)))
+            check([path for job in plan.jobs for path in job.writes], reads)
+            if method != "ifan":
+                from allfocus.cli.deblur_baseline import deblur_with
 
-            named = None if model == "ifan-fast" else model
-            deblur_with(method, plan, how, weights=named, as_json=json)
-            return
-        deblurrer = _deblurrer(model, engine, precision)
+                named = None if model == "ifan-fast" else model
+                deblur_with(method, plan, how, weights=named, as_json=json)
+                return
+            deblurrer = _deblurrer(model, engine, precision)
     except AllfocusError as error:
         if json:
             _say_refused(inputs, plan, error)
         raise
+    if batch is not None:
+        batch.run()
+        return
+    assert plan is not None and deblurrer is not None  # what is no batch has both
     _restore(deblurrer, plan, settings, how, views=views, as_json=json)
+
+
+def _is_remote(inputs: list[str], output: str | None) -> bool:
+    from allfocus.batch.store import is_url, plain
+
+    return any(is_url(plain(text)) for text in (*inputs, output or ""))
 
 
 def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "deblur": ("allfocus.cli.deblur", "deblur_command"),
+    "status": ("allfocus.cli.status", "status_command"),
+    "watch": ("allfocus.cli.watch", "watch_command"),
     "models": ("allfocus.cli.models", "models_command"),
     "doctor": ("allfocus.cli.doctor", "doctor_command"),
     "bench": ("allfocus.cli.bench", "bench_command"),

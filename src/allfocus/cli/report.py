@@ -41,7 +41,7 @@ class Report:
         self.overwrite = overwrite
         self._ledgers: dict[Path, Ledger] = {}
         self.total = len(plan.jobs) + len(plan.refused)
-        self.failures: list[tuple[Path, AllfocusError]] = []
+        self.failures: list[tuple[Path | str, AllfocusError]] = []
         self.finished = 0
         self.passed = 0
         self.lost: Exception | None = None
@@ -183,7 +183,7 @@ class Report:
         self._row({"source": str(job.source), "status": "skipped", "output": str(job.target), "missing": missing})
         self._lines([f"{job.target}  is there{lacking}: skipped"])
 
-    def failed(self, source: Path, error: AllfocusError) -> None:
+    def failed(self, source: Path | str, error: AllfocusError) -> None:
         """Remember a failure; the other photos go on."""
         self.failures.append((source, error))
         self._row({"source": str(source), "status": "failed", "error": str(error)})

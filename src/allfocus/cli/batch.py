@@ -1,0 +1,391 @@
+"""What `allfocus deblur` does with a folder or a URL: through the journal, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
+from allfocus.batch.journal import Journal, Planned
+from allfocus.batch.local import AT_ONCE, Event, LocalRun
+from allfocus.batch.snapshot import Snapshot
+from allfocus.batch.store import Store, is_url, join, plain
+from allfocus.batch.survey import Asked, photos_at, tasks
+from allfocus.batch.work import Order
+from allfocus.cli.report import Report, told_of
+from allfocus.cli.stopping import Stopped
+from allfocus.errors import OptionError, OutputError
+from allfocus.inputs import Plan, collect
+from allfocus.photo.formats import PHOTO_EXTENSIONS
+
+if TYPE_CHECKING:
+    from allfocus.batch.ray import Cluster, ClusterRun
+    from allfocus.deblurrer import Deblurrer
+
+SAY_EVERY_S = 30.0
+PROBE_PX = (1000, 1000)
+CANVASES = 3
+CANVAS_MB = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a batch is to be run.
+
+    Attributes:
+        overwrite: make everything again.
+        retry_failed: try photos again that failed.
+        dry_run: only tell what would be done.
+        cluster: run there; None is this machine.
+        as_json: outcomes as JSON.
+    """
+
+    overwrite: bool = False
+    retry_failed: bool = False
+    dry_run: bool = False
+    cluster: Cluster | None = None
+    as_json: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos, where their results go, and what is to be made of them.
+
+    Attributes:
+        folder: the output, a path or URL.
+        plan: of the photos that lie on this machine.
+        asked: every photo, with its name below the output.
+        order: what to make.
+        options: how to run.
+        store: reads and writes.
+    """
+
+    folder: str
+    plan: Plan
+    asked: tuple[Asked, ...]
+    order: Order
+    options: Options
+    store: Store
+
+    @classmethod
+    def of(cls, inputs: Sequence[str], output: str, order: Order, options: Options) -> Batch:
+        """Look at what a user named.
+
+        Args:
+            inputs: paths, globs and URLs.
+            output: a folder or its URL.
+            order: says which files are made.
+            options: how to run.
+
+        Raises:
+            AllfocusError: see `inputs.collect` and `survey.photos_at`.
+        """
+        store = Store()
+        output = plain(output)
+        store.check_writable(output)
+        if Path(output).suffix.lower() in PHOTO_EXTENSIONS and not Path(output).is_dir():
+            raise OptionError(f"-o {output} for a batch", "a folder", f"-o {Path(output).stem}/")
+        paths = [plain(text) for text in inputs if not is_url(plain(text))]
+        urls = [plain(text) for text in inputs if is_url(plain(text))]
+        plan, asked, folder = Plan(()), [], output
+        if paths and is_url(output):
+            # planned into an empty folder: names are what is wanted of it
+            with tempfile.TemporaryDirectory() as empty:
+                plan = collect(paths, f"{empty}/", map=order.map, compare=order.compare)
+                asked = _named(plan, Path(empty))
+        elif paths:
+            plan = collect(paths, output, map=order.map, compare=order.compare)
+            if plan.folder is None:
+                raise OptionError(f"-o {output} for a batch", "a folder", f"-o {output}/")
+            folder = str(plan.folder)
+            asked = _named(plan, plan.folder)
+        for url in urls:
+            asked += [_with_side_files(photo, order) for photo in photos_at(url, store)]
+        names: dict[str, str] = {}
+        for photo in asked:
+            if photo.name in names:
+                raise OutputError(
+                    f"{photo.source} and {names[photo.name]} would both become {join(folder, photo.name)}",
+                    "a place for each",
+                    "one after the other, with two output folders",
+                )
+            names[photo.name] = photo.source
+        return cls(folder, plan, tuple(asked), order, options, store)
+
+    def run(self) -> None:
+        """Restore what is not yet done.
+
+        Raises:
+            AllfocusError: the run cannot start, or not go on. SystemExit: some photos failed. Stopped: by a signal.
+        """
+        folder, plan, asked, order, options, store = (
+            self.folder, self.plan, self.asked, self.order, self.options, self.store
+        )  # fmt: skip
+        if options.dry_run:
+            _tell_dry(folder, plan, asked, order, options, store)
+            return
+        snapshot = Snapshot(folder, store) if is_url(folder) else None
+        if snapshot is not None:
+            snapshot.pull()
+        report = _BatchReport(plan, folder, options)
+        weights = _weights(order)
+        with Journal(folder, file=None if snapshot is None else snapshot.file, store=store) as journal:
+            from allfocus import __version__
+
+            journal.start(order.key(), order.description(), __version__)
+            planned = journal.plan(
+                list(tasks(asked, store)), order.key(), weights,
+                retry_failed=options.retry_failed, overwrite=options.overwrite, lying=_lying(folder, store),
+            )  # fmt: skip
+            report.begin(asked, planned, journal)
+            if planned.queued or planned.elsewhere:
+                work = _work(journal, order, weights, options)
+                with report.bar(work, planned) as advance:
+
+                    def tell(event: Event) -> None:
+                        report.event(event)
+                        advance()
+                        if snapshot is not None:
+                            snapshot.push(journal)
+
+                    try:
+                        work.run(planned.megapixels, tell, planned.queued)
+                    except Stopped:
+                        report.stopped(journal)
+                        raise
+                    finally:
+                        if work.forecast is not None and work.forecast.photos:
+                            journal.note_rate(work.forecast.megapixels, time.monotonic() - work.started)
+                        if snapshot is not None:
+                            snapshot.push(journal, now=True)
+                report.told_rate(work)
+            report.others(journal)
+        report.end()
+
+
+class _BatchReport(Report):
+    """`Report` for photos that come in any order, from any thread."""
+
+    def __init__(self, plan: Plan, folder: str, options: Options) -> None:
+        super().__init__(replace(plan, named=False), as_json=options.as_json)
+        self.folder = folder
+        self.options = options
+        self._pending: dict[str, str] = {}  # name -> source
+        self._said = time.monotonic()
+
+    def begin(self, asked: Sequence[Asked], planned: Planned, journal: Journal) -> None:
+        """Say what there is, what is skipped, and what failed before."""
+        self.total = len(asked) + len(self.plan.refused)
+        for sentence in self.plan.passed_over:
+            print(sentence, file=sys.stderr)
+        for refused in self.plan.refused:
+            self.failed(refused.source, refused.error)
+        before = journal.failures(name for name, verdict in planned.verdicts.items() if verdict == "failed")
+        for photo in asked:
+            verdict, target = planned.verdicts[photo.name], join(self.folder, photo.name)
+            if verdict in ("done", "found"):
+                self.passed += 1
+                self._row({"source": photo.source, "status": "skipped", "output": target, "missing": []})
+                why = "is done" if verdict == "done" else "is there, and not from this journal"
+                self._lines([f"{target}  {why}: skipped"])
+            elif verdict == "failed":
+                self.failed(photo.source, before[photo.name])
+            else:
+                self._pending[photo.name] = photo.source
+        if before and not self.as_json:
+            print(f"{len(before)} photos failed before; --retry-failed tries them again", file=sys.stderr)
+
+    def event(self, event: Event) -> None:
+        """A photo is done or has failed."""
+        self._pending.pop(event.claim.name, None)
+        if event.result is None:
+            assert event.error is not None
+            self.failed(event.claim.source, event.error)
+            return
+        self.finished += 1
+        claim, facts, target = event.claim, event.result.facts, join(self.folder, event.claim.name)
+        maps = None if claim.numbers is None else join(self.folder, claim.numbers)
+        pair = None if claim.comparison is None else join(self.folder, claim.comparison)
+        row = {"source": claim.source, "status": "done", "output": target, **facts}
+        self._row({**row, "comparison": pair, "map": maps, "copied": event.copied})
+        told = "a copy: another photo has the same content" if event.copied else told_of(facts)
+        lines = [f"{target}  {told}", *(f"  note: {note}" for note in facts["notes"])]
+        if pair is not None:
+            lines.append(f"  before/after: {pair}")
+        if maps is not None:
+            lines.append(f"  defocus map: {maps} (0.01 px a step)")
+        self._lines(lines)
+
+    def others(self, journal: Journal) -> None:
+        """Photos that another process of the same journal has done meanwhile."""
+        failures = journal.failures(self._pending)
+        for name, source in self._pending.items():
+            if name in failures:
+                self.failed(source, failures[name])
+            else:
+                self.finished += 1
+                target = join(self.folder, name)
+                self._row({"source": source, "status": "done", "output": target, "elsewhere": True})
+                self._lines([f"{target}  was done by another process"])
+        self._pending = {}
+
+    def stopped(self, journal: Journal) -> None:
+        """A signal has come."""
+        for source in self._pending.values():
+            self._row({"source": source, "status": "stopped"})
+        print(f"{self._counts()}, {len(self._pending)} not; the same command goes on with them", file=sys.stderr)
+
+    def end(self) -> None:
+        """Say the sum. SystemExit: some photos failed."""
+        self._end()
+
+    @contextmanager
+    def bar(self, work: LocalRun | ClusterRun, planned: Planned) -> Iterator[Callable[[], None]]:
+        """A bar of megapixels where a person watches; elsewhere a line now and then; nothing with JSON."""
+        if self.as_json:
+            yield lambda: None
+            return
+        if not sys.stderr.isatty():
+            yield lambda: self._say(work)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        console = Console(stderr=True)
+        with Bars(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bars:
+            task = bars.add_task("photos", total=1.0, told="")
+
+            def advance() -> None:
+                assert work.forecast is not None
+                bars.update(task, completed=work.forecast.share(), told=_forecast(work))
+
+            yield advance
+
+    def told_rate(self, work: LocalRun | ClusterRun) -> None:
+        """The throughput of the run."""
+        if work.forecast is not None and work.forecast.photos and not self.as_json:
+            seconds = time.monotonic() - work.started
+            rate = work.forecast.rate(seconds)
+            told = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels a second"
+            print(told, file=sys.stderr)
+
+    def _say(self, work: LocalRun | ClusterRun) -> None:
+        if time.monotonic() - self._said >= SAY_EVERY_S:
+            self._said = time.monotonic()
+            print(_forecast(work), file=sys.stderr, flush=True)
+
+
+def _work(journal: Journal, order: Order, weights: str, options: Options) -> LocalRun | ClusterRun:
+    if options.cluster is not None:
+        from allfocus.batch.ray import ClusterRun
+
+        return ClusterRun(journal, order, options.cluster)
+    return LocalRun(journal, [order.deblurrer()], order, weights)
+
+
+def _weights(order: Order) -> str:
+    from allfocus.weights import store
+
+    return store.find(order.model).card.sha256
+
+
+def _named(plan: Plan, folder: Path) -> list[Asked]:
+    def name(path: Path | None) -> str | None:
+        return None if path is None else path.relative_to(folder).as_posix()
+
+    return [
+        Asked(str(job.source), job.target.relative_to(folder).as_posix(), None, name(job.numbers), name(job.comparison))
+        for job in plan.jobs
+    ]
+
+
+def _with_side_files(photo: Asked, order: Order) -> Asked:
+    return replace(
+        photo,
+        numbers=f"{photo.name}.map.tiff" if order.map else None,
+        comparison=f"{photo.name}.compare.jpg" if order.compare else None,
+    )
+
+
+def _lying(folder: str, store: Store) -> dict[str, str] | None:
+    """For a URL, one listing instead of a question for each result."""
+    if not is_url(folder):
+        return None
+    return {item.location[len(folder) :].lstrip("/"): item.stamp for item in store.walk(folder)}
+
+
+def _tell_dry(folder: str, plan: Plan, asked: Sequence[Asked], order: Order, options: Options, store: Store) -> None:
+    snapshot = Snapshot(folder, store) if is_url(folder) else None
+    if snapshot is not None:
+        snapshot.pull()
+    with tempfile.TemporaryDirectory() as empty:
+        here = Path(folder) / "allfocus-journal.sqlite" if snapshot is None else snapshot.file
+        file = here if here.is_file() else Path(empty) / here.name
+        with Journal(folder, file=file, store=store) as journal:
+            planned = journal.plan(
+                list(tasks(asked, store)), order.key(), _weights(order),
+                retry_failed=options.retry_failed, overwrite=options.overwrite, dry=True, lying=_lying(folder, store),
+            )  # fmt: skip
+            known, growth = journal.rate(), journal.growth()
+    measured, memory = _probe(order.deblurrer()) if planned.queued else (1.0, 0.0)
+    rate = known or measured
+    seconds = (planned.megapixels + planned.queued * EACH_MEGAPIXELS) / rate
+    memory += (AT_ONCE - 1) * CANVASES * min(CANVAS_MB, 3 * planned.largest)
+    space = planned.bytes * (growth or GROWTH) / 1e6
+    row: dict[str, Any] = {
+        "photos": planned.queued, "megapixels": round(planned.megapixels, 3), "done": planned.done,
+        "found": planned.found, "failed": planned.failed, "refused": len(plan.refused), "seconds": round(seconds, 1),
+        "megapixels_per_second": round(rate, 3), "memory_mb": round(memory), "space_mb": round(space, 1),
+    }  # fmt: skip
+    if options.as_json:
+        import json
+
+        print(json.dumps({"dry_run": row}))
+        return
+    source = "the last run here" if known else "one megapixel, just now"
+    print(f"{planned.queued} photos, {planned.megapixels:.1f} megapixels to do")
+    print(f"{planned.done} done before, {planned.found} lie there already, {planned.failed} failed before")
+    for refused in plan.refused:
+        print(f"refused: {refused.source}: {refused.error}")
+    if planned.queued:
+        print(f"about {_time(seconds)} at {rate:.2f} megapixels a second (measured on {source})")
+        print(f"about {memory:.0f} MB of memory, {space:.1f} MB of space for the results")
+
+
+def _probe(deblurrer: Deblurrer) -> tuple[float, float]:
+    """Megapixels a second on a soft picture of one megapixel, and the memory of the process in MB afterwards."""
+    import resource
+
+    import numpy as np
+
+    width, height = PROBE_PX
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    wave = 127 + 60 * np.sin(columns / 9) + 60 * np.cos(rows / 13)
+    picture = np.repeat(wave[..., None], 3, axis=2).astype(np.uint8)
+    deblurrer.run(picture)
+    started = time.perf_counter()
+    deblurrer.run(picture)
+    rate = width * height / 1e6 / (time.perf_counter() - started)
+    return rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def _forecast(work: LocalRun | ClusterRun) -> str:
+    assert work.forecast is not None
+    remaining = work.remaining_s()
+    rate = work.forecast.rate(time.monotonic() - work.started)
+    when = "" if remaining is None else f", about {_time(remaining)} to go"
+    return f"{work.forecast.share():.0%}, {work.forecast.photos} photos, {rate:.2f} megapixels a second{when}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,40 @@
+"""`allfocus status`: how far a batch is, from the journal of its output folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def status_command(
+    folder: Annotated[str, typer.Argument(metavar="OUT", help="The output folder of a batch, or its URL.")],
+    failures: Annotated[bool, typer.Option(help="Name the photos that failed, and why.")] = True,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """How far a batch is: photos done, waiting and failed, and why."""
+    from allfocus.batch.journal import Journal, State, as_json
+    from allfocus.batch.snapshot import Snapshot
+    from allfocus.batch.store import Store, is_url, plain
+
+    folder, store = plain(folder), Store()
+    snapshot = Snapshot(folder, store) if is_url(folder) else None
+    if snapshot is not None:
+        snapshot.pull()
+    with Journal(folder, file=None if snapshot is None else snapshot.file, store=store, create=False) as journal:
+        summary, rate = journal.summary(), journal.rate()
+    if json:
+        print(as_json(summary))
+        return
+    words = {
+        State.DONE: "done", State.QUEUED: "waiting", State.RUNNING: "being restored", State.WRITTEN: "being written",
+        State.FAILED: "failed", State.FOUND: "left alone, not from this journal",
+    }  # fmt: skip
+    for state, word in words.items():
+        if summary.photos.get(state):
+            print(f"{summary.photos[state]:6d} photos, {summary.megapixels[state]:8.1f} megapixels {word}")
+    print(f"{summary.processes} processes work on it now")
+    if rate is not None:
+        print(f"{rate:.2f} megapixels a second in the last run")
+    for failure in summary.failures if failures else ():
+        print(f"  {failure.source}: {failure.error}")
