@@ -21,6 +21,7 @@ import tifffile
 import torch
 
 import allfocus
+from allfocus.batch.journal import NAME as JOURNAL
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.defocus.files import read_tiff
@@ -295,7 +296,8 @@ def test_python_gives_the_same_for_paths_bytes_and_arrays(tmp_path: Path) -> Non
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != JOURNAL]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("target", ["a.png", "soft.png", "hard.png", "."])

@@ -234,7 +234,7 @@ class Store:
             try:
                 import fsspec
 
-                self._systems[scheme] = fsspec.filesystem(scheme, use_listings_cache=False)
+                self._systems[scheme] = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
             except ImportError as error:
                 needed = EXTRAS.get(scheme, "fsspec")
                 raise MissingExtraError(f"{scheme}://", "cloud", needed) from error

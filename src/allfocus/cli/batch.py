@@ -127,6 +127,11 @@ class Batch:
         folder, plan, asked, order, options, store = (
             self.folder, self.plan, self.asked, self.order, self.options, self.store
         )  # fmt: skip
+        if not asked:  # all refused: no journal where nothing is to be written
+            report = _BatchReport(plan, folder, options)
+            report.refuse()
+            report.end()
+            return
         if options.dry_run:
             _tell_dry(folder, plan, asked, order, options, store)
             return
@@ -182,10 +187,7 @@ class _BatchReport(Report):
     def begin(self, asked: Sequence[Asked], planned: Planned, journal: Journal) -> None:
         """Say what there is, what is skipped, and what failed before."""
         self.total = len(asked) + len(self.plan.refused)
-        for sentence in self.plan.passed_over:
-            print(sentence, file=sys.stderr)
-        for refused in self.plan.refused:
-            self.failed(refused.source, refused.error)
+        self.refuse()
         before = journal.failures(name for name, verdict in planned.verdicts.items() if verdict == "failed")
         for photo in asked:
             verdict, target = planned.verdicts[photo.name], join(self.folder, photo.name)
@@ -200,6 +202,13 @@ class _BatchReport(Report):
                 self._pending[photo.name] = photo.source
         if before and not self.as_json:
             print(f"{len(before)} photos failed before; --retry-failed tries them again", file=sys.stderr)
+
+    def refuse(self) -> None:
+        """Name what was left alone on purpose, and what was named and cannot be restored."""
+        for sentence in self.plan.passed_over:
+            print(sentence, file=sys.stderr)
+        for refused in self.plan.refused:
+            self.failed(refused.source, refused.error)
 
     def event(self, event: Event) -> None:
         """A photo is done or has failed."""
