@@ -161,7 +161,7 @@ def engine_alone(source: Path, deblurrer: Deblurrer) -> dict[str, float]:
     return {"megapixels_per_s": pixels / seconds, "seconds": seconds}
 
 
-def throughput(data: Path, megapixels: float, rounds: int) -> dict[str, Any]:
+def throughput(data: Path, megapixels: float, rounds: int, count: int) -> dict[str, Any]:
     """Interleaved: the engine alone; one stream with 1, 2 and 3 photos in the air; two streams of half the threads."""
     os.environ.pop(THREADS_VARIABLE, None)
     whole = Deblurrer()
@@ -171,7 +171,7 @@ def throughput(data: Path, megapixels: float, rounds: int) -> dict[str, Any]:
     os.environ.pop(THREADS_VARIABLE)
     kinds: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        source = make_photos(data, Path(scratch) / "in", megapixels, count=24)
+        source = make_photos(data, Path(scratch) / "in", megapixels, count=count)
         out = Path(scratch) / "out"
         for _ in range(rounds):
             kinds.setdefault("engine alone", []).append(engine_alone(source, whole))
@@ -333,13 +333,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=RESULTS.parents[2] / "shared" / "data")
     parser.add_argument("--megapixels", type=float, default=100.0, help="leave out photos larger than a third of this")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=24, help="photos of the throughput")
     parser.add_argument("--photos", type=int, default=SMALL_PHOTOS)
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     if chosen.part == "kills":
         found = kills(chosen.data, chosen.megapixels)
     elif chosen.part == "throughput":
-        found = throughput(chosen.data, chosen.megapixels, chosen.rounds)
+        found = throughput(chosen.data, chosen.megapixels, chosen.rounds, chosen.count)
     elif chosen.part == "memory":
         found = memory(chosen.photos)
     else:

@@ -33,6 +33,8 @@ class Order:
         precision: "auto" or one precision.
         map: also the defocus map.
         compare: also the before/after picture.
+        quality: of JPEG, WebP and AVIF; see `Deblurrer.run`.
+        allow_damaged: restore what can be read of a damaged file.
         pixel_limit: larger photos are refused.
     """
 
@@ -42,6 +44,8 @@ class Order:
     precision: str = "auto"
     map: bool = False
     compare: bool = False
+    quality: int | None = None
+    allow_damaged: bool = False
     pixel_limit: int = MAX_PIXELS
 
     def description(self) -> dict[str, Any]:
@@ -119,6 +123,8 @@ def restore_into(
         order.settings,
         map=made / PurePosixPath(claim.numbers).name if claim.numbers else None,
         compare=made / PurePosixPath(claim.comparison).name if claim.comparison else None,
+        quality=order.quality,
+        allow_damaged=order.allow_damaged,
         pixel_limit=order.pixel_limit,
         progress=progress,
     )

@@ -1,0 +1,203 @@
+"""Does a plan for a cluster hold? One photo after another over up to 1,000 nodes that straggle, fail and share a store.
+
+    python benchmarks/cluster_simulation.py [--check]
+
+writes results/cluster_simulation.json and the tables of docs/clusters.md.
+
+The rate of a core comes from results/batch.json (`python benchmarks/batch.py throughput`); how many photos a second the
+journal takes is measured here. The simulation is event by event: a worker takes the largest photo that waits, reads it
+through a store of bounded throughput, computes, writes, reports. A node that fails gives its photos back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import random
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from allfocus.batch.journal import Journal, Result, Task
+from allfocus.batch.sizing import Demand, Supply, size
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "cluster_simulation.json"
+PAGE = ROOT / "docs" / "clusters.md"
+BEGIN, END = "<!-- sizing: begin -->", "<!-- sizing: end -->"
+SEED = 20
+WORKER_CPUS = 2
+JOURNAL_PHOTOS = 200
+
+
+@dataclass(frozen=True)
+class World:
+    """What a real cluster does to a plan.
+
+    Attributes:
+        nodes: of the cluster.
+        cores: of a node; a worker has `WORKER_CPUS`.
+        rate: megapixels a second of a core.
+        spread: standard deviation of the logarithm of a photo's time (blur differs from photo to photo).
+        straggling_nodes: share of nodes that are `slowness` times as slow.
+        slowness: how much slower they are.
+        hours_between_failures: mean, of one node.
+        restart_s: until a failed node works again, model loaded.
+        start_s: until the first photo of a worker.
+        store_mb_per_s: all nodes together.
+        journal_photos_per_s: that the driver can commit.
+    """
+
+    nodes: int
+    cores: int = 16
+    rate: float = 1.0
+    spread: float = 0.25
+    straggling_nodes: float = 0.02
+    slowness: float = 2.0
+    hours_between_failures: float = 500.0
+    restart_s: float = 300.0
+    start_s: float = 60.0
+    store_mb_per_s: float = 5000.0
+    journal_photos_per_s: float = 200.0
+
+
+def simulate(demand: Demand, world: World, seed: int = SEED) -> dict[str, float]:
+    """Hours until the last photo is done, and what went wrong on the way."""
+    rng = random.Random(seed)
+    slow = [world.slowness if rng.random() < world.straggling_nodes else 1.0 for _ in range(world.nodes)]
+    fails = [rng.expovariate(1 / (world.hours_between_failures * 3600)) for _ in range(world.nodes)]
+    per_node = max(1, world.cores // WORKER_CPUS)
+    free = [(world.start_s * rng.uniform(0.5, 1.5), node) for node in range(world.nodes) for _ in range(per_node)]
+    heapq.heapify(free)
+    base = demand.megapixels / (world.rate * WORKER_CPUS)
+    transfer = demand.megabytes / world.store_mb_per_s
+    waiting, again, failures, store_free, journal_free, end = demand.photos, 0, 0, 0.0, 0.0, 0.0
+    busy = 0.0
+    while waiting:
+        now, node = heapq.heappop(free)
+        waiting -= 1
+        begin = max(now, store_free)
+        store_free = begin + 2 * transfer  # the photo and its result
+        seconds = base * slow[node] * rng.lognormvariate(0.0, world.spread)
+        done = begin + 2 * transfer + seconds
+        if done > fails[node]:
+            if now >= fails[node]:  # the node is down: this worker comes back after its restart
+                back = fails[node] + world.restart_s
+                if now >= back:
+                    fails[node] = now + rng.expovariate(1 / (world.hours_between_failures * 3600))
+                    failures += 1
+                    back = now
+            else:
+                back = fails[node] + world.restart_s
+            waiting += 1
+            again += 1
+            heapq.heappush(free, (back, node))
+            continue
+        journal_free = max(journal_free, begin) + 1 / world.journal_photos_per_s  # photos are committed one by one
+        busy += seconds
+        end = max(end, done)
+        heapq.heappush(free, (done, node))
+    end = max(end, journal_free)
+    return {
+        "hours": end / 3600,
+        "photos_done_again": again,
+        "node_failures": failures,
+        "share_of_workers_busy": busy / (end * world.nodes * per_node),
+    }
+
+
+def journal_rate() -> float:
+    """Photos a second that a journal takes on this disk: claimed, written and done, each its own transaction."""
+    with tempfile.TemporaryDirectory() as folder, Journal(folder) as journal:
+        journal.start("settings", {}, "benchmark")
+        tasks = [Task(f"/in/{index}.jpg", f"{index}.jpg", 1, "1", 1.0) for index in range(JOURNAL_PHOTOS)]
+        journal.plan(tasks, "settings", "weights")
+        facts = {"width": 1000, "height": 1000, "seconds": 1.0, "notes": []}
+        started = time.perf_counter()
+        while (claim := journal.claim()) is not None:
+            journal.written(claim, Result("0" * 64, "0" * 64, 1, facts))
+            journal.done(claim)
+        return JOURNAL_PHOTOS / (time.perf_counter() - started)
+
+
+def measured_rate() -> tuple[float, dict[str, Any]]:
+    """Megapixels a second of one core, from results/batch.json, with the conditions."""
+    part = json.loads((ROOT / "results" / "batch.json").read_text())["throughput"]
+    whole = max(rate for kind, rate in part["megapixels_per_s"].items() if kind != "engine alone")
+    return whole / part["conditions"]["threads"], part["conditions"]
+
+
+def tables(found: dict[str, Any]) -> str:
+    """The page's tables."""
+    lines = [
+        f"Measured: {found['megapixels_per_s_of_a_core']:.3f} megapixels a second of a core "
+        f"({found['conditions']['processor']}, load {found['conditions']['load_before']} before the run, "
+        f"{found['conditions']['day']}); the journal takes {found['journal_photos_per_s']:.0f} photos a second.",
+        "",
+        "| photos | megapixels | hours | nodes of 16 cores | core hours | store, MB/s | simulated hours |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["plans"]:
+        demand, plan = row["demand"], row["plan"]
+        lines.append(
+            f"| {demand['photos']:,} | {demand['megapixels']:g} | {demand['hours']:g} | {plan['nodes']} "
+            f"| {plan['core_hours']:,.0f} | {plan['store_mb_per_s']:.0f} | {row['simulated']['hours']:.2f} |"
+        )
+    lines += [
+        "",
+        "| 1,000 nodes, 16 cores | hours | workers busy | photos done again |",
+        "|---|---|---|---|",
+    ]
+    for name, run in found["thousand_nodes"].items():
+        lines.append(
+            f"| {name} | {run['hours']:.2f} | {run['share_of_workers_busy']:.0%} | {run['photos_done_again']:,} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Simulate, or check that the page says what the file says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only compare the page with the file")
+    chosen = parser.parse_args()
+    page = PAGE.read_text()
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    if chosen.check:
+        text = f"{before}{BEGIN}\n{tables(json.loads(RESULTS.read_text()))}\n{END}{after}"
+        if text != page:
+            sys.exit("docs/clusters.md is not what results/cluster_simulation.json says: run this without --check")
+        return
+    rate, conditions = measured_rate()
+    journal = journal_rate()
+    plans = []
+    for demand in (Demand(100_000, 24, 8), Demand(1_000_000, 24, 8), Demand(1_000_000, 12, 8, megabytes=5)):
+        plan = size(demand, Supply(rate))
+        world = World(plan.nodes, rate=rate, journal_photos_per_s=journal)
+        plans.append({"demand": asdict(demand), "plan": asdict(plan), "simulated": simulate(demand, world)})
+    night = Demand(1_000_000, 24, 8)
+    calm = World(1000, rate=rate, straggling_nodes=0, hours_between_failures=1e9, journal_photos_per_s=journal)
+    thousand = {
+        "nothing goes wrong": calm,
+        "2 % of the nodes twice as slow": replace(calm, straggling_nodes=0.02),
+        "a node fails every 500 hours": replace(calm, hours_between_failures=500),
+        "the store gives 1,000 MB/s": replace(calm, store_mb_per_s=1000),
+        "all of it": World(1000, rate=rate, store_mb_per_s=1000, journal_photos_per_s=journal),
+    }
+    found = {
+        "megapixels_per_s_of_a_core": rate,
+        "journal_photos_per_s": journal,
+        "conditions": conditions,
+        "world": asdict(World(1000)),
+        "plans": plans,
+        "thousand_nodes": {name: simulate(night, world) for name, world in thousand.items()},
+    }
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+    PAGE.write_text(f"{before}{BEGIN}\n{tables(found)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
