@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,37 @@ def test_corrupt_vanished_and_blocked_photos_fail_alone_with_one_line_each(
     ]
     assert all("\n" not in failure.error for failure in summary.failures)
     assert summary.photos == {"done": 5, "failed": 4}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if os.name == "nt" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can make a small file system")
+    line = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if subprocess.run(line, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_is_a_line_for_each_photo_and_the_rest_is_done(
+    tmp_path: Path, small_disk: Path, batch: Batch
+) -> None:
+    for index in range(8):
+        write_photo(tmp_path / "in" / f"{index}.png", 420 - index, 300, seed=index)
+    write_photo(tmp_path / "in" / "tiny.png", 20, 20)
+    events = batch(tmp_path / "in", small_disk, at_once=1)
+    failed = {event.claim.name: str(event.error) for event in events if event.error is not None}
+    assert 0 < len(failed) < 8 and "tiny.png" not in failed
+    assert all("No space left" in told or "no space" in told.lower() for told in failed.values())
+    with Journal(str(small_disk)) as journal:
+        assert journal.summary().photos == {"done": 9 - len(failed), "failed": len(failed)}
+    assert not list(small_disk.rglob("*.part*")) and not (small_disk / SCRATCH).exists()
+    shutil.copytree(small_disk, tmp_path / "large")
+    assert len(batch(tmp_path / "in", tmp_path / "large", retry_failed=True)) == len(failed)
 
 
 def test_failures_wait_for_retry_failed(folder: Path, tmp_path: Path, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -103,3 +104,57 @@ def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repos
     for ours, theirs in zip(alone, shared, strict=True):
         for name, value in ours.items():
             assert float(theirs[name]) == pytest.approx(float(value), rel=2e-5), name
+
+
+def nodes(cache: Path, run: Path, steps: int, repository: Path) -> list[subprocess.Popen]:
+    """The documented torchrun command on two "nodes" of one process each, both on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
+                "--master-addr", "127.0.0.1", "--master-port", port]  # fmt: skip
+    return [
+        subprocess.Popen(
+            [*torchrun, "--node-rank", str(rank), *command(cache, run, steps)[1:]],
+            env=environment(repository, GLOO_SOCKET_IFNAME="lo"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a node ends with all of its processes
+        )
+        for rank in (0, 1)
+    ]
+
+
+def end(node: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(node.pid, signal.SIGKILL)
+    node.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_nodes_go_on_after_one_was_killed_and_give_the_losses_of_one_process(
+    tmp_path: Path, repository: Path
+) -> None:
+    cache, one, two, steps = write_cache(tmp_path / "cache"), tmp_path / "one", tmp_path / "two", 24
+    running = nodes(cache.folder, two, steps, repository)
+    try:
+        wait_for(lambda: (two / "losses.csv").is_file() and len(losses(two)) > 8, running[0], 400)
+        end(running[1])
+    finally:
+        for node in running:
+            end(node)
+    before = len(losses(two))
+    assert 8 < before < steps
+    running = nodes(cache.folder, two, steps, repository)
+    try:
+        run_here(cache, one, steps)
+        assert [node.wait(timeout=400) for node in running] == [0, 0]
+    finally:
+        for node in running:
+            end(node)
+    alone, shared = losses(one), losses(two)
+    assert len(alone) == len(shared) == steps
+    for ours, theirs in zip(alone, shared, strict=True):
+        for name, value in ours.items():
+            assert float(theirs[name]) == pytest.approx(float(value), rel=2e-4), (ours["step"], name)

@@ -26,6 +26,11 @@ NAME = "allfocus-journal.sqlite"
 VERSION = 1
 WAIT_S = 30.0
 
+RESERVE_BYTES, RESERVE_EACH = 2**18, 2**10
+"""Room in the file for what is still to be written, taken at the start: on a full disk failures can be noted, too."""
+
+WAL_PAGES, WAL_BYTES = 64, 2**19
+
 
 class State(StrEnum):
     """Where a photo stands."""
@@ -343,6 +348,7 @@ class Journal:
             chosen.append((task, verdict, replace))
         if not dry:
             self._enter(chosen, settings, weights)
+            self._reserve(counts["queued"])
         to_do = [task for task, verdict, _ in chosen if verdict == "queued"]
         return Planned(
             **counts,
@@ -353,13 +359,17 @@ class Journal:
         )
 
     def claim(self) -> Claim | None:
-        """Take the largest photo that waits, or None when none does."""
+        """Take the largest photo that waits, or None when none does.
+
+        Photos that were taken twice before and not finished come last: one that ends the process does not keep the
+        others from being done.
+        """
         assert self.owner is not None  # start() comes first
         with self._change() as database:
             row = database.execute(
                 """SELECT number, source, name, megapixels, replace, attempts, numbers, comparison FROM photos
                    WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
-                   ORDER BY megapixels DESC, number LIMIT 1"""
+                   ORDER BY MAX(attempts - 1, 0), megapixels DESC, number LIMIT 1"""
             ).fetchone()
             if row is None:
                 return None
@@ -592,6 +602,21 @@ class Journal:
                     )
                 database.execute("INSERT OR IGNORE INTO wanted SELECT number FROM photos WHERE name = ?", [task.name])
 
+    def _reserve(self, photos: int) -> None:
+        """Make the file and its log as large as this many photos will need; both keep the room for themselves."""
+        needed = RESERVE_BYTES + photos * RESERVE_EACH
+        with self._change() as database:
+            page = database.execute("PRAGMA page_size").fetchone()[0]
+            free = database.execute("PRAGMA freelist_count").fetchone()[0] * page
+            if free >= needed:
+                return
+            database.execute("CREATE TABLE reserve (room BLOB)")
+            for _ in range(-(-(needed - free) // RESERVE_BYTES)):
+                database.execute("INSERT INTO reserve VALUES (zeroblob(?))", [RESERVE_BYTES])
+            database.execute("DROP TABLE reserve")
+        with self._lock:
+            self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
     def _recover(self, database: sqlite3.Connection, dead: Sequence[str]) -> None:
         """Free what dead processes held; a result that had got its name before the end is done."""
         for token in dead:
@@ -626,6 +651,8 @@ class Journal:
             database.row_factory = sqlite3.Row
             _use_wal(database)
             database.execute("PRAGMA synchronous = FULL")
+            database.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             database.execute("BEGIN IMMEDIATE")
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:

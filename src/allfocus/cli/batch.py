@@ -371,8 +371,6 @@ def _tell_dry(folder: str, plan: Plan, asked: Sequence[Asked], order: Order, opt
 
 def _probe(deblurrer: Deblurrer) -> tuple[float, float]:
     """Megapixels a second on a soft picture of one megapixel, and the memory of the process in MB afterwards."""
-    import resource
-
     import numpy as np
 
     width, height = PROBE_PX
@@ -383,7 +381,12 @@ def _probe(deblurrer: Deblurrer) -> tuple[float, float]:
     started = time.perf_counter()
     deblurrer.run(picture)
     rate = width * height / 1e6 / (time.perf_counter() - started)
-    return rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    try:
+        import resource
+    except ImportError:  # Windows
+        return rate, 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return rate, most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _forecast(work: LocalRun | ClusterRun) -> str:
