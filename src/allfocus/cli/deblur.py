@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from allfocus.errors import AllfocusError
     from allfocus.inputs import Job, Plan
     from allfocus.restore import Settings
-    from allfocus.speeds import speed_of
 
 STANDARD_STREAM = "-"
 
@@ -92,6 +91,7 @@ def deblur_command(
     from allfocus.errors import AllfocusError, OptionError
     from allfocus.inputs import collect
     from allfocus.restore import Settings
+    from allfocus.speeds import speed_of
     from allfocus.targets import check
 
     plan = batch = deblurrer = views = None
