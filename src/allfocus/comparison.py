@@ -43,7 +43,8 @@ def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: b
     sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
     with AtomicFile(target, overwrite=overwrite, permissions=before.permissions) as output:
         try:
-            sheet.jpegsave(vips_name(output.temporary), Q=QUALITY)
+            with vips_name(output.temporary) as name:
+                sheet.jpegsave(name, Q=QUALITY)
         except pyvips.Error as error:
             raise output.refusal(str(error).strip().splitlines()[0]) from error
 

@@ -176,7 +176,8 @@ def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> N
     )
     with AtomicFile(path, overwrite=overwrite) as output:
         try:
-            sheet.pngsave(vips_name(output.temporary))
+            with vips_name(output.temporary) as name:
+                sheet.pngsave(name)
         except pyvips.Error as error:
             raise output.refusal(str(error).strip().splitlines()[0]) from error
 

@@ -114,6 +114,29 @@ def test_finished_rows_are_not_computed_again(tiny: PairSet, tmp_path: Path) -> 
     assert read_summary(tmp_path / "out" / "tiny" / "brighten.json")["images"] == 3
 
 
+def test_a_photo_that_changed_is_scored_again_and_no_other(tiny: PairSet, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "out", "brighten")
+    before = read_scores(tmp_path / "out" / "tiny" / "brighten.csv")
+    changed = tiny.pairs[1].source
+    pixels = pyvips.Image.new_from_file(str(changed)).numpy()
+    pyvips.Image.new_from_array(np.clip(pixels.astype(int) + 30, 0, 255).astype(np.uint8)).write_to_file(str(changed))
+    (summary,) = run(tiny, tmp_path / "out", "brighten")
+    after = {row["name"]: row for row in read_scores(tmp_path / "out" / "tiny" / "brighten.csv")}
+    assert [after[row["name"]]["psnr"] == row["psnr"] for row in before] == [True, False, True]
+    assert summary["images"] == 3
+    stored = read_summary(tmp_path / "out" / "tiny" / "brighten.json")
+    assert sorted(stored["contents"]) == ["scene0", "scene1", "scene2"]
+
+
+def test_a_changed_result_in_a_folder_is_scored_again(tiny: PairSet, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "out", "input", save_images=True)
+    results = tmp_path / "out" / "tiny" / "input"
+    (first,) = run(tiny, tmp_path / "out", f"theirs=folder:{results}")
+    (results / "scene0.png").write_bytes((results / "scene1.png").read_bytes())
+    (again,) = run(tiny, tmp_path / "out", f"theirs=folder:{results}")
+    assert again["scores"]["psnr"] != first["scores"]["psnr"]
+
+
 def test_a_part_may_be_spread_over_the_set(tiny: PairSet, tmp_path: Path) -> None:
     (summary,) = run(tiny, tmp_path / "out", "input", every=2)
     assert (summary["images"], summary["of"]) == (2, 3)

@@ -182,6 +182,7 @@ def _steps(rows: NDArray) -> NDArray[np.uint16]:
 
 def _save(write: Callable[..., object], output: AtomicFile, **options: str) -> None:
     try:
-        write(vips_name(output.temporary), **options)
+        with vips_name(output.temporary) as name:
+            write(name, **options)
     except pyvips.Error as error:
         raise output.refusal(str(error).strip().splitlines()[0]) from error

@@ -63,16 +63,23 @@ class Sheet:
         folder: of the set.
         label: the method's.
         fingerprint: what has to be equal for rows of an earlier run to be kept.
+        contents: a digest of the files that a scene's row depends on; a row that was made from others, or does not
+            say, is scored again.
+
     Raises:
         DataError: the files there come from another protocol, other weights or other photos.
     """
 
-    def __init__(self, folder: Path, label: str, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, label: str, fingerprint: Mapping[str, Any], contents: Mapping[str, str] | None = None
+    ) -> None:
         self.scores = folder / f"{label}.csv"
         self.timing = folder / f"{label}.timing.csv"
         self.radius = folder / f"{label}.radius.csv"
         self.summary = folder / f"{label}.json"
         self.fingerprint = json.loads(json.dumps(fingerprint))
+        self._contents = dict(contents or {})
+        self._known: dict[str, str] = {}
         make_folder(folder)
         self._check()
 
@@ -80,6 +87,7 @@ class Sheet:
         """Names that are whole in all files; what a kill left of others is cut off."""
         scored, timed = _whole_rows(self.scores, SCORE_COLUMNS), _whole_rows(self.timing, TIMING_COLUMNS)
         names = {row["name"] for row in scored} & {row["name"] for row in timed}
+        names = {name for name in names if self._known.get(name) == self._contents.get(name, self._known.get(name))}
         for path, columns in (
             (self.radius, RADIUS_COLUMNS),
             (self.scores, SCORE_COLUMNS),
@@ -109,6 +117,9 @@ class Sheet:
 
     def start(self, record: Mapping[str, Any]) -> None:
         """Write the summary of a run that has begun, so that a later one can tell whether it may continue."""
+        if self.summary.is_file():
+            self.done()  # rows of files that have changed go before the summary names the new ones
+        self._known |= self._contents
         self._write(record, complete=False)
 
     def finish(self, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +139,8 @@ class Sheet:
 
     def _write(self, record: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         whole = {"complete": complete, "fingerprint": self.fingerprint, **record}
+        if self._known:
+            whole["contents"] = self._known
         write_json(self.summary, _finite(whole))
         return whole
 
@@ -139,7 +152,9 @@ class Sheet:
                     f"{leftover[0]} without {self.summary.name}", "rows that say where they are from", "move it away"
                 )
             return
-        stored = read_summary(self.summary).get("fingerprint", {})
+        summary = read_summary(self.summary)
+        self._known = dict(summary.get("contents", {}))
+        stored = summary.get("fingerprint", {})
         different = [name for name in self.fingerprint if stored.get(name) != self.fingerprint[name]]
         if different:
             name = different[0]

@@ -100,7 +100,7 @@ def evaluate(pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions
     runs = []
     for spec in specs:
         method = spec.build(wanted)
-        runs.append((spec, method, _open_sheet(method, pairs, options, lpips_state)))
+        runs.append((spec, method, _open_sheet(method, pairs, wanted, options, lpips_state)))
     for spec, method, (sheet, record) in runs:
         yield from _run(spec, method, wanted, options, lpips, sheet, record)
 
@@ -117,7 +117,7 @@ def load_lpips(folder: Path | None) -> tuple[LPIPS | None, str]:
 
 
 def _open_sheet(
-    method: Method, pairs: PairSet, options: EvaluationOptions, lpips_state: str
+    method: Method, pairs: PairSet, wanted: PairSet, options: EvaluationOptions, lpips_state: str
 ) -> tuple[Sheet, dict[str, Any]]:
     conditions = method.conditions
     protocol = Protocol(
@@ -150,7 +150,20 @@ def _open_sheet(
         "photos_sha256": names_digest(pairs),
         "of": len(pairs),
     }
-    return Sheet(folder, method.label, fingerprint), record
+    results: dict[str, Path] = getattr(method, "files", {})
+    contents = {pair.name: _contents(pair, results.get(pair.name)) for pair in wanted}
+    return Sheet(folder, method.label, fingerprint, contents), record
+
+
+def _contents(pair: Pair, result: Path | None) -> str:
+    """A digest of every file that the row of a scene depends on; `result` is the finished picture of a folder."""
+    digest = hashlib.sha256()
+    for path in (pair.source, pair.target, pair.left, pair.right, pair.coc, result):
+        if path is not None:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(b";")
+    return digest.hexdigest()[:16]
 
 
 def names_digest(pairs: PairSet) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import pyvips
@@ -22,9 +23,40 @@ VIPS_FORMATS = {np.dtype(np.uint8): "uchar", np.dtype(np.uint16): "ushort", np.d
 pyvips.cache_set_max(0)  # every operation here reads a stream or a scratch file once; a cache only holds memory
 
 
-def vips_name(path: Path) -> Any:
-    """A file's name as libvips takes it: its bytes, for it need not be UTF-8."""
-    return os.fsencode(path)
+@contextmanager
+def vips_name(path: Path) -> Iterator[str]:
+    """A name under which libvips can open or make a file whose folder need not have a name in UTF-8.
+
+    A name that is not would also spoil the message of the next error, which pyvips reads as UTF-8.
+    """
+    if is_utf8(path):
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def vips_source(path: Path) -> pyvips.Source:
+    """A file for libvips to read, whatever its name."""
+    if is_utf8(path):
+        return pyvips.Source.new_from_file(str(path))
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return pyvips.Source.new_from_descriptor(file)  # has its own copy
+    finally:
+        os.close(file)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file's name can be written in UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Canvas:

@@ -17,7 +17,7 @@ import pyvips
 
 from allfocus.errors import InputError, PhotoSizeError, UnknownFormatError
 from allfocus.photo import avif, exif, formats, heic, icc, jpeg, png, raw, webp, xmp
-from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_name
+from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_source
 from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
 from allfocus.photo.tiling import Box
@@ -209,10 +209,7 @@ class Decoder:
 
     def _open(self, fail_on: str) -> pyvips.Image:
         loader = {"avif": "heif"}.get(self.format, self.format) + "load_source"
-        if isinstance(self.data, Path):
-            source = pyvips.Source.new_from_file(vips_name(self.data))  # names need not be UTF-8
-        else:
-            source = pyvips.Source.new_from_memory(self.data)
+        source = vips_source(self.data) if isinstance(self.data, Path) else pyvips.Source.new_from_memory(self.data)
         # TIFF strips may be as large as the picture, whose size has been checked; libvips would stop at 50 MB
         limit = {"unlimited": True} if self.format == "tiff" else {}
         return getattr(pyvips.Image, loader)(source, access="sequential", fail_on=fail_on, **limit)

@@ -126,8 +126,8 @@ class Encoder:
         """
         try:
             if self.format.name == "tiff":
-                with self._fed() as image:
-                    image.tiffsave(vips_name(output.temporary), **self._options())
+                with self._fed() as image, vips_name(output.temporary) as name:
+                    image.tiffsave(name, **self._options())
                 with output.temporary.open("r+b") as file:
                     self._tag_tiff(file)
             else:
