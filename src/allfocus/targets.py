@@ -60,6 +60,25 @@ def check(writes: Iterable[Path], reads: Iterable[Path]) -> None:
     Claims(reads).take(writes)
 
 
+def check_apart(folder: Path, searched: Path) -> None:
+    """Refuse an output folder in which the next run would take its own results for photos.
+
+    Args:
+        folder: what will be written to.
+        searched: what is searched for photos, with its sub-folders.
+
+    Raises:
+        OutputError: the one is the other, or lies inside it.
+    """
+    key = identity(searched)
+    if any(identity(place) == key for place in (folder, *Path(os.path.realpath(folder)).parents)):
+        raise OutputError(
+            f"the output folder {folder} lies in {searched}, which is searched for photos",
+            "a folder outside it",
+            "another -o",
+        )
+
+
 class Claims:
     """The files that a run reads and those that it has been given to write, in the order in which they came.
 
@@ -131,11 +150,11 @@ def clashes(wanted: Sequence[tuple[Path, Sequence[Path]]]) -> dict[int, OutputEr
 
 
 def _is_read(path: Path, source: Path) -> OutputError:
-    what = "the photo itself" if path == source else f"the same file as the input {source}"
+    what = "the input itself" if path == source else f"the same file as the input {source}"
     return OutputError(
         f"{path} is {what}",
         "a target that is not read; originals are never replaced, with --overwrite neither",
-        "another -o, or none for NAME.sharp.EXT beside the photo",
+        "another -o",
     )
 
 

@@ -42,7 +42,7 @@ ALLOWED = {
     "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
     "web": {"errors", "photo", "weights", "restore", "deblurrer", "defocus"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",
-                 "weights", "engine", "checkpoints", "simulate", "defocus"},
+                 "weights", "engine", "checkpoints", "simulate", "defocus", "targets"},
 }  # fmt: skip
 HEAVY = ("torch", "safetensors", "onnx", "scipy", "matplotlib", "skimage", "lightning")
 

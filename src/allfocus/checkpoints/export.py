@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.checkpoints.formats import FORMATS, Size, known, translate
 from allfocus.checkpoints.proof import TOLERANCE, Proof, prove
 from allfocus.errors import OptionError, OutputError
@@ -62,8 +63,7 @@ def export(
         MissingExtraError: a package is not installed.
     """
     _check(net, target, format, size)
-    if not target.parent.is_dir():
-        raise OutputError(f"the folder {target.parent} does not exist", "a folder that exists", "make it first")
+    AtomicFile(target, overwrite=overwrite).check()  # before the minutes of work
     reference = copy.deepcopy(net).float().cpu().eval()
     try:
         with tempfile.TemporaryDirectory(prefix=".allfocus-", dir=target.parent) as scratch:

@@ -186,7 +186,7 @@ def _convolution(graph: _Graph, node: Any) -> str:
     kernel = list(weight.meta["val"].shape[2:])
     inputs = [graph.tensor(weight)] + ([graph.tensor(bias)] if bias is not None else [])
     if str(picture.target) == "aten.pixel_unshuffle.default" and groups == 1 and list(dilation) == [1, 1]:
-        # the same sum over the photo itself: one strided convolution with a larger kernel, and no shuffled copy
+        # the same sum over the input itself: one strided convolution with a larger kernel, and no shuffled copy
         shuffled, factor = picture, picture.args[1]
         picture = shuffled.args[0]
         channels = picture.meta["val"].shape[1]
@@ -277,7 +277,7 @@ def _pixel_shuffle(graph: _Graph, node: Any) -> str:
 
 def _pixel_unshuffle(graph: _Graph, node: Any) -> str:
     if all(str(user.target) == "aten.conv2d.default" for user in node.users):
-        return node.name  # the convolutions read the photo itself
+        return node.name  # the convolutions read the input itself
     picture, factor = node.args
     place = graph.place(node)
     channels = picture.meta["val"].shape[1]

@@ -28,20 +28,23 @@ def bench_command(
     width: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 1280,
     height: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 720,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; every engine runs once in each.")] = 5,
-    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file.")] = Path("benchmarks/engine.json"),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the numbers.")] = None,
 ) -> None:
-    """Time every engine at one size, interleaved; writes the numbers with the conditions they were taken under."""
-    from allfocus.atomic_file import make_folder, write_json
+    """Time every engine at one size, interleaved; -o writes the numbers with the conditions they were taken under."""
+    from allfocus.atomic_file import AtomicFile, make_folder, write_json
     from allfocus.errors import OptionError
 
     if width % MULTIPLE or height % MULTIPLE:
         raise OptionError(f"{width}x{height}", f"multiples of {MULTIPLE}", "--width 1280 --height 720")
+    if output is not None:  # before the minutes of work
+        make_folder(output.parent)
+        AtomicFile(output, overwrite=True).check()
     report: dict[str, Any] = {"question": "seconds per engine and network", "conditions": _conditions(width, height)}
     report["networks"] = [_network(name.strip(), width, height, repeats) for name in models.split(",")]
     report["conditions"]["load_average_after"] = _load_average()
-    make_folder(output.parent)
-    write_json(output, report)
-    typer.echo(f"written to {output}")
+    if output is not None:
+        write_json(output, report)
+        typer.echo(f"written to {output}")
 
 
 def _conditions(width: int, height: int) -> dict[str, Any]:

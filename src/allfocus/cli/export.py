@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from allfocus.nets.registry import Architecture
 
 
+BESIDE_XML = ".bin"
+
+
 def export_command(
     model: Annotated[str, typer.Argument(help="A name from `allfocus models`, a weights file, or a run's folder.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file: .onnx, .xml, .pt or .pytorch.")],
@@ -33,9 +36,11 @@ def export_command(
         import torch  # noqa: F401
 
         from allfocus.checkpoints.export import export
+        from allfocus.targets import check
     except ImportError as error:
         raise MissingExtraError("allfocus export", "train", "torch") from error
     fixed = _size(size)
+    check((output, output.with_suffix(BESIDE_XML)), _files_of(model))
     net, architecture, name = _untrained(model) if untrained else _trained(model)
     done = export(net, architecture, output, format, size=fixed, about={"model": name}, overwrite=overwrite)
     megabytes = sum(path.stat().st_size for path in done.files) / 1e6
@@ -51,6 +56,19 @@ def export_command(
         f"  differs from torch by {done.proof.random:.1e} on random pictures, {done.proof.photo:.1e} on a photo "
         f"({done.proof.checked_with}; {done.proof.tolerance:g} is let through)"
     )
+
+
+def _files_of(model: str) -> list[Path]:
+    """The files of a model that is there, whatever it was named by; none for a run or a network without weights."""
+    from allfocus.errors import WeightsError
+    from allfocus.weights import store
+
+    path = Path(model)
+    try:
+        found = store.find(model)
+        return [found.weights, found.graph, found.weights.with_suffix(store.CARD_SUFFIX)]
+    except WeightsError:
+        return [file for file in (path.iterdir() if path.is_dir() else [path]) if file.is_file()]
 
 
 def _size(text: str | None) -> Size | None:

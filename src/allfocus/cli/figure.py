@@ -32,6 +32,7 @@ def figure_command(
     from allfocus.errors import DataError
     from allfocus.evaluate.figures import Crop, draw, make_row
     from allfocus.evaluate.methods import MethodSpec
+    from allfocus.targets import check
 
     pairs = load(data, root)
     by_name = {pair.name: pair for pair in pairs}
@@ -40,15 +41,17 @@ def figure_command(
         some = ", ".join(list(by_name)[:4])
         raise DataError(f"no scene {unknown[0]!r} in {pairs.name}", f"names such as {some}", "leave --scene out")
     chosen = [by_name[name] for name in scene] if scene else list(pairs.first(limit))
+    ending = output.suffix.lower()
+    stem = output.with_suffix("") if ending in (".png", ".pdf") else output
+    paths = [stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")]
+    reads = [path for pair in pairs for path in (pair.source, pair.target, pair.left, pair.right) if path is not None]
+    check(paths, reads)
     crops = [Crop.parse(text) for text in crop or ()]
     built = [MethodSpec(text, engine, precision, scale).build(pairs) for text in methods]
     rows = []
     for index, pair in enumerate(chosen, start=1):
         typer.echo(f"{index}/{len(chosen)} {pair.name}", err=True)
         rows.append(make_row(pairs, pair, built, crops))
-    ending = output.suffix.lower()
-    stem = output.with_suffix("") if ending in (".png", ".pdf") else output
-    paths = [stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")]
     draw(rows, paths)
     for path in paths:
         print(path)

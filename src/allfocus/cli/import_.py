@@ -30,9 +30,12 @@ def import_command(
         from allfocus.checkpoints.adopt import adopt, default_name
     except ImportError as error:
         raise MissingExtraError("allfocus import", "train", "torch") from error
+    from allfocus.targets import check
     from allfocus.train.reach import LARGEST_PX, measure_reach
-    from allfocus.weights.store import user_folder
+    from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, user_folder
 
+    named, folder = name or default_name(file), output or user_folder()
+    check([folder / f"{named}{ending}" for ending in (WEIGHTS_SUFFIX, GRAPH_SUFFIX, CARD_SUFFIX)], [file])
     found = official.read(file)
     typer.echo(f"{file}: {found.describe()}")
     context_px = LARGEST_PX
@@ -42,8 +45,8 @@ def import_command(
         context_px = measure_reach(found.build().eval(), read_photos(photos, MEASURED_PHOTOS))
     model = adopt(
         found,
-        name or default_name(file),
-        output or user_folder(),
+        named,
+        folder,
         origin=file.name,
         context_px=context_px,
         licence=licence,

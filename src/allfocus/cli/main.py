@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         print_trace()
         raise _ended(UnexpectedError(error)) from None
+    raise SystemExit(0)
 
 
 def _run(arguments: list[str]) -> None:

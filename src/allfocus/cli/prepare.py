@@ -25,7 +25,9 @@ def prepare_command(
 
     from allfocus.data.cache import CacheSpec, render_cache
     from allfocus.simulate.simulator import SimulatorConfig
+    from allfocus.targets import check_apart
 
+    check_apart(output, photos)
     settings = replace(SimulatorConfig() if config is None else SimulatorConfig.load(config), crop_px=side)
     left_out = [] if leave_out is None else leave_out.read_text(encoding="utf-8").split()
     spec = CacheSpec(count, side, seed, str(photos), left_out, settings.to_dict(), views, grid)

@@ -33,10 +33,14 @@ def release_command(
     from dataclasses import replace
 
     from allfocus.data.cache import SampleCache
+    from allfocus.targets import check
     from allfocus.train.state import load_averaged
     from allfocus.train.tasks.registry import BASELINES
     from allfocus.train.trained_on import TrainedOn, training_data
+    from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX
 
+    endings = (WEIGHTS_SUFFIX, GRAPH_SUFFIX, CARD_SUFFIX)
+    check([output / f"{name}{ending}" for ending in endings], [path for path in run.glob("*") if path.is_file()])
     config, net, step = load_averaged(run)
     seen = TrainedOn.read(run) or TrainedOn()
     if cache is not None:

@@ -34,9 +34,11 @@ def simulate_command(
     from allfocus.errors import OptionError
     from allfocus.simulate.dataset import DatasetSpec, open_photos, write_dataset, write_preview
     from allfocus.simulate.depth import DepthMaps
+    from allfocus.targets import check_apart
 
     if split not in ("train", "val", "test"):
         raise OptionError(f"--split {split}", "train, val or test", "leave it out for train")
+    check_apart(output, photos)
     torch.set_num_threads(1)
     settings = _settings(config, depth is not None)
     maps = None if depth is None else DepthMaps(depth, depth_kind)

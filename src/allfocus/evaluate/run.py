@@ -25,6 +25,7 @@ from allfocus.evaluate.protocol import FLOAT, ROUNDINGS, Protocol
 from allfocus.evaluate.rows import Row, Sheet, discard
 from allfocus.evaluate.score import Scored, score_pair
 from allfocus.metrics.lpips import LPIPS
+from allfocus.targets import check
 
 FORMAT = 1
 DEEP_BITS = 16
@@ -101,6 +102,11 @@ def evaluate(pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions
     for spec in specs:
         method = spec.build(wanted)
         runs.append((spec, method, _open_sheet(method, pairs, wanted, options, lpips_state)))
+        if options.save_images:
+            reads = [path for pair in wanted for path in (pair.source, pair.target, pair.left, pair.right) if path]
+            results: dict[str, Path] = getattr(method, "files", {})
+            pictures = options.output / pairs.name / method.label
+            check([pictures / f"{pair.name}.png" for pair in wanted], [*reads, *results.values()])
     for spec, method, (sheet, record) in runs:
         yield from _run(spec, method, wanted, options, lpips, sheet, record)
 

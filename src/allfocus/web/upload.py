@@ -43,7 +43,7 @@ async def receive(request: Request, limits: Limits, folder: Path) -> Upload:
     """Write the body's photo, and its mask, into a folder.
 
     Args:
-        request: its body is multipart/form-data with a part `photo`, or the photo itself.
+        request: its body is multipart/form-data with a part `photo`, or the input itself.
         limits: bytes and seconds.
         folder: exists; gets `photo.EXT` and `mask.png`.
 
