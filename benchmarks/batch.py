@@ -236,6 +236,7 @@ def resident_mb() -> float:
 def cluster(nodes: int, cpus: int) -> Iterator[Any]:
     """Ray nodes on this machine, without a dashboard and with small object stores."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_raylet_start_wait_time_s"] = "200"  # noqa: SIM112  so Ray spells it
     from ray.cluster_utils import Cluster
 
     store = 100 * 2**20

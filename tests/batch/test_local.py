@@ -236,6 +236,16 @@ def test_maps_and_comparisons_travel_with_the_result(folder: Path, tmp_path: Pat
     assert {"a.compare.jpg", "a.png"} <= set(contents(out))
 
 
+def test_who_is_told_may_ask_for_the_end(folder: Path, tmp_path: Path) -> None:
+    order, told = Order(), []
+    with Journal(str(tmp_path / "out")) as journal:
+        journal.start(order.key(), {}, "test")
+        planned = journal.plan(tasks_in(folder), order.key(), WEIGHTS)
+        work = LocalRun(journal, [stand_in()], order, WEIGHTS)
+        work.run(planned.megapixels, lambda event: told.append(work.remaining_s()), planned.queued)
+    assert len(told) == 5 and told[-1] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_photos_in_the_air_are_bounded(folder: Path, tmp_path: Path) -> None:
     order, most, air = Order(), [0.0], [0.0]
 

@@ -17,7 +17,7 @@ from allfocus.batch.owner import SCRATCH
 from batches import WEIGHTS, SlowOrder, StandInOrder, contents, tasks_in, write_photo
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STORE_BYTES = 100 * 2**20
 
@@ -31,6 +31,7 @@ def address(repository: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(repository / "src"), str(repository / "tests")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "200")  # a busy machine takes its time
         node = {
             "num_cpus": 1,
             "object_store_memory": STORE_BYTES,

@@ -86,6 +86,7 @@ class LocalRun:
         self._fatal: BaseException | None = None
         self._shares: dict[int, float] = {}
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
 
     def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
         """Work until every wanted photo is done or has failed, here or in another process.
@@ -176,8 +177,9 @@ class LocalRun:
             _remove(folder)
             with self._lock:
                 self._shares.pop(claim.number, None)
-        with self._lock:
-            self._count(event)
+        with self._telling:  # not under the other lock: `tell` may ask for `remaining_s`
+            with self._lock:
+                self._count(event)
             tell(event)
 
     def _staged(
