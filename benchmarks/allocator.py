@@ -1,6 +1,6 @@
 """What keeping freed memory does to a training step on a CPU: the same steps in two processes, alternating.
 
-python benchmarks/allocator.py -o benchmarks/allocator.json
+python benchmarks/allocator.py -o results/allocator.json
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from allfocus.atomic_file import write_json
 from allfocus.evaluate.measure import machine
 
 STEP = """
@@ -40,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", default="ifan-fast")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/allocator.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/allocator.json"))
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {"default": [], "kept": []}
     for _ in range(options.rounds):
@@ -55,9 +56,7 @@ def main() -> None:
         "ratio": median["default"] / median["kept"],
         "machine": machine(),
     }
-    beside = options.output.with_name(f"{options.output.name}.part")
-    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    beside.replace(options.output)
+    write_json(options.output, record)
     print(json.dumps(record["median_seconds"]), record["ratio"])
 
 

@@ -1,6 +1,6 @@
 """How long do EBDB and JNB take on one megapixel, and how well do they tell a known blur?
 
-    python benchmarks/baselines.py [--photo FILE] [-o benchmarks/baselines.json]
+    python benchmarks/baselines.py [--photo FILE] [-o results/baselines.json]
 
 Speed: a photo of 1024x1024 px through map and deconvolution on the cores at hand; the first run, which
 may compile, apart.

@@ -1,6 +1,6 @@
 """Do the engines give what torch gives in float32? On real photos, with the weights that ship.
 
-    python benchmarks/engine_agreement.py --photos DIR -o benchmarks/engine_agreement.json
+    python benchmarks/engine_agreement.py --photos DIR -o results/engine_agreement.ifan-fast.json
 
 Each photo goes through the network whole, at one scale: largest difference between the residuals, and PSNR between the
 pictures (photo plus residual, cut to [0, 1]).
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allfocus.atomic_file import write_json
 from allfocus.engine.base import Engine
 from allfocus.engine.choose import choose, survey
 from allfocus.engine.processor import Processor
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--model", default="ifan-fast")
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/engine_agreement.json"))
+    parser.add_argument("-o", "--output", type=Path, help="[results/engine_agreement.MODEL.json]")
     options = parser.parse_args()
     model = find(options.model)
     reference = choose(model, "torch", "float32")
@@ -60,9 +61,7 @@ def main() -> None:
             for (name, precision), values in found.items()
         ],
     }
-    beside = options.output.with_name(f"{options.output.name}.part")
-    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    beside.replace(options.output)
+    write_json(options.output or Path(f"results/engine_agreement.{model.card.name}.json"), record)
     print(json.dumps(record["engines"], indent=2))
 
 

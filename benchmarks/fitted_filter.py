@@ -11,7 +11,6 @@ range of radii to the next may be the scenes' doing, not the method's.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from functools import lru_cache
 from itertools import pairwise
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 
+from allfocus.atomic_file import write_json
 from allfocus.data.pairs import read_coc
 from allfocus.data.syndp import STRATA, load
 from allfocus.evaluate.radius import EDGES_PX
@@ -114,7 +114,7 @@ def main() -> None:
         ],
         "strata": {name: round(float(np.mean(gains)), 3) for name, gains in strata.items() if gains},
     }
-    arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.output, record)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from allfocus.atomic_file import write_json
 from allfocus.deblurrer import Deblurrer
 from allfocus.evaluate.rows import MOST_DB
 from allfocus.simulate import PhotoPool, Simulator, SimulatorConfig
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--only", type=Path, required=True, help="names of photos that no weights were trained on")
     parser.add_argument("--model", default="ifan-fast")
     parser.add_argument("--scenes", type=int, default=32)
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/gain_by_radius.json"))
+    parser.add_argument("-o", "--output", type=Path, help="[results/gain_by_radius.MODEL.json]")
     arguments = parser.parse_args()
     photos = [arguments.photos / name for name in arguments.only.read_text().split()]
     deblurrer = Deblurrer(arguments.model)
@@ -99,7 +99,7 @@ def main() -> None:
         "sha256": card.sha256,
         "rows": measure(deblurrer, simulator(photos), arguments.scenes),
     }
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(arguments.output or Path(f"results/gain_by_radius.{card.name}.json"), record)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Three scenes are rendered by the simulator from photos that no weights were trained on: a wall that recedes out of
 focus, a sharp object before a blurred wall, and three planes. Each goes through the `allfocus deblur` command with
 --scale auto and --scale 1; scored are PSNR against the sharp scene, and in focus (blur under half a pixel, no edge of
-another depth within reach) PSNR against the input. Written to results/large_photos.json.
+another depth within reach) PSNR against the input. Written to results/large_photos.ifan-fast.json.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import pyvips
 import torch
 
+from allfocus.atomic_file import write_json
 from allfocus.defocus.measure import measure_blur
 from allfocus.engine.processor import Processor
 from allfocus.metrics.psnr import psnr
@@ -135,7 +136,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--only", type=Path, help="names of the photos to use")
     parser.add_argument("--scratch", type=Path, required=True, help="rendered scenes are kept here")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/large_photos.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/large_photos.ifan-fast.json"))
     parser.add_argument("options", nargs="*", help="passed on to allfocus deblur, after --")
     arguments = parser.parse_args()
     names = arguments.only.read_text().split() if arguments.only else sorted(p.name for p in arguments.photos.iterdir())
@@ -177,9 +178,7 @@ def main() -> None:
         "mean": mean,
         "rows": rows,
     }
-    beside = arguments.output.with_name(f"{arguments.output.name}.part")
-    beside.write_text(json.dumps(record, indent=2) + "\n")
-    beside.replace(arguments.output)
+    write_json(arguments.output, record)
 
 
 if __name__ == "__main__":

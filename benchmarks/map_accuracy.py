@@ -1,6 +1,6 @@
 """Does the defocus map tell the true blur radius? Measured on SynDP, where it is known.
 
-    python benchmarks/map_accuracy.py -o results/map_accuracy.json [--model ifan-fast] [--every 1] [--syndp DIR]
+    python benchmarks/map_accuracy.py [-o FILE] [--model ifan-fast] [--every 1] [--syndp DIR]
 
 Pixels count where the sharp picture has texture (blur shows nowhere else) and one radius describes the blur. Two maps
 are compared: from the photo at full size alone, and coarse to fine as `allfocus deblur --map` writes it. A third row
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import write_json
 from allfocus.data import syndp
 from allfocus.data.pairs import read_coc
 from allfocus.deblurrer import Deblurrer
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--model", default="ifan-fast")
     parser.add_argument("--every", type=int, default=1, help="take every so many scenes")
     parser.add_argument("--syndp", type=Path, help="folder with the benchmark; without, its scenes are rendered")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/map_accuracy.json"))
+    parser.add_argument("-o", "--output", type=Path, help="[results/map_accuracy.MODEL.json]")
     arguments = parser.parse_args()
     deblurrer = Deblurrer(arguments.model)
     scenes = stored(arguments.syndp, arguments.every) if arguments.syndp else rendered(arguments.every)
@@ -171,7 +172,7 @@ def main() -> None:
         "texture": f"root mean square gradient of the sharp picture over {WINDOW_PX} px above {TEXTURE:g}",
         **measure(deblurrer, scenes),
     }
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(arguments.output or Path(f"results/map_accuracy.{card.name}.json"), record)
     print(json.dumps(record, indent=2))
 
 

@@ -1,6 +1,6 @@
 """How long does one photo take, from the start of the process to its end? The cache of compiled models is warm.
 
-    python benchmarks/one_megapixel.py PHOTO -o benchmarks/one_megapixel.json
+    python benchmarks/one_megapixel.py PHOTO -o results/one_megapixel.json
 
 The photo is resized to a megapixel, stored as JPEG, and goes through the `allfocus deblur` command several times.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pyvips
 
+from allfocus.atomic_file import write_json
 from allfocus.engine.processor import Processor
 
 PIXELS = 1_000_000
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/one_megapixel.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/one_megapixel.json"))
     options = parser.parse_args()
     photo = pyvips.Image.new_from_file(str(options.photo)).colourspace("srgb")[:3]
     photo = photo.resize((PIXELS / photo.width / photo.height) ** 0.5)
@@ -56,9 +57,7 @@ def main() -> None:
         "load_average_before": round(load, 2),
         "machine": Processor.here().name,
     }
-    beside = options.output.with_name(f"{options.output.name}.part")
-    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    beside.replace(options.output)
+    write_json(options.output, record)
     print(json.dumps(record))
 
 

@@ -4,7 +4,7 @@
 
 Every photo of DIR/source goes through the command and is scored against DIR/target by `allfocus eval` (its rows and
 summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared
-with the input: results/sharp_photos.json. With --card the means go into the card of the weights as well.
+with the input: results/sharp_photos.ifan-fast.json. With --card the means go into the card of the weights as well.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from allfocus.atomic_file import write_json
 from allfocus.metrics.psnr import psnr
 from allfocus.weights.store import find
-from card import own_name
 
 SHARP_PHOTOS = 20
 IDENTICAL_DB = 100.0  # what a photo that comes out bit for bit counts as
@@ -86,8 +86,8 @@ def main() -> None:
         names = arguments.only.read_text().split()[:: max(1, len(arguments.only.read_text().split()) // SHARP_PHOTOS)]
         photos = [arguments.sharp / name for name in names[:SHARP_PHOTOS]]
         record = score_sharp(photos, Path(scratch) / "sharp", arguments.model)
-    target = arguments.output / own_name("sharp_photos", arguments.model)
-    target.write_text(json.dumps(record, indent=2) + "\n")
+    target = arguments.output / f"sharp_photos.{arguments.model}.json"
+    write_json(target, record)
     print(f"sharp photos: {record['mean']} dB against the input")
 
 

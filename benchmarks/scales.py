@@ -1,6 +1,6 @@
 """From which blur radius on is a coarser working scale worth it? Scenes of SynDP and real photos, at each scale.
 
-    python benchmarks/scales.py --syndp DIR --pairs DIR [--model ifan-fast] [-o results/scales]
+    python benchmarks/scales.py --syndp DIR --pairs DIR [--model ifan-fast] [-o results]
 
 The first folder is one that `allfocus eval --data syndp --root DIR` made, the second holds source/ and target/.
 Written are OUTPUT.csv, a row for each photo that is blurred: the radius that `measure_blur` finds (what `--scale auto`
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allfocus.atomic_file import write_json
 from allfocus.data.pairs import PairSet
 from allfocus.data.registry import load
 from allfocus.deblurrer import Deblurrer
@@ -67,13 +68,14 @@ def main() -> None:
     parser.add_argument("--syndp", type=Path, required=True)
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--model", default="ifan-fast")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/scales"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results"), help="Folder.")
     arguments = parser.parse_args()
     deblurrer = Deblurrer(arguments.model)
     simulated = measure(deblurrer, load("syndp", arguments.syndp), psnr)
     real = measure(deblurrer, load("pairs", arguments.pairs), psnr_fit)
     rows = simulated + real
-    with arguments.output.with_suffix(".csv").open("w", newline="") as file:
+    place = arguments.output / f"scales.{deblurrer.model.card.name}"
+    with Path(f"{place}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -86,7 +88,7 @@ def main() -> None:
         "syndp": summary(simulated),
         "real": summary(real),
     }
-    arguments.output.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+    write_json(Path(f"{place}.json"), record)
     print(json.dumps(record, indent=2))
 
 

@@ -5,7 +5,7 @@ Three figures, each on one CPU thread (or one GPU): the renderer alone on scenes
 are the default.
 Without --photos the scenes are cut from drawn charts and noise, so the script needs no file.
 
-    python benchmarks/simulate.py --output benchmarks/simulate.json
+    python benchmarks/simulate.py --output results/simulate.json
     python benchmarks/simulate.py --processes 2 --device cpu
     python benchmarks/simulate.py --device cuda
 """

@@ -1,6 +1,6 @@
 """Two questions about tiles: do they show, and does memory stay bounded.
 
-    python benchmarks/tiles.py --photos DIR -o benchmarks/tiles.json
+    python benchmarks/tiles.py --photos DIR -o results/tiles.ifan-fast.json
 
 Seams: a real photo of 3 megapixels (photos of DIR side by side, cut to size) restored in tiles against restored whole,
 the largest difference in 8-bit grey levels. Memory: a TIFF of 100 megapixels through the command, from file to file,
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from allfocus.atomic_file import write_json
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.processor import Processor
 from allfocus.restore import Settings
@@ -86,7 +87,7 @@ def main() -> None:
     """Measure both, write, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/tiles.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/tiles.ifan-fast.json"))
     arguments = parser.parse_args()
     photo = joined(sorted(arguments.photos.iterdir()), SEAM_WIDTH, SEAM_HEIGHT)
     record: dict[str, object] = {"machine": Processor.here().name}
@@ -95,7 +96,7 @@ def main() -> None:
     record["seams"] = [
         measure_seams(photo, precision, scale) for precision in ("float32", "bfloat16") for scale in ("1", "2")
     ]
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(arguments.output, record)
     print(json.dumps(record, indent=2))
 
 

@@ -4,7 +4,7 @@ Every way takes the same steps from the same weights on the same random pictures
 process with one thread (`--threads`): forward, losses, backward, clipping, optimiser, averaged weights. The median is
 kept, with the losses after the last step, and for the first and the last way the operators that took most of the time.
 
-    python benchmarks/training_step.py [-o benchmarks/training_step.json]
+    python benchmarks/training_step.py [-o results/training_step.json]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from unittest import mock
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from allfocus.atomic_file import write_json
 from allfocus.data.batch import Batch
 from allfocus.engine.processor import Processor
 from allfocus.nets import ifan
@@ -47,7 +48,7 @@ SHOWN = 14
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/training_step.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/training_step.json"))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--patch", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=5)
@@ -89,7 +90,7 @@ def main() -> None:
         "times_faster": round(rows[first]["seconds"] / rows[last]["seconds"], 3),
         "operators": {name: operators(states[name], batch, WAYS[name][1]) for name in (first, last)},
     }
-    args.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(args.output, found)
     print(json.dumps({name: row["seconds"] for name, row in rows.items()}, indent=1), found["times_faster"])
 
 

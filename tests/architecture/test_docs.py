@@ -1,34 +1,140 @@
-"""Documents break the build when they lie."""
+"""Documents break the build when they lie: figures, commands, links, examples, the tree."""
 
 from __future__ import annotations
 
+import doctest
 import re
+import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 from allfocus.cli.main import COMMANDS
+from architecture.test_imports import ALLOWED
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
+SOURCE = ROOT / "src" / "allfocus"
+WRITTEN_BY_BENCHMARKS = " ".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "benchmarks").glob("*.py"))
+)
+WITH_EXAMPLES = sorted(path for path in SOURCE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 
-def test_numbers_in_the_readme_are_those_of_the_result_files(repository: Path) -> None:
-    line = [sys.executable, str(repository / "benchmarks" / "readme.py"), "--check"]
+@pytest.mark.parametrize("page", ["readme", "evaluation_page"])
+def test_figures_of_the_pages_are_those_of_the_result_files(page: str) -> None:
+    line = [sys.executable, str(ROOT / "tools" / f"{page}.py"), "--check"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_numbers_in_the_capture_page_are_those_of_the_result_files(repository: Path) -> None:
+def test_figures_of_the_capture_page_are_those_of_the_result_files() -> None:
     pytest.importorskip("cv2")
-    line = [sys.executable, str(repository / "benchmarks" / "capture.py"), "page", "--check"]
+    line = [sys.executable, str(ROOT / "benchmarks" / "capture.py"), "page", "--check"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_commands_and_files_that_documents_name_exist(repository: Path) -> None:
-    for document in [repository / "README.md", *sorted((repository / "docs").glob("*.md"))]:
-        text = document.read_text()
-        for command in re.findall(r"^(?:\.venv/bin/)?allfocus ([a-z]+)", text, flags=re.MULTILINE):
-            assert command in COMMANDS, f"{document.name}: allfocus {command}"
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def command_lines(text: str) -> list[tuple[str, bool]]:
+    """`allfocus ...`, and whether it is a whole command (in a code block, comments cut) or a mention (in backticks)."""
+    blocks = re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, flags=re.DOTALL)
+    lines = [(line, True) for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines += [(" ".join(line.split()), False) for line in re.findall(r"`(allfocus [^`]+)`", text)]
+    found = [(re.match(r"\s*(?:\$ )?(?:\S*bin/)?allfocus (.*?)(?:\s#.*)?$", line), whole) for line, whole in lines]
+    return [(match[1], whole) for match, whole in found if match]
+
+
+def parse(command: Any, name: str, words: list[str]) -> None:
+    """Read the words as the command would, those of a subcommand too, without running it."""
+    context = command.make_context(name, list(words))
+    if hasattr(command, "resolve_command") and words:
+        below, inner, rest = command.resolve_command(context, list(words))
+        parse(inner, below, rest)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_parse_flags_and_all(document: Path) -> None:
+    for line, whole in command_lines(document.read_text(encoding="utf-8")):
+        name, *words = shlex.split(re.sub(r"[\[\]]|\.\.\.", "", line))
+        if name.startswith("-"):
+            assert name in ("--version", "--help", "--debug"), line
+            continue
+        assert name in COMMANDS, f"{document.name}: allfocus {line}"
+        module, function = COMMANDS[name]
+        found = getattr(import_module(module), function)
+        application = found if isinstance(found, typer.Typer) else typer.Typer()
+        if application is not found:
+            application.command(name)(found)
+        try:
+            parse(typer.main.get_command(application), name, words)
+        except Exception as error:  # typer's own copy of click has no public name for its errors
+            mention = type(error).__name__ in ("MissingParameter", "BadOptionUsage", "NoArgsIsHelpError")
+            if type(error).__name__ != "Exit" and (whole or not mention):
+                pytest.fail(f"{document.name}: allfocus {line}: {error}")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_files_that_documents_name_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (document.parent / target).exists(), f"{document.name}: {target}"
+    if document.name == "CHANGELOG.md":
+        return  # speaks of its time
+    for path in re.findall(r"(?<![\w/.])((?:benchmarks|tools|results|recipes|docs|examples)/[\w./@-]*\w\.\w+)", text):
+        assert (ROOT / path).exists() or Path(path).name in WRITTEN_BY_BENCHMARKS, f"{document.name}: {path}"
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_examples_in_docstrings_run(path: Path) -> None:
+    name = ".".join(("allfocus", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+    module = import_module(name)
+    found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert found.attempted and not found.failed
+
+
+def test_the_tree_of_architecture_is_the_tree() -> None:
+    """Each part of the package has one row, each row's part is there, and so is each file that a row names."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]*) \| ([^|]*) \|$", text, flags=re.MULTILINE)
+    named = [part for where, _, _ in rows for part in re.findall(r"`([^`]+)`", where)]
+    here = {path.name for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    tops = [name.rstrip("/").split("/")[0] for name in named]
+    assert sorted(set(tops)) == sorted(here - {"__init__.py", "__main__.py"})
+    assert len(named) == len(set(named)), "one row each"
+    for where, what, _ in rows:
+        folders = [SOURCE / part for part in re.findall(r"`([^`]+/)`", where)]
+        for file in re.findall(r"`([\w/]+\.py|[\w/]+/)`", what):
+            assert any((folder / file).exists() for folder in [*folders, SOURCE]), f"{where}: {file}"
+
+
+def test_architecture_sums_up_the_import_table_as_it_is() -> None:
+    """`a`, `b` and `c` know only `d`; `e` knows `f`: a sentence of ARCHITECTURE is a row of ALLOWED."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    summary = " ".join(text.split("## Who may import whom")[1].split("##")[0].split()).split("In short: ")[1]
+    rooms = {*ALLOWED, "cli"}
+    told = 0
+    for clause in summary.split(";"):
+        subjects, verb, known = clause.partition(" know")
+        if not verb or "anything" in known:
+            continue
+        names = {name.removesuffix(".py") for name in re.findall(r"`([^`]+)`", subjects)}
+        wanted = {name.removesuffix(".py") for name in re.findall(r"`([^`]+)`", known)}
+        assert names | wanted <= rooms, clause
+        for name in names:
+            told += 1
+            extra = ALLOWED[name] - {"errors", "atomic_file"} - wanted
+            assert wanted <= ALLOWED[name] and not (extra and "only" in known), f"{clause}: {sorted(ALLOWED[name])}"
+    assert told >= 5
+
+
+def test_the_import_table_names_what_is_there() -> None:
+    here = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert ALLOWED.keys() <= here
+    for room, known in ALLOWED.items():
+        assert known <= here, room

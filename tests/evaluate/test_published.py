@@ -91,6 +91,30 @@ def test_newer_methods_of_the_survey_are_there(numbers: list[Published]) -> None
     assert found["-", "NRKNet", "macs_conv_b"] == "867.7"
 
 
+RANGES = {
+    "psnr": (15, 45), "ssim": (0.3, 1), "mae_x10": (0.05, 2), "lpips": (0.02, 0.8), "params_m": (0.1, 150),
+    "macs_b": (1, 5000), "macs_conv_b": (1, 5000), "seconds": (1e-3, 2000),
+}  # fmt: skip
+
+
+def test_every_number_lies_where_its_metric_can(numbers: list[Published]) -> None:
+    """A digit lost or a column shifted shows."""
+    for one in numbers:
+        low, high = RANGES[one.metric]
+        assert low <= one.number <= high, one
+
+
+def test_better_pictures_are_better_by_every_metric_of_the_paper(numbers: list[Published]) -> None:
+    """IFAN's own row is the best of its table in each score, as the paper says; the input is the worst or near it."""
+    for set_name in ("dpdd-test", "realdof"):
+        rows = {
+            (one.method, one.metric): one.number for one in numbers if (one.table, one.set) == ("comparison", set_name)
+        }
+        for metric, sign in (("psnr", 1), ("ssim", 1), ("mae_x10", -1), ("lpips", -1)):
+            scores = {method: sign * value for (method, name), value in rows.items() if name == metric}
+            assert not scores or max(scores, key=lambda method: scores[method]) == "IFAN", (set_name, metric, scores)
+
+
 def test_indoor_and_outdoor_make_the_whole(numbers: list[Published]) -> None:
     """37 indoor and 39 outdoor photos of the 76: the means of the parts are the poster's mean."""
     value = {one.set: one.number for one in numbers if one.method == "IFAN" and one.metric == "psnr"}

@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -170,9 +168,3 @@ def test_the_stored_tables_are_what_the_results_say(repository: Path, numbers: l
     for ending, render in FORMATS.items():
         stored_text = (repository / "results" / f"tables.{ending}").read_text(encoding="utf-8")
         assert stored_text == render(tables), f"results/tables.{ending} is out of date: allfocus tables"
-
-
-def test_the_page_says_what_the_results_say(repository: Path) -> None:
-    line = [sys.executable, str(repository / "benchmarks" / "evaluation_page.py"), "--check"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

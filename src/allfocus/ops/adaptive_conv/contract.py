@@ -1,4 +1,8 @@
-"""What every implementation of the iterative adaptive convolution agrees on: layout, shapes, refusals."""
+"""What every implementation of the iterative adaptive convolution agrees on: layouts, shapes, refusals.
+
+Filters come in two layouts. `FilterLayout` holds all iterations, channel by channel, as a network's head predicts them;
+the *plane layout* holds one iteration, tap by tap, as the fast passes read it (see `PLANES`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from allfocus.errors import OptionError
 TAPS = 3
 NEGATIVE_SLOPE = 0.1
 PLANES = 2 * TAPS + 1
+"""Planes of the plane layout (B, 7*C, H, W), C channels each: the taps above, at and below, those left, at and right,
+the bias."""
 TIED_PLANES = TAPS + 1
+"""The same with tied filters, (B, 4*C, H, W): above or left, at, below or right, the bias."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,8 @@ class FilterLayout:
     """Where each filter stands on the channel axis of a predicted filter tensor.
 
     ``[n=0: vertical | horizontal] [n=1: ...] ... [all biases: n=0, n=1, ...]``; a vertical or horizontal block
-    has ``channels * TAPS`` entries, channel major. This is the order of the released IFAN checkpoints
+    has ``channels * TAPS`` entries, channel major. The taps of a channel stand in the order above, at and below the
+    pixel (vertical), or left, at and right of it (horizontal). This is the order of the released IFAN checkpoints
     (Lee et al., CVPR 2021), so their 1x1 head rows can be read as they are.
 
     Args:

@@ -1,7 +1,7 @@
 """Input and ours side by side, photo by photo, on one JPEG that a person can look at.
 
-    python benchmarks/sheet.py DIR --model ifan-fast -o results/photos.ifan-fast.jpg
-    python benchmarks/sheet.py PAIRS --model models/my-model.json -o results/real-val.jpg
+    python tools/sheet.py DIR --model ifan-fast -o results/photos.ifan-fast.jpg
+    python tools/sheet.py PAIRS --model models/my-model.json -o results/real-val.jpg
 
 DIR holds photos, or source/ and target/, whose target is then shown as a third column. Each photo is a row: whole, and
 the place that changed most at twice its size.

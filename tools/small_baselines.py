@@ -1,6 +1,6 @@
 """Trains the small learnt baselines that allfocus carries: narrow DPDNets and a narrow DMENet, on simulated samples.
 
-    python benchmarks/small_baselines.py --samples runs/ablation/samples -o runs/small [--only dpdnet-s-small]
+    python tools/small_baselines.py --samples runs/ablation/samples -o runs/small [--only dpdnet-s-small]
 
 `--samples` is a folder that `allfocus prepare --views` (or benchmarks/ablation.py) filled. A run that was stopped
 continues. Weights (float16) and cards go to src/allfocus/weights/baselines. They are small on purpose and trained for
@@ -88,7 +88,7 @@ def card(name: str, net: DPDNet | DMENet, weights: Path, config: TrainConfig, st
         steps=step,
         seed=config.seed,
         known_failures=FAILURES["dpdnet" if is_dpdnet else "dmenet"],
-        command=f"python benchmarks/small_baselines.py --only {name} --steps {step} --samples DIR -o DIR",
+        command=f"python tools/small_baselines.py --only {name} --steps {step} --samples DIR -o DIR",
     )
 
 

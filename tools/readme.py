@@ -1,4 +1,4 @@
-"""Writes the numbers in README.md from the files that commands of the project wrote: `python benchmarks/readme.py`.
+"""Writes the numbers in README.md from the files that commands of the project wrote: `python tools/readme.py`.
 
 With --check it changes nothing and fails if README.md says something else than those files.
 """
@@ -49,18 +49,18 @@ def real_photos() -> list[str]:
 def facts() -> list[str]:
     """One line a measurement."""
     lines = []
-    if sharp := stored("results/sharp_photos.json"):
+    if sharp := stored("results/sharp_photos.ifan-fast.json"):
         lines.append(
             f"* Sharp photos are left alone: output against input {sharp['mean']:.1f} dB on average "
             f"({len(sharp['rows'])} photos kept out of training)."
         )
-    if large := stored("results/large_photos.json"):
+    if large := stored("results/large_photos.ifan-fast.json"):
         lines.append(
             "* Simulated 24-megapixel photos with blur radii up to 60 px: "
             f"{large['mean']['gain_auto_db']:+.2f} dB with `--scale auto`, "
             f"{large['mean']['gain_1_db']:+.2f} dB with `--scale 1`."
         )
-    if tiles := stored("benchmarks/tiles.json"):
+    if tiles := stored("results/tiles.ifan-fast.json"):
         worst = max(row["largest_levels"] for row in tiles["seams"])
         memory = tiles["memory"]
         lines.append(
@@ -68,7 +68,7 @@ def facts() -> list[str]:
             f"A {memory['megapixels']:.0f}-megapixel TIFF from file to file takes at most "
             f"{memory['peak_resident_mb']} MB."
         )
-    if bench := stored("benchmarks/engine.json"):
+    if bench := stored("results/engine.json"):
         lines += [line for network in bench["networks"] if (line := speed(network, bench["conditions"]))]
     return lines
 
@@ -116,7 +116,7 @@ def main() -> None:
     text = filled(readme.read_text(), "numbers", [*real_photos(), *facts()])
     text = filled(text, "survival", survival())
     if arguments.check:
-        sys.exit(0 if text == readme.read_text() else "README.md is out of date: python benchmarks/readme.py")
+        sys.exit(0 if text == readme.read_text() else "README.md is out of date: python tools/readme.py")
     readme.write_text(text)
 
 

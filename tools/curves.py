@@ -1,7 +1,7 @@
 """Losses and validation scores of a run, or of stages that followed each other, as CSV and as a picture.
 
-    python benchmarks/curves.py runs/first runs/last -o results/ifan-fast
-    python benchmarks/curves.py results/ifan-fast.stage1 results/ifan-fast.stage2 -o results/ifan-fast
+    python tools/curves.py runs/first runs/last -o results/ifan-fast
+    python tools/curves.py results/ifan-fast.stage1 results/ifan-fast.stage2 -o results/ifan-fast
 
 A stage is the folder of a run, whose files are first copied to NAME.stageN.losses.csv and NAME.stageN.validation.csv,
 or the beginning of such names. The picture is NAME.curves.png.

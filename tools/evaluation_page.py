@@ -1,4 +1,4 @@
-"""Writes the numbers in docs/evaluation.md from files that commands wrote: `python benchmarks/evaluation_page.py`.
+"""Writes the numbers in docs/evaluation.md from files that commands wrote: `python tools/evaluation_page.py`.
 
 With --check it changes nothing and fails if the page says something else than those files.
 """
@@ -24,11 +24,14 @@ METHODS = (
     "ifan",
     "ifan@command",
     "ifan-dual-fast",
+    "ifan-dual-fast@ungated",
     "ebdb",
     "jnb",
     "dmenet-small",
     "dpdnet-s-small",
+    "dpdnet-s-small@ungated",
     "dpdnet-d-small",
+    "dpdnet-d-small@ungated",
 )
 SCORES = {"psnr": ("PSNR", 2), "psnr_fit": ("PSNR-fit", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
 CHECKS = {"ringing": ("ringing x 0.01", 3, 100.0), "reblur": ("re-blurred, dB", 1, 1.0)}
@@ -146,7 +149,7 @@ def maps() -> list[str]:
 
 def known_blur() -> list[str]:
     """What EBDB and JNB tell of photos whose blur is known, and how long they take."""
-    record = stored("benchmarks/baselines.json")
+    record = stored("results/baselines.json")
     if record is None:
         return []
     lines = [
@@ -282,7 +285,7 @@ def main() -> None:
         _, _, tail = rest.partition(end)
         text = f"{head}{begin}\n" + "\n".join(made()) + f"\n{end}{tail}"
     if arguments.check:
-        sys.exit(0 if text == before else "docs/evaluation.md is out of date: python benchmarks/evaluation_page.py")
+        sys.exit(0 if text == before else "docs/evaluation.md is out of date: python tools/evaluation_page.py")
     PAGE.write_text(text, encoding="utf-8")
 
 

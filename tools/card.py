@@ -1,6 +1,6 @@
 """Put what was measured with shipped weights into their card.
 
-    python benchmarks/card.py ifan-fast [--results results] [--failures recipes/ifan-fast.failures.txt]
+    python tools/card.py ifan-fast [--results results] [--failures recipes/ifan-fast.failures.txt]
 
 Read are the files that `real_photos.py`, `large_photos.py`, `map_accuracy.py` and `allfocus eval --data syndp` wrote
 for this model. A file made with other weights is refused; one that is not there leaves its scores out.
@@ -19,13 +19,12 @@ from allfocus.weights.card import Card
 from allfocus.weights.store import find
 
 PICTURE = ("psnr", "psnr_fit", "ssim", "mae", "lpips")
-DEFAULT = "ifan-fast"
 Scores = dict[str, dict[str, float]]
 
 
 def own_name(name: str, model: str) -> str:
-    """The file of a measurement: that of the default model has its plain name."""
-    return f"{name}.json" if model == DEFAULT else f"{name}.{model}.json"
+    """The file of a measurement, QUESTION.MODEL.json."""
+    return f"{name}.{model}.json"
 
 
 def pictures(record: Mapping[str, Any]) -> dict[str, float]:
