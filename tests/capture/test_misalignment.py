@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allfocus.capture.frame import encoded
+from allfocus.capture.frame import Frame, encoded
 from allfocus.capture.misalignment import misalignment, smooth_field
+from allfocus.capture.register import Alignment, laid_on
 from allfocus.metrics.registration import warped
 
 
@@ -38,3 +39,14 @@ def test_windows_of_noise_are_not_trusted() -> None:
     generator = np.random.default_rng(0)
     one, two = (generator.random((192, 192)).astype(np.float32) for _ in range(2))
     assert len(misalignment(one, two).shifts) <= 2
+
+
+def test_a_view_laid_through_its_field_lies_right(drawn: np.ndarray) -> None:
+    light = warped(drawn, np.array([[1, 0, -0.7], [0, 1, 0.4], [0, 0, 1.0]])).astype(np.float32)
+    fixed, moving = (encoded(one).mean(axis=2) for one in (drawn, light))
+    found = misalignment(moving, fixed)
+    target = Frame(np.clip(light, 0, 1), np.zeros(fixed.shape, bool))
+    laid = laid_on(target, Alignment(np.eye(3), False, 0), fixed.shape, smooth_field(found, fixed.shape, 2.0))
+    after = misalignment(encoded(laid.linear).mean(axis=2), fixed)
+    before_px, after_px = found.quantile(0.5), after.quantile(0.5)
+    assert before_px is not None and after_px is not None and after_px < 0.2 * before_px
