@@ -43,6 +43,14 @@ def test_what_cannot_be_aligned_says_why(demo: tuple[Path, list[Scene]], fault: 
     assert pickle.loads(pickle.dumps(caught.value)).reason == scene.reason
 
 
+def test_a_noisy_black_photo_is_black(drawn: np.ndarray) -> None:
+    dark = frame(np.random.default_rng(0).normal(0, 0.0025, drawn.shape))
+    for source, target in ((frame(drawn), dark), (dark, frame(drawn))):
+        with pytest.raises(Unalignable) as caught:
+            align(source, target)
+        assert caught.value.reason == "black"
+
+
 def test_scale_is_not_underestimated(drawn: np.ndarray) -> None:
     """What OpenCV's ECC does with a blurred view; blur must not pull the scale to one side."""
     for scale in (0.97, 1.03):
