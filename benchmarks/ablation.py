@@ -1,9 +1,9 @@
-"""Does each idea of IFAN help? The poster's ablation and tied against untied filters, with an equal small budget.
+"""Does each idea of IFAN help? The paper's ablation and tied against untied filters, with an equal small budget.
 
     python benchmarks/ablation.py --photos DIR --leave-out src/allfocus/weights/held_out.txt --real DIR --syndp DIR \
         --lpips DIR -o runs/ablation --seeds 2
 
-Trains the six rows of the poster's table and F+D+R with tied filters: the same simulated samples with dual-pixel views,
+Trains the six rows of the paper's table and F+D+R with tied filters: the same simulated samples with dual-pixel views,
 the same crops in the same order, the same number of steps, networks of half the width on the 2x unshuffled photo. Each
 is scored as `allfocus eval` does, whole photos through the network at full size (no tiles, no coarser scales), on real
 pairs and on SynDP. Samples, checkpoints and scores are kept: a run that was stopped continues.
@@ -65,7 +65,7 @@ COMPARED = (
     ("R helps beside F and D", "ablation-fdr", "ablation-fd"),
     ("untied filters help", "ablation-fdr", TIED),
 )
-"""What each difference says: the first minus the second; all but the last are positive on the poster."""
+"""What each difference says: the first minus the second; all but the last are positive in the paper."""
 
 
 def main() -> None:
@@ -213,7 +213,7 @@ def _write(options: argparse.Namespace, cache: SampleCache, rows: Sequence[Mappi
     write_text(options.results / "ablation.csv", text.getvalue())
     config = settings(options, VARIANTS[0], 0).to_dict()
     record = {
-        "what": "the poster's ablation with a small equal budget; differences in dB, one entry a seed",
+        "what": "the paper's ablation with a small equal budget; differences in dB, one entry a seed",
         "machine": machine(),
         "samples": {"count": len(cache), "side_px": cache.side_px, "seed": cache.spec.seed, "views": True},
         "training": {

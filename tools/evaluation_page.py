@@ -177,7 +177,7 @@ def known_blur() -> list[str]:
 
 
 def ablation() -> list[str]:
-    """The differences that the poster's order claims."""
+    """The differences that the paper's order claims."""
     record = stored("results/ablation.json")
     if record is None:
         return ["Nobody has run it yet."]
@@ -186,10 +186,10 @@ def ablation() -> list[str]:
     for row in record["differences"]:
         rows.setdefault(row["claim"], {})[row["set"]] = row
     heads = [f"{name}: {score}" for name in sets for score in ("PSNR", "PSNR-fit")]
-    lines = [table_line(["difference in dB", "poster", *heads]), "|---|---:|" + "---:|" * len(heads)]
+    lines = [table_line(["difference in dB", "paper", *heads]), "|---|---:|" + "---:|" * len(heads)]
     for claim, by_set in rows.items():
         cells = [spread(by_set[name][score]) for name in sets for score in ("psnr", "psnr_fit")]
-        lines.append(table_line([claim, POSTER.get(claim, "-"), *cells]))
+        lines.append(table_line([claim, PUBLISHED_DIFFERENCES.get(claim, "-"), *cells]))
     training = record["training"]
     return [
         *lines,
@@ -203,18 +203,18 @@ def ablation() -> list[str]:
 
 
 def reading(set_name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence: how many of the poster's steps have its sign, how large they are, and what is chance."""
-    claimed = [row for row in rows if row["claim"] in POSTER]
+    """One sentence: how many of the paper's steps have its sign, how large they are, and what is chance."""
+    claimed = [row for row in rows if row["claim"] in PUBLISHED_DIFFERENCES]
     agree = [row["claim"] for row in claimed if row["psnr_fit_mean"] > 0]
     largest = max(abs(row["psnr_fit_mean"]) for row in claimed)
     apart = max(max(row["psnr_fit"]) - min(row["psnr_fit"]) for row in claimed)
     whole = "holds in the mean" if len(agree) == len(claimed) else "does not hold"
     chance = f"; the same difference varies by up to {apart:.2f} dB from seed to seed" if apart else "; one seed only"
-    tied = next((row["psnr_fit_mean"] for row in rows if row["claim"] not in POSTER), None)
+    tied = next((row["psnr_fit_mean"] for row in rows if row["claim"] not in PUBLISHED_DIFFERENCES), None)
     tied_said = "" if tied is None else f" Untied against tied filters: {tied:+.2f} dB."
     named = f" ({', '.join(agree)})" if agree else ""
     return (
-        f"* {set_name}: the poster's order {whole}: {len(agree)} of {len(claimed)} steps have its sign{named}. "
+        f"* {set_name}: the paper's order {whole}: {len(agree)} of {len(claimed)} steps have its sign{named}. "
         f"The largest is {largest:.2f} dB of PSNR-fit{chance}.{tied_said}"
     )
 
@@ -234,7 +234,7 @@ def weights() -> list[str]:
     ]
 
 
-POSTER = {
+PUBLISHED_DIFFERENCES = {
     "F helps": "+0.19",
     "D helps without F": "+0.09",
     "D helps beside F": "+0.11",
@@ -242,7 +242,7 @@ POSTER = {
     "D helps beside F and R": "+0.09",
     "R helps beside F and D": "+0.19",
 }
-"""Differences of PSNR between rows of the poster's ablation table (results/published.csv)."""
+"""Differences of PSNR between rows of the paper's ablation table (results/published.csv)."""
 LARGEST_PX = 14.0
 BLOCKS = {
     "radius": by_radius,

@@ -21,7 +21,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setenv("ALLFOCUS_MODELS", str(tmp_path / "own"))
     monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path / "cache"))
-    entry = registry.Entry(registry.Architecture(iterations=2, unshuffle=2, width=4), "small")
+    entry = registry.NamedNetwork(registry.Architecture(iterations=2, unshuffle=2, width=4), "small")
     monkeypatch.setitem(registry.ENTRIES, "small", entry)
 
 

@@ -13,7 +13,7 @@ from allfocus.checkpoints.native import save
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.nets import registry
-from allfocus.nets.registry import Architecture, Entry
+from allfocus.nets.registry import Architecture, NamedNetwork
 from allfocus.train import state
 from allfocus.train.config import NetConfig, TrainConfig
 
@@ -36,7 +36,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     release(SMALL.build(), SMALL, "mine", folder, context_px=32)
     monkeypatch.setenv("ALLFOCUS_MODELS", str(folder))
-    monkeypatch.setitem(registry.ENTRIES, "small", Entry(SMALL, "a small one"))
+    monkeypatch.setitem(registry.ENTRIES, "small", NamedNetwork(SMALL, "a small one"))
     return folder
 
 

@@ -44,7 +44,7 @@ def test_every_variant_has_the_same_budget_and_nearly_the_same_size(
             sizes[variant] = sum(one.numel() for one in script.build(config).net.parameters())
         losses[variant] = (bool(config.loss.warp), bool(config.loss.reblur))
     assert len(budgets) == 1
-    assert max(sizes.values()) < 1.15 * min(sizes.values())  # the poster's rows agree at 17 iterations
+    assert max(sizes.values()) < 1.15 * min(sizes.values())  # the paper's rows agree at 17 iterations
     assert losses["ablation-none"] == losses["ablation-f"] == (False, False)
     assert losses["ablation-fd"] == (True, False) and losses["ablation-fr"] == (False, True)
     assert losses["ablation-fdr"] == losses[script.TIED] == (True, True)

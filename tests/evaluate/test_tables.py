@@ -146,7 +146,7 @@ def test_all_formats_hold_the_same_cells(numbers: list[Published]) -> None:
     count = sum(len(table.columns) * len(table.lines) for table in tables)
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](tables))))
     assert len(rows) == count
-    assert {row["source"] for row in rows if row["published"] == "0.217"} == {"IFAN poster (Lee et al., CVPR 2021)"}
+    assert {row["source"] for row in rows if row["published"] == "0.217"} == {"IFAN (Lee et al., CVPR 2021)"}
     page = Cells()
     page.feed(FORMATS["html"](tables))
     assert page.open == [] and page.count == count + sum(len(table.lines) for table in tables)

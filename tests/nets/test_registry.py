@@ -1,4 +1,4 @@
-"""Every named network has the size that its paper or the poster gives it."""
+"""Every named network has the size that its paper or the paper gives it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from allfocus.nets.registry import (
     network_of,
 )
 
-PUBLISHED = {  # name: (parameters, reblurring network, convolution MACs or None, MACs by the poster's rule), G at 720p
+PUBLISHED = {  # name: (parameters, reblurring network, convolution MACs or None, MACs by the paper's rule), G at 720p
     "ifan": (10_476_996, 19_139_685, 361.507, 362.895),
     "ifan-8": (9_436_740, 9_632_040, None, 347.915),
     "ifan-26": (11_517_252, 28_235_709, None, 377.874),
@@ -64,7 +64,7 @@ def test_parameters_and_macs(name: str, descriptions) -> None:
     assert description.macs / 1e9 == pytest.approx(macs, abs=5e-4)
 
 
-def test_rows_of_the_poster_are_trained_by_their_losses() -> None:
+def test_rows_of_the_ablation_are_trained_by_their_losses() -> None:
     rows = {"none": (False, 0), "d": (True, 0), "f": (False, 0), "fd": (True, 0), "fr": (False, 17), "fdr": (True, 17)}
     for row, losses in rows.items():
         named = entry(f"ablation-{row}")

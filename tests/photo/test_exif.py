@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfocus.photo import exif
-from allfocus.photo.exif import Entry
+from allfocus.photo.exif import ExifEntry
 
 
 def big_endian_blob() -> bytes:
@@ -29,7 +29,7 @@ def test_a_block_is_read_with_its_directories(roundtrip: ModuleType) -> None:
     assert tags.numbers(0x010F) == ()  # text is no number
     inner = tags.entries[exif.EXIF_POINTER]
     assert isinstance(inner, dict)
-    assert inner[0x927C] == Entry(*roundtrip.EXIF_IFD[0x927C])
+    assert inner[0x927C] == ExifEntry(*roundtrip.EXIF_IFD[0x927C])
     assert isinstance(tags.entries[exif.GPS_POINTER], dict)
 
 
@@ -102,10 +102,10 @@ def test_byte_orders_are_turned_for_numbers_and_for_nothing_else() -> None:
     tags = exif.read(file)
     inner = tags.entries[exif.EXIF_POINTER]
     assert isinstance(inner, dict)
-    assert inner[0x829A] == Entry(5, 1, struct.pack("<II", 1, 60))
-    assert inner[0x8827] == Entry(3, 1, struct.pack("<H", 640))
-    assert inner[0x9000] == Entry(7, 4, b"0232")
-    assert tags.entries[0x010F] == Entry(2, 4, b"abc\0")
+    assert inner[0x829A] == ExifEntry(5, 1, struct.pack("<II", 1, 60))
+    assert inner[0x8827] == ExifEntry(3, 1, struct.pack("<H", 640))
+    assert inner[0x9000] == ExifEntry(7, 4, b"0232")
+    assert tags.entries[0x010F] == ExifEntry(2, 4, b"abc\0")
 
 
 def test_a_tiffs_block_says_nothing_of_its_pixels(roundtrip: ModuleType) -> None:

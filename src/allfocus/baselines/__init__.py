@@ -1,1 +1,1 @@
-"""The methods beside IFAN on the poster: JNB, EBDB and DMENet with deconvolution, and DPDNet. See registry.py."""
+"""The methods beside IFAN in the paper: JNB, EBDB and DMENet with deconvolution, and DPDNet. See registry.py."""

@@ -34,7 +34,7 @@ _NORMALISATION = {
 
 
 @dataclass
-class _Layer:
+class _StoredLayer:
     """A convolution of the file and what follows it."""
 
     name: str
@@ -54,7 +54,7 @@ def load(path: Path) -> DMENet:
             numbers that are not finite.
     """
     layers = _read(path)
-    waiting: dict[tuple[int, ...], list[_Layer]] = defaultdict(list)
+    waiting: dict[tuple[int, ...], list[_StoredLayer]] = defaultdict(list)
     for layer, key in zip(layers, _keys([layer.kernel.shape for layer in layers]), strict=True):
         waiting[key].append(layer)
     net = DMENet().eval()
@@ -92,7 +92,7 @@ def _units(net: DMENet) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d | None]]:
     return units
 
 
-def _fill(path: Path, layer: _Layer, convolution: nn.Conv2d, normalisation: nn.BatchNorm2d | None) -> None:
+def _fill(path: Path, layer: _StoredLayer, convolution: nn.Conv2d, normalisation: nn.BatchNorm2d | None) -> None:
     has = set(layer.normalisation)
     needs = set(_NORMALISATION) if normalisation is not None else set()
     if has != needs or layer.bias is None:
@@ -119,11 +119,11 @@ def _copy(path: Path, name: str, target: torch.Tensor, values: NDArray) -> None:
         target.copy_(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
 
 
-def _read(path: Path) -> list[_Layer]:
+def _read(path: Path) -> list[_StoredLayer]:
     """Layers in the order of the file."""
     if not path.is_file():
         raise WeightsError(f"there is no file {path}", _EXPECTED, "check the path")
-    layers: list[_Layer] = []
+    layers: list[_StoredLayer] = []
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
@@ -135,10 +135,10 @@ def _read(path: Path) -> list[_Layer]:
     return layers
 
 
-def _sort_in(path: Path, layers: list[_Layer], name: str, values: NDArray) -> None:
+def _sort_in(path: Path, layers: list[_StoredLayer], name: str, values: NDArray) -> None:
     last = name.rsplit("/", 1)[-1].split(":")[0]
     if values.ndim == 4:
-        layers.append(_Layer(name, values))
+        layers.append(_StoredLayer(name, values))
         return
     if not layers or values.ndim != 1:
         raise WeightsError(f"{path.name}: {name} is an array of {values.shape} out of place", _EXPECTED, _HINT)

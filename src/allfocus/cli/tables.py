@@ -1,4 +1,4 @@
-"""`allfocus tables`: the poster's tables from stored results."""
+"""`allfocus tables`: the paper's tables from stored results."""
 
 from __future__ import annotations
 

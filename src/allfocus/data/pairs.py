@@ -174,7 +174,7 @@ def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Header:
+class PairHeader:
     """What a photo's header says: size in px as it is looked at (upright), and bits per channel."""
 
     width: int
@@ -182,7 +182,7 @@ class Header:
     bits: int
 
 
-def header(path: Path) -> Header:
+def header(path: Path) -> PairHeader:
     """The header of a photo, and whether the file seems to be whole (cheap: no pixel is decoded).
 
     Raises:
@@ -195,7 +195,7 @@ def header(path: Path) -> Header:
         raise DataError(f"{path} cannot be read ({reason})", "a photo", "fetch this file again") from error
     if _cut_off(path):
         raise DataError(f"{path} ends too early", "a whole file", "fetch this file again")
-    return Header(image.width, image.height, 16 if image.format == "ushort" else 8)
+    return PairHeader(image.width, image.height, 16 if image.format == "ushort" else 8)
 
 
 def _cut_off(path: Path) -> bool:
@@ -313,7 +313,7 @@ def _odd_one(sources: Sequence[Path], others: Sequence[Path]) -> str:
     return "fetch the missing files, or remove the surplus"
 
 
-def _check_sizes(pair: Pair, headers: dict[Path, Header]) -> None:
+def _check_sizes(pair: Pair, headers: dict[Path, PairHeader]) -> None:
     expected = headers[pair.source]
     for path in (pair.target, pair.left, pair.right):
         if path is None:
@@ -328,7 +328,7 @@ def _check_sizes(pair: Pair, headers: dict[Path, Header]) -> None:
             )
 
 
-def _one_depth(name: str, headers: dict[Path, Header]) -> int:
+def _one_depth(name: str, headers: dict[Path, PairHeader]) -> int:
     by_depth = {found.bits: path for path, found in headers.items()}
     if len(by_depth) > 1:
         raise DataError(

@@ -76,7 +76,7 @@ _PHOTOS = {
 
 
 @dataclass(frozen=True)
-class Item:
+class SynDPScene:
     """One scene of the benchmark.
 
     Attributes:
@@ -103,18 +103,18 @@ class Item:
         return ("strata", self.name[:2], self.kind, "noisy" if self.noisy else "clean")
 
 
-def items() -> tuple[Item, ...]:
+def items() -> tuple[SynDPScene, ...]:
     """All scenes in order."""
     strata = [
-        Item(f"{stratum}-{index:02d}", KINDS[index % 8], SEED + number * PER_STRATUM + index, radius, index >= 8)
+        SynDPScene(f"{stratum}-{index:02d}", KINDS[index % 8], SEED + number * PER_STRATUM + index, radius, index >= 8)
         for number, (stratum, radius) in enumerate(STRATA.items())
         for index in range(PER_STRATUM)
     ]
     first = SEED + len(strata)
     probes = [
-        Item(f"probe-{probe}-{index}", "objects", first + number * PER_PROBE + index, PROBE_RADIUS_PX, False, probe)
+        SynDPScene(f"probe-{probe}-{i}", "objects", first + number * PER_PROBE + i, PROBE_RADIUS_PX, False, probe)
         for number, probe in enumerate(PROBES)
-        for index in range(PER_PROBE)
+        for i in range(PER_PROBE)
     ]
     return (*strata, *probes)
 
@@ -178,13 +178,13 @@ def _tell(done: int, total: int) -> None:
         print(f"SynDP: {done} of {total} scenes made", file=sys.stderr, flush=True)
 
 
-def render(item: Item) -> Quadruples:
+def render(item: SynDPScene) -> Quadruples:
     """Render one scene: a batch of one, 512 x 512 px; errors as `load`, without the comparison."""
     simulator = _simulator("measured" if item.kind == "photo" else item.kind, item.probe)
     return simulator.develop([_shot(item, simulator)])
 
 
-def check(item: Item, sample: Quadruples) -> None:
+def check(item: SynDPScene, sample: Quadruples) -> None:
     """Compare a scene with the stored values: what was drawn exactly, mean brightness of its parts closely.
 
     Raises:
@@ -235,7 +235,7 @@ def _check_version(root: Path) -> None:
         raise DataError(f"{root} holds version {found} of SynDP", f"version {VERSION}", "--root with a new folder")
 
 
-def _write_notes(root: Path, wanted: tuple[Item, ...]) -> None:
+def _write_notes(root: Path, wanted: tuple[SynDPScene, ...]) -> None:
     """The groups, and the stamp that marks a folder as this benchmark's."""
     lines = ["name,group", *(f"{item.name},{group}" for item in wanted for group in item.groups)]
     try:
@@ -324,7 +324,7 @@ def _charts() -> list[np.ndarray]:
     return [chart.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for chart in charts]
 
 
-def _shot(item: Item, simulator: Simulator) -> Shot:
+def _shot(item: SynDPScene, simulator: Simulator) -> Shot:
     """Plan a scene, bring its blur to the wanted size, and put the benchmark's lens and sensor before it."""
     import torch
 
@@ -363,7 +363,7 @@ def _shot(item: Item, simulator: Simulator) -> Shot:
     return dataclasses.replace(shot, surfaces=surfaces, lens=lens, sensor=sensor, parameters=parameters)
 
 
-def _lens(rng: np.random.Generator, item: Item) -> Any:
+def _lens(rng: np.random.Generator, item: SynDPScene) -> Any:
     from allfocus.simulate.lens import Lens
 
     if item.probe == "lens":
@@ -376,7 +376,7 @@ def _lens(rng: np.random.Generator, item: Item) -> Any:
     return Lens(edge_px=0.35, profile="gaussian" if item.probe == "gaussian" else "disc")
 
 
-def _sensor(item: Item) -> Any:
+def _sensor(item: SynDPScene) -> Any:
     from allfocus.simulate.sensor import Sensor, read_variance
 
     shot = _HIGH_SHOT if item.probe == "iso" else _SHOT if item.noisy else 0.0

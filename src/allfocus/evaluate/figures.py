@@ -1,4 +1,4 @@
-"""The poster's qualitative figures: input, methods and ground truth side by side, with marked and enlarged crops."""
+"""The paper's qualitative figures: input, methods and ground truth side by side, with marked and enlarged crops."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     """One scene of a figure: titles and pictures from left to right, float32 (H, W, 3) in [0, 1], and its crops."""
 
     titles: tuple[str, ...]
@@ -66,7 +66,7 @@ class Row:
 
 def make_row(
     pairs: PairSet, pair: Pair, methods: Sequence[Method], crops: Sequence[Crop] = (), crop_count: int = 2
-) -> Row:
+) -> FigureRow:
     """Restore one scene with every method.
 
     Args:
@@ -93,7 +93,7 @@ def make_row(
     chosen = tuple(crops) or choose_crops(source, pictures[-1], crop_count)
     for crop in chosen:
         crop.of(source)
-    return Row(tuple(titles), tuple(pictures), chosen)
+    return FigureRow(tuple(titles), tuple(pictures), chosen)
 
 
 def choose_crops(source: NDArray[np.float32], other: NDArray[np.float32], count: int) -> tuple[Crop, ...]:
@@ -120,7 +120,7 @@ def _detail(image: NDArray[np.float32]) -> NDArray[np.float64]:
     return (across**2 + down**2).sum(axis=2)
 
 
-def draw(rows: Sequence[Row], paths: Sequence[Path]) -> None:
+def draw(rows: Sequence[FigureRow], paths: Sequence[Path]) -> None:
     """Draw the figure into each path; its ending (.png, .pdf) is its format.
 
     Args:
@@ -153,7 +153,7 @@ def draw(rows: Sequence[Row], paths: Sequence[Path]) -> None:
         _save(figure, path)
 
 
-def _heights(row: Row) -> tuple[float, float]:
+def _heights(row: FigureRow) -> tuple[float, float]:
     """Heights of the whole photos and of the crops below them, as shares of a column's width."""
     height, width = row.pictures[0].shape[:2]
     return height / width, max(crop.height / crop.width for crop in row.crops) / len(row.crops)

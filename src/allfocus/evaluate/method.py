@@ -17,7 +17,7 @@ class Cost:
     Attributes:
         parameters: how many numbers the network has.
         macs_convolution: of the convolutions alone.
-        macs_poster: with biases and activation modules, the rule behind the poster's figures.
+        macs_poster: with biases and activation modules, the rule behind the paper's figures.
     """
 
     parameters: int | None = None

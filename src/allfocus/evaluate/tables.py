@@ -1,4 +1,4 @@
-"""The poster's tables and others like them: ours beside published, with the difference, from stored results."""
+"""The paper's tables and others like them: ours beside published, with the difference, from stored results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ABLATION = (
 )
 TIED = "ablation-fdr-tied"
 ABLATION_PREFIX, SEED = "ablation-", "@seed"
-POSTER_SETS = {"dpdd-test": "DPDD test set", "realdof": "RealDOF test set"}
+PAPER_SETS = {"dpdd-test": "DPDD test set", "realdof": "RealDOF test set"}
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,17 @@ def read_results(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def all_tables(results: Stored, numbers: Sequence[Published]) -> list[Table]:
-    """The poster's two comparisons and its ablation, newer methods, then every other set that has results."""
-    tables = [comparison(results, numbers, name) for name in POSTER_SETS]
+    """The paper's two comparisons and its ablation, newer methods, then every other set that has results."""
+    tables = [comparison(results, numbers, name) for name in PAPER_SETS]
     with_variants = [name for name in sorted(results) if variants(results[name])]
     tables += [ablation(results, numbers, name) for name in with_variants or ["dpdd-test"]]
     tables += [newer(results, numbers, name) for name in ("dpdd-test", "realdof", "lfdof-test")]
-    tables += [own(results, name) for name in sorted(results) if name not in POSTER_SETS]
+    tables += [own(results, name) for name in sorted(results) if name not in PAPER_SETS]
     return tables
 
 
 def comparison(results: Stored, numbers: Sequence[Published], set_name: str) -> Table:
-    """The poster's comparison on one of its sets, with our other methods on that set below."""
+    """The paper's comparison on one of its sets, with our other methods on that set below."""
     stored = results.get(set_name, {})
     columns = (*SCORES, *COSTS, SECONDS) if set_name == "dpdd-test" else SCORES
     rows = [row for row in COMPARISON if pick(numbers, "comparison", set_name, row[0], "psnr")]
@@ -163,12 +163,12 @@ def comparison(results: Stored, numbers: Sequence[Published], set_name: str) -> 
     ]
     known = {method for _, method in rows} | variants(stored)
     lines += [Line(name, _cells(columns, stored[name])) for name in sorted(stored) if name not in known]
-    title = f"Comparison on the {POSTER_SETS[set_name]}"
+    title = f"Comparison on the {PAPER_SETS[set_name]}"
     return Table(f"comparison-{set_name}", title, columns, tuple(lines), _notes(lines, stored))
 
 
 def ablation(results: Stored, numbers: Sequence[Published], set_name: str = "dpdd-test") -> Table:
-    """The poster's ablation with ours on one set, means over seeds; the tied F+D+R below, which nobody published."""
+    """The paper's ablation with ours on one set, means over seeds; the tied F+D+R below, which nobody published."""
     stored, same_set = results.get(set_name, {}), set_name == "dpdd-test"
     scores = SCORES if same_set else (SCORES[0], FIT, *SCORES[1:])
     lines, counts = [], {}

@@ -33,7 +33,7 @@ class IFANOutput(NamedTuple):
     filters: torch.Tensor | None
 
 
-class Encoder(nn.Module):
+class FeatureEncoder(nn.Module):
     """Four levels of three convolutions: full, 1/2, 1/4 and 1/8 size; widths w, 2w, 4w, 4w."""
 
     def __init__(self, channels_in: int, width: int) -> None:
@@ -132,7 +132,7 @@ def _rows(bias: torch.Tensor | None, rows: slice) -> torch.Tensor:
     return bias[rows]
 
 
-class Decoder(nn.Module):
+class ResidualDecoder(nn.Module):
     """Filtered features and the three finer encoder levels -> residual: (B, 4w, H/8, W/8) -> (B, out, H, W)."""
 
     def __init__(self, channels_out: int, width: int, stems: int = 3) -> None:
@@ -194,10 +194,10 @@ class IFAN(nn.Module):
         self.iterations, self.views, self.unshuffle, self.tied, self.width = iterations, views, unshuffle, tied, width
         colours = 3 * unshuffle**2
         deep = 4 * width
-        self.feature_extractor = Encoder(colours, width)
-        self.filter_encoder = Encoder(colours * views, width)
+        self.feature_extractor = FeatureEncoder(colours, width)
+        self.filter_encoder = FeatureEncoder(colours * views, width)
         self.build_middle(deep)
-        self.decoder = Decoder(colours, width, self.decoder_stems)
+        self.decoder = ResidualDecoder(colours, width, self.decoder_stems)
         self.initialise(residual_gain)
 
     def build_middle(self, deep: int) -> None:

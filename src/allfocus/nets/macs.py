@@ -1,4 +1,4 @@
-"""Counting multiply-accumulates the way the IFAN poster counted them, so that our tables can stand beside its."""
+"""Counting multiply-accumulates the way the IFAN paper counted them, so that our tables can stand beside its."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-POSTER_HEIGHT, POSTER_WIDTH = 720, 1280
+PAPER_HEIGHT, PAPER_WIDTH = 720, 1280
 """The size at which networks are compared, px."""
 
 
@@ -22,10 +22,10 @@ class Macs:
         convolution: multiply-accumulates of all convolutions and transposed convolutions, without their biases.
         with_bias_and_activation: the same plus one operation per element that a bias is added to and per output
             element of an activation *module* (LeakyReLU, ReLU, sigmoid). Functional activations, sums and the adaptive
-            convolution itself are not counted: that is the rule behind the figures of the poster (362.9 B for IFAN at
+            convolution itself are not counted: that is the rule behind the figures of the paper (362.9 B for IFAN at
             1280x720).
-        pooling: one operation per element that goes into a max-pooling module. The poster's figures of DPDNet have it.
-        normalisation: two operations per element of a batch normalisation module, as in the poster's DMENet.
+        pooling: one operation per element that goes into a max-pooling module. The paper's figures of DPDNet have it.
+        normalisation: two operations per element of a batch normalisation module, as in the paper's DMENet.
     """
 
     convolution: int
@@ -78,15 +78,15 @@ def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
 
 
 def macs_of_network(net: nn.Module, views: int) -> Macs:
-    """Operations of a deblurring network on one photo of `POSTER_WIDTH` x `POSTER_HEIGHT`, on the meta device.
+    """Operations of a deblurring network on one photo of `PAPER_WIDTH` x `PAPER_HEIGHT`, on the meta device.
 
     Args:
         net: takes a photo and, with two views, the pair; it is moved to the meta device, which loses its weights.
         views: 1 or 2.
     """
     net.to("meta")
-    photo = torch.empty(1, 3, POSTER_HEIGHT, POSTER_WIDTH, device="meta")
-    pair = torch.empty(1, 6, POSTER_HEIGHT, POSTER_WIDTH, device="meta")
+    photo = torch.empty(1, 3, PAPER_HEIGHT, PAPER_WIDTH, device="meta")
+    pair = torch.empty(1, 6, PAPER_HEIGHT, PAPER_WIDTH, device="meta")
     return count_macs(net, *([photo, pair] if views > 1 else [photo]))
 
 

@@ -1,4 +1,4 @@
-"""The names under which networks are known, how each is built, and which losses its row of the poster was taught by."""
+"""The names under which networks are known, how each is built, and which losses its row of the paper was taught by."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Entry:
+class NamedNetwork:
     """A named network.
 
     Attributes:
@@ -86,22 +86,22 @@ class Entry:
     reblurring: int = 17
 
 
-ENTRIES: dict[str, Entry] = {
-    "ifan": Entry(Architecture(), "IFAN, N=17; row F+D+R of the poster"),
-    "ifan-fast": Entry(Architecture(unshuffle=2), "IFAN on the 2x unshuffled photo: a quarter of the work"),
-    "ifan-dual": Entry(Architecture(views=2), "IFAN whose filters come from both dual-pixel views"),
-    "ifan-dual-fast": Entry(Architecture(views=2, unshuffle=2), "the same on 2x unshuffled views"),
-    "ifan-tied": Entry(Architecture(tied=True), "IFAN as released: the vertical filters serve both passes"),
-    "ifan-8": Entry(Architecture(iterations=8), "N=8 of the paper's sweep", reblurring=8),
-    "ifan-26": Entry(Architecture(iterations=26), "N=26 of the paper's sweep", reblurring=9),
-    "ifan-35": Entry(Architecture(iterations=35), "N=35 of the paper's sweep"),
-    "ifan-44": Entry(Architecture(iterations=44), "N=44 of the paper's sweep"),
-    "ablation-none": Entry(Architecture(family="plain"), "neither filters nor disparity", False, 0),
-    "ablation-d": Entry(Architecture(family="disparity"), "disparity, no filters", True, 0),
-    "ablation-f": Entry(Architecture(family="filters"), "filters, no disparity", False, 0),
-    "ablation-fd": Entry(Architecture(), "filters and disparity, no reblurring loss", True, 0),
-    "ablation-fr": Entry(Architecture(family="filters"), "filters and reblurring loss, no disparity", False, 17),
-    "ablation-fdr": Entry(Architecture(), "all three: IFAN"),
+ENTRIES: dict[str, NamedNetwork] = {
+    "ifan": NamedNetwork(Architecture(), "IFAN, N=17; row F+D+R of the paper"),
+    "ifan-fast": NamedNetwork(Architecture(unshuffle=2), "IFAN on the 2x unshuffled photo: a quarter of the work"),
+    "ifan-dual": NamedNetwork(Architecture(views=2), "IFAN whose filters come from both dual-pixel views"),
+    "ifan-dual-fast": NamedNetwork(Architecture(views=2, unshuffle=2), "the same on 2x unshuffled views"),
+    "ifan-tied": NamedNetwork(Architecture(tied=True), "IFAN as released: the vertical filters serve both passes"),
+    "ifan-8": NamedNetwork(Architecture(iterations=8), "N=8 of the paper's sweep", reblurring=8),
+    "ifan-26": NamedNetwork(Architecture(iterations=26), "N=26 of the paper's sweep", reblurring=9),
+    "ifan-35": NamedNetwork(Architecture(iterations=35), "N=35 of the paper's sweep"),
+    "ifan-44": NamedNetwork(Architecture(iterations=44), "N=44 of the paper's sweep"),
+    "ablation-none": NamedNetwork(Architecture(family="plain"), "neither filters nor disparity", False, 0),
+    "ablation-d": NamedNetwork(Architecture(family="disparity"), "disparity, no filters", True, 0),
+    "ablation-f": NamedNetwork(Architecture(family="filters"), "filters, no disparity", False, 0),
+    "ablation-fd": NamedNetwork(Architecture(), "filters and disparity, no reblurring loss", True, 0),
+    "ablation-fr": NamedNetwork(Architecture(family="filters"), "filters and reblurring loss, no disparity", False, 17),
+    "ablation-fdr": NamedNetwork(Architecture(), "all three: IFAN"),
 }
 
 
@@ -110,7 +110,7 @@ def _maker(family: str) -> Callable[..., torch.nn.Module]:
     return getattr(import_module(module), name)
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> NamedNetwork:
     """The named network with what it is trained by.
 
     Raises:
@@ -123,11 +123,13 @@ def entry(name: str) -> Entry:
     return named()[name]
 
 
-def named() -> dict[str, Entry]:
+def named() -> dict[str, NamedNetwork]:
     """`ENTRIES`, and each family that none of them stands for under its own name, with its default sizes."""
     known = {one.architecture.family for one in ENTRIES.values()}
     others = {
-        family: Entry(Architecture(family=family), (inspect.getdoc(_maker(family)) or family).splitlines()[0], False, 0)
+        family: NamedNetwork(
+            Architecture(family=family), (inspect.getdoc(_maker(family)) or family).splitlines()[0], False, 0
+        )
         for family in FAMILIES.keys() - known
     }
     return {**ENTRIES, **others}

@@ -11,7 +11,7 @@ LIBHEIF_MATRIX = 6
 
 
 @dataclass(frozen=True)
-class Coding:
+class AvifCoding:
     """How an AVIF file stores its pixels.
 
     Attributes:
@@ -25,15 +25,15 @@ class Coding:
     cicp: tuple[int, int] | None
 
 
-def coding(head: bytes) -> Coding:
+def coding(head: bytes) -> AvifCoding:
     """What the properties in the first bytes of an AVIF file say of its pixels."""
     at = head.find(b"av1C")
     subsampled = at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x08)
     at = head.find(b"colrnclx")
     if at < 0 or len(head) < at + 14:
-        return Coding(subsampled, False, None)
+        return AvifCoding(subsampled, False, None)
     primaries, transfer, matrix = struct.unpack_from(">HHH", head, at + 8)
-    return Coding(subsampled, matrix == 0, (primaries, transfer))
+    return AvifCoding(subsampled, matrix == 0, (primaries, transfer))
 
 
 def embed(

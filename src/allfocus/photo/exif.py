@@ -42,7 +42,7 @@ WRITTEN_BY_VIPS = frozenset({ORIENTATION, *RESOLUTIONS, RESOLUTION_UNIT})
 
 
 @dataclass(frozen=True)
-class Entry:
+class ExifEntry:
     """One tag: its TIFF type, how many values, and their bytes in the byte order of the file they came from."""
 
     kind: int
@@ -50,7 +50,7 @@ class Entry:
     value: bytes
 
 
-Directory = dict[int, "Entry | Directory"]
+Directory = dict[int, "ExifEntry | Directory"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,11 @@ class Tags:
         """The whole numbers of a tag of the first directory; empty if it is missing or holds no such."""
         entry = self.entries.get(tag)
         letter = (
-            {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(entry.kind) if isinstance(entry, Entry) else None
+            {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(entry.kind)
+            if isinstance(entry, ExifEntry)
+            else None
         )
-        if not isinstance(entry, Entry) or letter is None:
+        if not isinstance(entry, ExifEntry) or letter is None:
             return ()
         return struct.unpack(f"{self.order}{entry.count}{letter}", entry.value)
 
@@ -238,7 +240,7 @@ def _directory(file: BinaryIO, order: str, big: bool, start: int, pointers: tupl
         else:
             continue
         if len(value) == size:
-            entries[tag] = Entry(kind, values, value)
+            entries[tag] = ExifEntry(kind, values, value)
     return entries
 
 
@@ -249,14 +251,14 @@ def packed(entries: Directory, start: int, order: str, *, big: bool, kept: dict[
     """
     count_letter, slot = ("Q", "Q") if big else ("H", "I")
     records = dict(kept or {})
-    known = {tag: entry for tag, entry in entries.items() if not isinstance(entry, Entry) or big or entry.kind < 16}
+    known = {tag: entry for tag, entry in entries.items() if not isinstance(entry, ExifEntry) or big or entry.kind < 16}
     room = struct.calcsize(slot)
     total = len(records) + len(known)
     head = struct.calcsize(count_letter) + total * (20 if big else 12) + room
     tail = bytearray()
     for tag, entry in known.items():
         place = start + head + len(tail)
-        if isinstance(entry, Entry):
+        if isinstance(entry, ExifEntry):
             kind, count, value = entry.kind, entry.count, entry.value
         else:
             kind, count, value = (18 if big else 4), 1, struct.pack(order + slot, place)
@@ -274,10 +276,10 @@ def _turned(entries: Directory) -> Directory:
     """The same values in the other byte order."""
     turned: Directory = {}
     for tag, entry in entries.items():
-        if isinstance(entry, Entry):
+        if isinstance(entry, ExifEntry):
             width = WORDS.get(entry.kind, 1)
             value = np.frombuffer(entry.value, f"u{width}").byteswap().tobytes() if width > 1 else entry.value
-            turned[tag] = Entry(entry.kind, entry.count, value)
+            turned[tag] = ExifEntry(entry.kind, entry.count, value)
         else:
             turned[tag] = _turned(entry)
     return turned

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pyvips
 
-from allfocus.photo.exif import Directory, Entry, packed
+from allfocus.photo.exif import Directory, ExifEntry, packed
 
 STRIP_BYTES = 2**20
 
@@ -57,11 +57,11 @@ class Feed:
         count = -(-self._height // self._strip_rows)
         colours = 3 if bands >= 3 else 1
 
-        def short(*values: int) -> Entry:
-            return Entry(3, len(values), struct.pack(f"<{len(values)}H", *values))
+        def short(*values: int) -> ExifEntry:
+            return ExifEntry(3, len(values), struct.pack(f"<{len(values)}H", *values))
 
-        def long(*values: int) -> Entry:
-            return Entry(16, len(values), struct.pack(f"<{len(values)}Q", *values))
+        def long(*values: int) -> ExifEntry:
+            return ExifEntry(16, len(values), struct.pack(f"<{len(values)}Q", *values))
 
         entries: Directory = {
             256: long(width),

@@ -44,7 +44,7 @@ def render(surfaces: tuple[Surface, ...], lens: Lens, *, samples: int = 500) -> 
     light = lens.pupil(across, down, behind=True, sharpness=_SHARPNESS)
     split = lens.split(across)
     weights = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min(0.0).double()  # (2, samples)
-    layers = [_Layer(surface) for surface in surfaces]
+    layers = [_PinholeSurface(surface) for surface in surfaces]
     size = surfaces[0].coc_px.shape[-1]
     views = torch.zeros(2, 3, size, size, dtype=torch.float64)
     for index in range(samples):
@@ -65,7 +65,7 @@ def _sunflower(samples: int, reach: float) -> tuple[Tensor, Tensor]:
     return radius * torch.cos(angle), radius * torch.sin(angle)
 
 
-class _Layer:
+class _PinholeSurface:
     """One surface, ready to be looked at through any point of the aperture."""
 
     def __init__(self, surface: Surface) -> None:

@@ -46,7 +46,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One run of `allfocus train`; it starts from the stage before it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Provenance:
     """
 
     model: str
-    stages: tuple[Stage, ...]
+    stages: tuple[TrainingStage, ...]
     samples: Mapping[str, Samples]
     parent: Provenance | None = None
     gain: float = 1.0
@@ -122,14 +122,14 @@ class Provenance:
         try:
             stored = yaml.safe_load(path.read_text(encoding="utf-8"))
             samples = {key: Samples(**values) for key, values in (stored.pop("samples", None) or {}).items()}
-            stages = tuple(Stage(**{**one, "samples": tuple(one["samples"])}) for one in stored.pop("stages"))
+            stages = tuple(TrainingStage(**{**one, "samples": tuple(one["samples"])}) for one in stored.pop("stages"))
             parent = stored.pop("parent", None)
             stored["known_failures"] = tuple(stored.get("known_failures", ()))
             above = path.with_name(f"{parent}{SUFFIX}")
             before = None if parent is None else cls.read(above if above.is_file() else parent)
             found = cls(path.name.removesuffix(SUFFIX), stages, samples, before, **stored)
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            names = ", ".join(one.name for one in fields(Stage))
+            names = ", ".join(one.name for one in fields(TrainingStage))
             raise OptionError(
                 f"{path} ({error})", f"samples, and stages with {names}", "allfocus train --show"
             ) from error
@@ -186,7 +186,7 @@ class Provenance:
             start = self._run(output, stage)
         return found
 
-    def _train(self, stage: Stage, start: Path | None, output: Path, options: Sequence[str]) -> Command:
+    def _train(self, stage: TrainingStage, start: Path | None, output: Path, options: Sequence[str]) -> Command:
         import yaml
 
         run = self._run(output, stage)
@@ -198,7 +198,7 @@ class Provenance:
         text = yaml.safe_dump(dict(stage.settings), sort_keys=False, default_flow_style=None)
         return Command((*words, *options), {settings: text}, stage.why)
 
-    def _run(self, output: Path, stage: Stage) -> Path:
+    def _run(self, output: Path, stage: TrainingStage) -> Path:
         return output / self.model / str(stage.number)
 
 
