@@ -23,7 +23,7 @@ from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
 from allfocus.weights.store import find
 
-COMPARED = (("openvino", "float32"), ("openvino", "bfloat16"), ("onnxruntime", "float32"))
+COMPARED = (("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "int8"), ("onnxruntime", "float32"))
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ def test_it_times_every_engine_against_torch(
 ) -> None:
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # of the whole test run
     output = tmp_path / "new" / "speed.json"
+    shared = tmp_path / "shared" / "mine.json"
     arguments = ["--models", "small", "--width", "64", "--height", "32", "--repeats", "3", "-o", str(output)]
+    arguments += ["--share", str(shared)]
     with pytest.raises(SystemExit) as ended:
         main(["bench", *arguments])
     assert ended.value.code == 0
@@ -46,6 +50,10 @@ def test_it_times_every_engine_against_torch(
         assert len(row["rounds"]) == 3
         assert min(row["rounds"]) <= row["median_seconds"] <= max(row["rounds"])
     assert "openvino     float32" in capsys.readouterr().out
+    told = shared.read_text()
+    assert json.loads(told)["networks"][0]["engines"][0]["speed_up_over_torch_ifan"] is None  # ifan was not timed
+    assert platform.node() not in told
+    assert not {"system", "when", "python"} & json.loads(told)["conditions"].keys()
     assert [path.name for path in output.parent.iterdir()] == ["speed.json"]
 
 
@@ -75,3 +83,16 @@ def test_the_speed_of_a_wrong_result_is_not_reported(precision: str, error: floa
     bench._agreement("one", Wrong(precision), wanted, wanted)
     with pytest.raises(EngineError, match="away from plain float32"):
         bench._agreement("one", Wrong(precision), wanted + np.float32(error), wanted)
+
+
+def test_everything_is_compared_with_plain_ifan_where_that_was_timed() -> None:
+    def network(name: str, *seconds: float) -> dict[str, Any]:
+        rows = zip(("torch", "openvino"), ("float32", "int8"), seconds, strict=True)
+        return {
+            "name": name,
+            "engines": [{"engine": e, "precision": p, "median_seconds": s} for e, p, s in rows],
+        }
+
+    networks = [network("ifan", 8.0, 2.0), network("ifan-fast", 1.0, 0.25)]
+    bench._compare_with_ifan(networks)
+    assert [row["speed_up_over_torch_ifan"] for one in networks for row in one["engines"]] == [1.0, 4.0, 8.0, 32.0]

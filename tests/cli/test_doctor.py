@@ -37,6 +37,20 @@ def test_it_measures_a_model(own: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert told["processor"]["threads"] >= 1
 
 
+def test_warm_compiles_every_model_beforehand(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    for name in ("mine", "yours"):
+        release(SMALL.build(0.1), SMALL, name, own, context_px=16)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--model", "mine", "--precision", "float32", "--warm"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "mine is ready on openvino float32" in told
+    assert "yours is ready on openvino float32" in told
+    kept = [folder.name for folder in (own.parent / "cache" / "openvino").iterdir()]
+    assert sorted(name.split("-")[0] for name in kept) == ["mine", "yours"]
+
+
 def test_without_a_model_it_still_says_what_runs(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["doctor"])

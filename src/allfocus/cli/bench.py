@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MULTIPLE = 16  # of every network's size
 RESIDUAL_GAIN = 0.1  # of random weights: residuals of the size of trained ones
-FLOAT32_TOLERANCE, BFLOAT16_DB = 1e-4, 48.0
+FLOAT32_TOLERANCE, ROUNDED_DB = 1e-4, 48.0
 
 
 def bench_command(
@@ -28,6 +28,9 @@ def bench_command(
     width: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 1280,
     height: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 720,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; every engine runs once in each.")] = 5,
+    share: Annotated[
+        Path | None, typer.Option(help="Also write a file to send in: processor, versions and times, nothing else.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the numbers.")] = None,
 ) -> None:
     """Time every engine at one size, interleaved; -o writes the numbers with the conditions they were taken under."""
@@ -42,9 +45,46 @@ def bench_command(
     report: dict[str, Any] = {"question": "seconds per engine and network", "conditions": _conditions(width, height)}
     report["networks"] = [_network(name.strip(), width, height, repeats) for name in models.split(",")]
     report["conditions"]["load_average_after"] = _load_average()
+    _compare_with_ifan(report["networks"])
     if output is not None:
         write_json(output, report)
         typer.echo(f"written to {output}")
+    if share is not None:
+        make_folder(share.parent)
+        write_json(share, _shareable(report))
+        typer.echo(f"to send in: {share}")
+
+
+def _compare_with_ifan(networks: list[dict[str, Any]]) -> None:
+    """Every engine's speed against plain torch float32 `ifan`, where that was timed in the same run."""
+    slow = [
+        row["median_seconds"]
+        for network in networks
+        for row in network["engines"]
+        if network["name"] == "ifan" and (row["engine"], row["precision"]) == ("torch", "float32")
+    ]
+    for network in networks:
+        for row in network["engines"]:
+            row["speed_up_over_torch_ifan"] = round(slow[0] / row["median_seconds"], 2) if slow else None
+
+
+def _shareable(report: dict[str, Any]) -> dict[str, Any]:
+    """What says how fast a class of processors is, and nothing about whose it is."""
+    kept = ("width", "height", "processor", "allfocus", "openvino", "onnxruntime", "torch", "load_average_before")
+    figures = ("engine", "precision", "threads", "median_seconds", "rounds", "speed_up_over_torch",
+               "speed_up_over_torch_ifan", "difference")  # fmt: skip
+    return {
+        "question": report["question"],
+        "conditions": {name: report["conditions"][name] for name in kept},
+        "networks": [
+            {
+                "name": network["name"],
+                "weights": network["weights"],
+                "engines": [{name: row[name] for name in figures} for row in network["engines"]],
+            }
+            for network in report["networks"]
+        ],
+    }
 
 
 def _conditions(width: int, height: int) -> dict[str, Any]:
@@ -117,8 +157,8 @@ def _engines(model: Model) -> dict[str, Engine]:
             precision = torch.best_precision()
             engines[f"torch {precision} on the GPU"] = torch.TorchEngine(model, precision)
     for room in (onnxruntime, openvino):
-        for precision in ("float32", "bfloat16"):
-            if room.unavailable(precision) is None:
+        for precision in ("float32", "bfloat16", "int8"):
+            if room.unavailable(precision, model) is None:
                 engines[f"{room.NAME} {precision}"] = room.start(model, precision)
     return engines
 
@@ -175,10 +215,10 @@ def _agreement(key: str, engine: Engine, found: np.ndarray, wanted: np.ndarray) 
     largest = float(np.abs(found - wanted).max())
     error = float(np.mean(np.square(found - wanted, dtype=np.float64)))
     decibel = float(-10 * np.log10(max(error, 1e-20)))
-    if (engine.info.precision == "float32" and largest > FLOAT32_TOLERANCE) or decibel < BFLOAT16_DB:
+    if (engine.info.precision == "float32" and largest > FLOAT32_TOLERANCE) or decibel < ROUNDED_DB:
         raise EngineError(
             f"{key} is {largest:.2g} (PSNR {decibel:.1f} dB) away from plain float32",
-            f"{FLOAT32_TOLERANCE:g} in float32, {BFLOAT16_DB:g} dB in bfloat16",
+            f"{FLOAT32_TOLERANCE:g} in float32, {ROUNDED_DB:g} dB in bfloat16 and int8",
             "--precision float32 until this is found",
         )
     return {"largest": largest, "psnr_db": round(decibel, 1)}

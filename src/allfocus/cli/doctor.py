@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from allfocus.weights.store import Model
 
 TILE_PX = 512
 REPEATS = 3
@@ -13,6 +16,9 @@ REPEATS = 3
 def doctor_command(
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile every model for this machine now, so that no photo waits for it.")
+    ] = False,
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
     """Say what this machine runs on: engines, models, expected seconds per megapixel."""
@@ -20,6 +26,7 @@ def doctor_command(
 
     from allfocus import __version__
     from allfocus.engine.choose import survey
+    from allfocus.engine.onnxruntime import accelerators
     from allfocus.engine.openvino import cache_folder
     from allfocus.engine.processor import Processor
     from allfocus.errors import AllfocusError
@@ -28,13 +35,17 @@ def doctor_command(
     report: dict[str, Any] = {
         "allfocus": __version__,
         "processor": asdict(Processor.here()),
-        "engines": [finding._asdict() for finding in survey(precision)],
+        "engines": [finding._asdict() for finding in survey(precision, _model_or_none(model))],
+        "accelerators": accelerators(),
+        "warmed": [],
         "cache_folder": str(cache_folder()),
         "models_folder": str(user_folder()),
         "speed": None,
         "problem": None,
     }
     try:
+        if warm:
+            report["warmed"] = _warm(precision)
         report["speed"] = _measure(model, precision)
     except AllfocusError as error:
         report["problem"] = str(error)
@@ -46,6 +57,32 @@ def doctor_command(
         _say(report)
     if report["problem"]:
         raise SystemExit(AllfocusError.exit_code)
+
+
+def _model_or_none(name: str) -> Model | None:
+    from allfocus.errors import AllfocusError
+    from allfocus.weights.store import find
+
+    try:
+        return find(name)
+    except AllfocusError:
+        return None  # said when it is to be measured
+
+
+def _warm(precision: str) -> list[dict[str, Any]]:
+    """Load every installed model once; engines keep what they compiled."""
+    import time
+
+    from allfocus.engine.choose import choose
+    from allfocus.weights.store import find, installed
+
+    rows = []
+    for model in installed():
+        started = time.perf_counter()
+        info = choose(find(model.card.name), "auto", precision).info
+        seconds = round(time.perf_counter() - started, 3)
+        rows.append({"model": info.model, "engine": info.name, "precision": info.precision, "seconds": seconds})
+    return rows
 
 
 def _measure(name: str, precision: str) -> dict[str, Any]:
@@ -88,6 +125,10 @@ def _say(report: dict[str, Any]) -> None:
         precision = f" {finding['precision']}" if finding["precision"] else ""
         typer.echo(f"  {finding['name']:<12} {state}{precision}: {finding['reason']}")
     typer.echo(f"compiled models are kept in {report['cache_folder']}, your own models in {report['models_folder']}")
+    if report["accelerators"]:
+        typer.echo(f"--engine onnxruntime would use {', '.join(report['accelerators'])} (untested)")
+    for row in report["warmed"]:
+        typer.echo(f"{row['model']} is ready on {row['engine']} {row['precision']} ({row['seconds']:.1f} s)")
     speed = report["speed"]
     if speed is not None:
         typer.echo(

@@ -1,0 +1,102 @@
+"""Write the measured part of docs/speed.md from what benchmarks/speed.py and benchmarks/int8.py wrote.
+
+python benchmarks/speed_page.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+PAGE = Path("docs/speed.md")
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+
+
+def network(found: dict[str, Any]) -> list[str]:
+    """One picture of 1280x720 through the network alone."""
+    lines = [
+        f"The network alone at {found['size']}:",
+        "",
+        "| engine | seconds | times plain torch `ifan` |",
+        "|---|---|---|",
+    ]
+    for name, row in found["engines"].items():
+        lines.append(f"| {name} | {row['median_seconds']:.3f} | {row['times_plain_torch']:.1f} |")
+    chosen = ", ".join(f"`{name}` {precision}" for name, precision in found["chosen"].items())
+    return [*lines, "", f"`auto` takes {chosen}."]
+
+
+def large(rows: list[dict[str, Any]]) -> list[str]:
+    """24 megapixels from start to file."""
+    lines = ["24-megapixel JPEGs (simulated scenes), start to file:", ""]
+    lines += ["| scene | 0.1.0 (s) | now (s) | times faster | peak memory (MB) |", "|---|---|---|---|---|"]
+    for row in rows:
+        before, after = (statistics.median(row[name]["seconds"]) for name in ("before", "after"))
+        lines.append(
+            f"| {row['scene']} | {before:.1f} | {after:.1f} | {row['times_faster']:.1f} | {row['after']['peak_mb']} |"
+        )
+    return lines
+
+
+def megapixel(found: dict[str, Any]) -> list[str]:
+    """One megapixel from start to exit."""
+    return [
+        f"One megapixel ({found['size']} JPEG), warm cache, start to exit: {found['median_seconds']:.2f} s; "
+        f"`allfocus --version` {found['median_version_seconds']:.2f} s."
+    ]
+
+
+def share(found: dict[str, Any]) -> list[str]:
+    """Work that is left out."""
+    told = ", ".join(
+        f"{100 * value:.0f} % on {kind.replace('_', ' ')}" for kind, value in found["mean_left_out"].items()
+    )
+    return [
+        f"Left out of the network's work: {told}; largest change by it {found['largest_change_levels']:.2f} levels."
+    ]
+
+
+def gate(found: dict[str, Any]) -> list[str]:
+    """int8 against float32."""
+    heads = ("set", "PSNR-fit float32", "int8", "LPIPS float32", "int8", "agreement, mean and lowest (dB)")
+    lines = ["int8 against float32, through the pipeline:", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name in ("real-val", "lytro-val"):
+        row = found[name]
+        exact, tried = row["float32"], row[found["precision"]]
+        lines.append(
+            f"| {name} ({row['photos']}) | {exact['psnr_fit']:.3f} | {tried['psnr_fit']:.3f} | {exact['lpips']:.4f} "
+            f"| {tried['lpips']:.4f} | {row['agreement_db']['mean']:.1f}, {row['agreement_db']['lowest']:.1f} |"
+        )
+    kept = found["sharp"]
+    lines += [
+        "",
+        f"{kept['photos']} sharp photos against the input: float32 {kept['float32_db']} dB, int8 {kept['int8_db']} dB.",
+    ]
+    return lines
+
+
+def main() -> None:
+    """Replace what stands between the marks."""
+    parts: list[list[str]] = []
+    speed, int8 = Path("benchmarks/speed.json"), Path("benchmarks/int8.json")
+    if speed.is_file():
+        found = json.loads(speed.read_text(encoding="utf-8"))
+        processor, load = found["processor"], found["load_average_before"][0]
+        told = (
+            f"{processor['name']} ({', '.join(processor['features'])}), {found['threads']} threads, load {load} before"
+        )
+        parts.append([f"{told} (`benchmarks/speed.json`)."])
+        writers = {"network": network, "large": large, "megapixel": megapixel, "share": share}
+        parts += [writer(found[name]) for name, writer in writers.items() if found.get(name)]
+    if int8.is_file():
+        parts.append(gate(json.loads(int8.read_text(encoding="utf-8"))))
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    body = "\n\n".join("\n".join(lines) for lines in parts)
+    PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
