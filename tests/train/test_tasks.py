@@ -15,7 +15,7 @@ from allfocus.errors import DataError, OptionError, WeightsError
 from allfocus.metrics.lpips import FOLDER_VARIABLE
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 from allfocus.train.launch import open_fabric
-from allfocus.train.state import TrainState
+from allfocus.train.state import TrainState, average
 from allfocus.train.tasks.registry import BASELINES, build
 
 TINY = NetConfig(width=4, iterations=2)
@@ -56,6 +56,26 @@ def test_weights_to_start_from_have_their_residual_scaled(tmp_path: Path) -> Non
     centre = batch().centre
     with torch.no_grad():
         torch.testing.assert_close(twice(centre).residual, 2 * once(centre).residual, rtol=1e-5, atol=1e-6)
+
+
+def test_averaged_weights_lie_between(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), net=TINY)
+    fabric = open_fabric(config, "cpu")
+    first, second = (TrainState.start(replace(config, seed=seed), fabric) for seed in (1, 2))
+    second.save(tmp_path)
+    wanted = [
+        0.75 * ours + 0.25 * theirs
+        for ours, theirs in zip(first.task.net.parameters(), second.task.net.parameters(), strict=True)
+    ]
+    average(first.task.net, str(tmp_path), 0.75)
+    for ours, between in zip(first.task.net.parameters(), wanted, strict=True):
+        torch.testing.assert_close(ours, between)
+    with pytest.raises(OptionError, match=r"a share of 1\.5; expected a number from 0 to 1"):
+        average(first.task.net, str(tmp_path), 1.5)
+    with pytest.raises(OptionError, match="which is another network"):
+        average(
+            build(TrainConfig(architecture="ifan-fast", net=NetConfig(width=8, iterations=2))).net, str(tmp_path), 0.5
+        )
 
 
 def test_the_warp_loss_reads_the_disparity_of_the_right_view() -> None:

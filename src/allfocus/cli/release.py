@@ -23,6 +23,10 @@ def release_command(
         Path | None, typer.Option(help="Folder of photos on which the network's reach is measured; IFAN needs it.")
     ] = None,
     gain: Annotated[float, typer.Option(help="Factor on the residual, to calibrate it on real photos.")] = 1.0,
+    average_with: Annotated[
+        str | None, typer.Option(help="Model or run whose weights are averaged with the run's, after --gain.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="The run's share in that average.")] = 0.5,
     failures: Annotated[Path | None, typer.Option(help="Text file, one known failure a line, for the card.")] = None,
     command: Annotated[str, typer.Option(help="The line that reproduces it, for the card.")] = "",
 ) -> None:
@@ -34,7 +38,7 @@ def release_command(
 
     from allfocus.data.cache import SampleCache
     from allfocus.targets import check
-    from allfocus.train.state import load_averaged
+    from allfocus.train.state import average, load_averaged
     from allfocus.train.tasks.registry import BASELINES
     from allfocus.train.trained_on import TrainedOn, training_data
     from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX
@@ -47,7 +51,11 @@ def release_command(
         spec = SampleCache(cache).spec
         seen = replace(seen, trained_on=training_data(Path(spec.photos), spec.left_out), simulator=spec.simulator)
     write = _write_baseline if config.architecture in BASELINES else _write_ifan
-    card, path = write(config, net, name, output, photos, gain)
+    if gain != 1.0 and hasattr(net, "scale_residual"):
+        net.scale_residual(gain)
+    if average_with is not None:
+        average(net, average_with, share)
+    card, path = write(config, net, name, output, photos)
     replace(
         card,
         trained_on=seen.trained_on,
@@ -60,9 +68,7 @@ def release_command(
     typer.echo(f"{path}: {card.parameters:,} parameters, step {step} of this run, reach {card.context_px} px")
 
 
-def _write_ifan(
-    config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None, gain: float
-) -> tuple[Card, Path]:
+def _write_ifan(config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None) -> tuple[Card, Path]:
     from allfocus.checkpoints.release import release
     from allfocus.errors import OptionError
     from allfocus.train.reach import measure_reach
@@ -71,16 +77,13 @@ def _write_ifan(
 
     if photos is None:
         raise OptionError("no --photos to measure the network's reach on", "a folder of photos", "--photos DIR")
-    net.scale_residual(gain)
     context_px = measure_reach(net, read_photos(photos, 4))
     model = release(net, ifan_architecture(config), name, output, context_px=context_px)
     return model.card, model.weights
 
 
-def _write_baseline(
-    config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None, gain: float
-) -> tuple[Card, Path]:
-    """The file that `allfocus eval` finds by its name, without a graph; gain and reach are IFAN's."""
+def _write_baseline(config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None) -> tuple[Card, Path]:
+    """The file that `allfocus eval` finds by its name, without a graph; reach is IFAN's."""
     from allfocus.atomic_file import make_folder
     from allfocus.checkpoints.baseline import save
     from allfocus.weights.card import Card

@@ -203,6 +203,30 @@ def fill(net: nn.Module, first: str) -> None:
     net.load_state_dict(stored)
 
 
+@torch.no_grad()
+def average(net: nn.Module, other: str, share: float) -> None:
+    """Leave a network this share of its own weights; the rest are another's.
+
+    Weights that were trained on from others lie near enough to them that what lies between is a network too, less sure
+    of what the last steps taught.
+
+    Args:
+        net: is changed.
+        other: folder of a run, name of a model, or path of its files; of the same network (see `fill`).
+        share: from 0 to 1.
+
+    Raises:
+        OptionError: a share outside, or another network. WeightsError: there is no such model.
+    """
+    if not 0 <= share <= 1:
+        raise OptionError(f"a share of {share:g}", "a number from 0 to 1", "--share 0.5")
+    second = copy.deepcopy(net)
+    fill(second, other)
+    for ours, theirs in zip(net.state_dict().values(), second.state_dict().values(), strict=True):
+        if ours.is_floating_point():
+            ours.copy_(theirs.lerp(ours, share))
+
+
 def _groups(task: Task, config: TrainConfig) -> list[dict[str, Any]]:
     """The network that is shipped, and what stands beside it with its own share of the learning rate."""
     shipped = {id(parameter) for parameter in task.net.parameters()}
