@@ -12,6 +12,7 @@ demo: $(DEMO_VENV)/installed
 
 test: lint
 	$(TEST_VENV)/bin/pytest
+	@echo "Left for 'make test-slow': tests marked slow, which take minutes each (the number 'deselected' above)."
 
 test-slow: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/pytest -m slow

@@ -28,9 +28,18 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_it_says_what_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_a_table_of_what_to_choose_by(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
         main(["models"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].split() == ["model", "views", "M", "parameters", "MB", "PSNR-fit", "PSNR", "SSIM", "LPIPS"]
+    assert told[1].split() == ["mine", "1", "10.48", "2.0", "-", "-", "-", "-"]
+    assert told[-1] == f"your own models go into {own}"
+
+
+def test_a_name_tells_everything(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "mine"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.splitlines() == [
         "mine",
@@ -39,7 +48,6 @@ def test_it_says_what_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> 
         "  real-val: psnr_fit_gain_db 0.43",
         "  known failure: Small text.",
         f"  {own / 'mine.safetensors'} (a file is missing)",
-        f"your own models go into {own}",
     ]
 
 

@@ -11,14 +11,22 @@ if TYPE_CHECKING:
     from allfocus.weights.store import Model
 
 
+SET = "real-val"
+SCORES = {"psnr_fit": ("PSNR-fit", 2), "psnr": ("PSNR", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
+"""What a person chooses by: means over `SET`."""
+
+
 def models_command(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about one model.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the networks without weights (needs torch).")] = False,
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
-    """List the models that are installed: name, size, licence, scores and where they are."""
-    from allfocus.weights.store import DEFAULT, installed, user_folder
+    """List the models that are installed and what to choose by; with NAME all that is known about one."""
+    from allfocus.weights.store import DEFAULT, find, installed, user_folder
 
     models = installed()
+    if name is not None:
+        models = [model for model in models if model.card.name == name] or [find(name)]
     networks = _networks(models) if everything else []
     if json:
         import json as json_module
@@ -26,10 +34,10 @@ def models_command(
         rows = {"default": DEFAULT, "models": [_row(model) for model in models], "user_folder": str(user_folder())}
         typer.echo(json_module.dumps({**rows, "networks": networks} if everything else rows, indent=2))
         return
-    for model in models:
-        _say(model, default=model.card.name == DEFAULT)
-    if not models:
-        typer.echo("no models are installed")
+    if name is not None:
+        _say(models[0], default=models[0].card.name == DEFAULT)
+        return
+    _table(models, DEFAULT)
     typer.echo(f"your own models go into {user_folder()}")
     for network in networks:
         weights = f"weights: {', '.join(network['weights'])}" if network["weights"] else "no weights"
@@ -37,6 +45,26 @@ def models_command(
             f"{network['name']:<16} {network['parameters'] / 1e6:6.2f} M parameters "
             f"{network['macs'] / 1e9:6.1f} G MACs at 1280x720  {weights}; {network['summary']}"
         )
+
+
+def _table(models: Sequence[Model], default: str) -> None:
+    if not models:
+        typer.echo("no models are installed")
+        return
+    heads = ["model", "views", "M parameters", "MB", *(head for head, _ in SCORES.values())]
+    rows = [heads]
+    for row in map(_row, models):
+        scores = row["scores"].get(SET, {})
+        cells = [f"{scores[key]:.{digits}f}" if key in scores else "-" for key, (_, digits) in SCORES.items()]
+        label = f"{row['name']}{' *' if row['name'] == default else ''}"
+        rows.append([label, str(row["views"]), f"{row['parameters'] / 1e6:.2f}", f"{row['bytes'] / 1e6:.1f}", *cells])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    for row in rows:
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        typer.echo("  ".join([first, *others]))
+    typer.echo(f"* default. Scores on 12 real photos ({SET}); `allfocus models NAME` tells the rest.")
 
 
 def _say(model: Model, *, default: bool) -> None:
