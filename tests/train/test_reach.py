@@ -53,3 +53,8 @@ def test_a_network_that_changes_nothing_needs_no_context() -> None:
     for parameter in net.decoder.out.parameters():
         torch.nn.init.zeros_(parameter)
     assert measure_reach(net, [np.ones((512, 512, 3), np.float32)]) == 0
+
+
+def test_a_photo_smaller_than_the_largest_context_will_do() -> None:
+    photo = np.random.default_rng(1).random((200, 300, 3), np.float32)
+    assert measure_reach(LooksUp(20), [photo]) == 32  # type: ignore[arg-type]

@@ -24,20 +24,27 @@ def measure_reach(net: IFAN, photos: Sequence[np.ndarray], tolerance: float = HA
 
     Args:
         net: the trained network, float32; one of two views sees the photo as both.
-        photos: (H, W, 3) float32 in [0, 1], sides of 512 px or more.
+        photos: (H, W, 3) float32 in [0, 1], smaller ones than 512 px are continued by their mirror image.
         tolerance: largest change of a value in [0, 1]; half a grey level of 8 bits when left out.
 
     Returns:
         A multiple of 16 px; `LARGEST_PX` if no smaller context is enough.
     """
     enough = 0
-    for photo in photos:
+    for photo in map(_continued, photos):
         whole = _residual(net, photo, LARGEST_PX)
         for context in range(LARGEST_PX - STEP_PX, -1, -STEP_PX):
             if np.abs(_residual(net, photo, context) - whole).max() > tolerance:
                 enough = max(enough, context + STEP_PX)
                 break
     return enough
+
+
+def _continued(photo: np.ndarray) -> np.ndarray:
+    """The photo, mirrored at its right and lower edge up to the size that the largest context needs."""
+    side = WINDOW_PX + 2 * LARGEST_PX
+    missing = [(0, max(0, side - length)) for length in photo.shape[:2]]
+    return np.pad(photo, (*missing, (0, 0)), mode="symmetric")
 
 
 def _residual(net: IFAN, photo: np.ndarray, context: int) -> np.ndarray:
