@@ -41,6 +41,12 @@ def test_figures_of_the_capture_page_are_those_of_the_result_files() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_tables_of_the_page_on_clusters_are_those_of_the_result_file() -> None:
+    line = [sys.executable, str(ROOT / "benchmarks" / "cluster_simulation.py"), "--check"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def command_lines(text: str) -> list[tuple[str, bool]]:
     """`allfocus ...`, and whether it is a whole command (in a code block, comments cut) or a mention (in backticks)."""
     blocks = re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, flags=re.DOTALL)

@@ -131,7 +131,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(line, check=False, capture_output=True).returncode != 0:
         pytest.skip("a tmpfs cannot be mounted here")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_disk_that_fills_up_is_a_line_for_each_photo_and_the_rest_is_done(

@@ -23,7 +23,16 @@ STORE_BYTES = 100 * 2**20
 
 
 @pytest.fixture(scope="module")
-def address(repository: Path) -> Iterator[str]:
+def s3() -> Iterator[str]:
+    """The address of moto's server."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def address(repository: Path, s3: str) -> Iterator[str]:
     """Two nodes of one CPU each; workers find this package and these tests."""
     import ray
     from ray.cluster_utils import Cluster
@@ -32,6 +41,8 @@ def address(repository: Path) -> Iterator[str]:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(repository / "src"), str(repository / "tests")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_raylet_start_wait_time_s", "200")  # a busy machine takes its time
+        for name, value in credentials(s3).items():  # the nodes have them from their start, as in a cluster
+            patch.setenv(name, value)
         node = {
             "num_cpus": 1,
             "object_store_memory": STORE_BYTES,
@@ -102,36 +113,28 @@ def test_a_killed_workers_photos_are_done_again_and_none_twice(
 def test_objects_in_and_out_need_no_shared_folder(
     folder: Path, tmp_path: Path, address: str, batch: Callable[..., list[Event]]
 ) -> None:
-    moto = pytest.importorskip("moto.server")
     import boto3
 
-    server = moto.ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     batch(folder, tmp_path / "plain", order=StandInOrder())
     from allfocus.batch.ray import Cluster, ClusterRun
     from allfocus.batch.store import Store
     from allfocus.batch.survey import photos_at, tasks
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in credentials(f"http://{host}:{port}").items():
-            patch.setenv(name, value)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="lab")
-        for name, data in contents(folder).items():
-            client.put_object(Bucket="lab", Key=f"in/{name}", Body=data)
-        order, store = StandInOrder(), Store()
-        with Journal("s3://lab/out", file=tmp_path / "journal.sqlite", store=store) as journal:
-            journal.start(order.key(), {}, "test")
-            planned = journal.plan(list(tasks(photos_at("s3://lab/in", store), store)), order.key(), WEIGHTS)
-            events: list[Event] = []
-            ClusterRun(journal, order, Cluster(address, cpus=1)).run(planned.megapixels, events.append, planned.queued)
-        assert [str(event.error) for event in events if event.error] == []
-        found = {
-            entry["Key"].removeprefix("out/"): client.get_object(Bucket="lab", Key=entry["Key"])["Body"].read()
-            for entry in client.list_objects_v2(Bucket="lab", Prefix="out/")["Contents"]
-        }
-    server.stop()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="lab")
+    for name, data in contents(folder).items():
+        client.put_object(Bucket="lab", Key=f"in/{name}", Body=data)
+    order, store = StandInOrder(), Store()
+    with Journal("s3://lab/out", file=tmp_path / "journal.sqlite", store=store) as journal:
+        journal.start(order.key(), {}, "test")
+        planned = journal.plan(list(tasks(photos_at("s3://lab/in", store), store)), order.key(), WEIGHTS)
+        events: list[Event] = []
+        ClusterRun(journal, order, Cluster(address, cpus=1)).run(planned.megapixels, events.append, planned.queued)
+    assert [str(event.error) for event in events if event.error] == []
+    found = {
+        entry["Key"].removeprefix("out/"): client.get_object(Bucket="lab", Key=entry["Key"])["Body"].read()
+        for entry in client.list_objects_v2(Bucket="lab", Prefix="out/")["Contents"]
+    }
     assert found == contents(tmp_path / "plain")
 
 
