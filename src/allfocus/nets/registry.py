@@ -130,7 +130,8 @@ def named() -> dict[str, NamedNetwork]:
         family: NamedNetwork(
             Architecture(family=family), (inspect.getdoc(_maker(family)) or family).splitlines()[0], False, 0
         )
-        for family in FAMILIES.keys() - known
+        for family in FAMILIES
+        if family not in known
     }
     return {**ENTRIES, **others}
 
