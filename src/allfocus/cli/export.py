@@ -26,11 +26,15 @@ def export_command(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="MODEL is a network of `allfocus models --all`, with random weights.")
     ] = False,
+    image: Annotated[
+        bool,
+        typer.Option("--image", help="ONNX from picture to picture of any size, as chaiNNer loads it."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
     """Write a network for another program; kept only if it computes what torch computes, within 1e-4."""
-    from allfocus.errors import MissingExtraError
+    from allfocus.errors import MissingExtraError, OptionError
 
     try:
         import torch  # noqa: F401
@@ -41,8 +45,19 @@ def export_command(
         raise MissingExtraError("allfocus export", "train", "torch") from error
     fixed = _size(size)
     check((output, output.with_suffix(BESIDE_XML)), _files_of(model))
+    if image and (format != "onnx" or fixed is not None):
+        raise OptionError("--image with another format or a --size", "--format onnx and any size", "--image alone")
     net, architecture, name = _untrained(model) if untrained else _trained(model)
     done = export(net, architecture, output, format, size=fixed, about={"model": name}, overwrite=overwrite)
+    if image:
+        from allfocus.checkpoints.image_graph import write_image_graph
+
+        plain = done.path.with_name(f".{done.path.name}.plain")
+        done.path.replace(plain)
+        try:
+            write_image_graph(plain, done.path, net.multiple)
+        finally:
+            plain.unlink()
     megabytes = sum(path.stat().st_size for path in done.files) / 1e6
     if json:
         import json as json_module
@@ -50,7 +65,13 @@ def export_command(
         row = {"model": name, "format": format, "files": [str(path) for path in done.files], **done.proof.facts()}
         typer.echo(json_module.dumps(row))
         return
-    taken = f"{fixed.width}x{fixed.height} px only" if fixed else f"any size in multiples of {net.multiple} px"
+    taken = (
+        "a picture of any size"
+        if image
+        else f"{fixed.width}x{fixed.height} px only"
+        if fixed
+        else f"any size in multiples of {net.multiple} px"
+    )
     typer.echo(f"{' and '.join(map(str, done.files))}: {name}, {megabytes:.1f} MB, {taken}")
     typer.echo(
         f"  differs from torch by {done.proof.random:.1e} on random pictures, {done.proof.photo:.1e} on a photo "
