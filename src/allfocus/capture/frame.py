@@ -158,7 +158,7 @@ def _tags(path: Path) -> exif.Tags | None:
 
 
 def _text(entry: object) -> str:
-    if not isinstance(entry, exif.Entry):
+    if not isinstance(entry, exif.ExifEntry):
         return ""
     return entry.value.split(b"\0")[0].decode("ascii", "replace").strip()
 

@@ -50,13 +50,12 @@ class Estimate(NamedTuple):
 
 
 class Engine(Protocol):
-    """A network loaded on a device. Calls from several threads wait for each other.
+    """A network loaded on a device. Calls from several threads wait for each other."""
 
-    Attributes:
-        redone: batches that came out of bfloat16 or int8 with values that are not finite and were run again in float32.
-    """
-
-    redone: int
+    @property
+    def redone(self) -> int:
+        """Batches that came out of bfloat16 or int8 with values that are not finite and were run again in float32."""
+        ...
 
     @property
     def info(self) -> EngineInfo:
@@ -87,9 +86,14 @@ class LockedEngine(ABC):
     """
 
     def __init__(self, model: Model, info: EngineInfo) -> None:
-        self.redone = 0
+        self._redone = 0
         self._model, self._info = model, info
         self._lock = threading.Lock()
+
+    @property
+    def redone(self) -> int:
+        """See `Engine.redone`."""
+        return self._redone
 
     @property
     def info(self) -> EngineInfo:
@@ -102,7 +106,7 @@ class LockedEngine(ABC):
         with self._lock:
             estimate = self._infer(inputs)
             if not is_finite(estimate) and self._info.precision != "float32":
-                self.redone += 1
+                self._redone += 1
                 estimate = self._infer_in_float32(inputs)
         if not is_finite(estimate):
             raise not_finite(self._info)
