@@ -37,6 +37,7 @@ XMP = (
     b'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="promise"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+JOURNAL = "allfocus-journal"
 SIZE = (19, 13)
 FORMATS = ("jpg", "png", "tif", "webp", "avif")
 STEMS = ("a", "b", "A", "a b", "ä", "bad\udcff", "-x", "a[1]", "new\nline", "n" * 246, "a.heic")
@@ -178,6 +179,8 @@ def state(root: Path) -> dict[str, tuple[object, ...]]:
     found: dict[str, tuple[object, ...]] = {}
     for folder, _, names in os.walk(root):
         for name in names:
+            if name.startswith(JOURNAL):
+                continue
             path = Path(folder) / name
             about = path.lstat()
             data = str(path.readlink()) if path.is_symlink() else path.read_bytes()
@@ -200,7 +203,12 @@ def run(case: Case, root: Path) -> tuple[int, list[dict[str, Any]], str]:
         line += ["-o", f"{root}/{case.output}"]
     told, said = io.StringIO(), io.StringIO()
     code = 0
-    with patch("allfocus.cli.deblur._deblurrer", lambda *_: stand_in()), redirect_stdout(told), redirect_stderr(said):
+    with (
+        patch("allfocus.cli.deblur._deblurrer", lambda *_: stand_in()),
+        patch("allfocus.batch.work.Order.deblurrer", lambda self: stand_in()),
+        redirect_stdout(told),
+        redirect_stderr(said),
+    ):
         try:
             main(line)
         except SystemExit as end:

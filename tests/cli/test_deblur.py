@@ -532,3 +532,15 @@ def test_what_a_format_cannot_hold_is_known_before_the_work(
     path = saved(tmp_path / "wide.png", picture(1, 17_000))
     assert run(path, "-o", tmp_path / "wide.webp") == 2
     assert "does not fit into WebP" in capfd.readouterr().err
+
+
+def test_a_name_that_a_journal_cannot_hold_is_one_line_among_others(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    saved(folder / "good.png", picture())
+    saved(folder / "odd.png", picture()).rename(os.fsdecode(os.fsencode(folder) + b"/odd\xff.png"))
+    assert run(folder, "-o", tmp_path / "out", "--json") == 2
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert sorted((Path(row["source"]).name[:3], row["status"]) for row in rows) == [("goo", "done"), ("odd", "failed")]

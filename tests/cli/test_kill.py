@@ -27,14 +27,19 @@ def command(folder: Path, output: Path, *options: str) -> list[str]:
     return [*line, "--precision", "float32", *options]
 
 
+JOURNAL = "allfocus-journal.sqlite"
+
+
 def everything(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ledger.NAME}
+    """What a user has in a folder: not the list of results, nor the journal."""
+    kept = [path for path in folder.iterdir() if path.name != ledger.NAME and not path.name.startswith(JOURNAL)]
+    return {path.name: path.read_bytes() for path in kept if path.is_file()}
 
 
 def check_whole(folder: Path) -> None:
     """Every file that has a result's name can be read to its end."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(".allfocus-"):
+        if path.name.startswith((".allfocus-", JOURNAL)):
             continue
         if path.name.endswith(".map.tiff"):
             assert read_tiff(path).size

@@ -20,8 +20,9 @@ from allfocus.batch.survey import Asked, photos_at, tasks
 from allfocus.batch.work import Order
 from allfocus.cli.report import Report, told_of
 from allfocus.cli.stopping import Stopped
-from allfocus.errors import OptionError, OutputError
-from allfocus.inputs import Plan, collect
+from allfocus.errors import InputError, OptionError, OutputError
+from allfocus.inputs import Plan, Refused, collect
+from allfocus.photo.canvas import is_utf8
 from allfocus.photo.formats import PHOTO_EXTENSIONS
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class Batch:
             if plan.folder is None:
                 raise OptionError(f"-o {output} for a batch", "a folder", f"-o {output}/")
             folder = str(plan.folder)
-            asked = _named(plan, plan.folder)
+            plan = _without_odd_names(plan)
+            asked = _named(plan, Path(folder))
         for url in urls:
             asked += [_with_side_files(photo, order) for photo in photos_at(url, store)]
         names: dict[str, str] = {}
@@ -304,6 +306,23 @@ def _weights(order: Order) -> str:
     from allfocus.weights import store
 
     return store.find(order.model).card.sha256
+
+
+def _without_odd_names(plan: Plan) -> Plan:
+    """The plan less the photos whose names a journal cannot hold, for it keeps text in UTF-8."""
+    odd = [job for job in plan.jobs if not all(is_utf8(path) for path in (job.source, *job.writes))]
+    refused = tuple(
+        Refused(
+            job.source,
+            InputError(
+                f"the name of {job.source} is not UTF-8",
+                "a name that a journal can hold",
+                "rename it, or restore it alone",
+            ),
+        )
+        for job in odd
+    )
+    return replace(plan, jobs=tuple(job for job in plan.jobs if job not in odd), refused=(*plan.refused, *refused))
 
 
 def _named(plan: Plan, folder: Path) -> list[Asked]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: without the program's name; the process's own when None.
     """
+    alone = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--version"]:
         from allfocus import __version__
@@ -67,6 +69,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise _ended(error) from None
     except Stopped as stop:
         print(f"allfocus: stopped by {stop.name}; every finished file is whole, none is half-written", file=sys.stderr)
+        if alone and threading.active_count() > 1:  # those in the middle of an inference would abort the process
+            _leave(stop.exit_code)
         raise SystemExit(stop.exit_code) from None
     except Exception as error:
         print_trace()
@@ -97,6 +101,14 @@ def _ended(error: AllfocusError) -> SystemExit:
     with suppress(OSError, ValueError):
         print(f"allfocus: {error}", file=sys.stderr)
     return SystemExit(error.exit_code)
+
+
+def _leave(code: int) -> None:
+    """End the process at once; every file has been closed or removed by the exception that came here."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _flush() -> None:
