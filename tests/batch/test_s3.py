@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,11 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server, folder: Path) -> Any:
-    """A client, and the photos of `folder` in the bucket lab below in/."""
+    """A client, and the photos of `folder` in the bucket lab below in/, and nothing else."""
     import boto3
 
+    reset = urllib.request.Request(f"{server.address}/moto-api/reset", method="POST")
+    urllib.request.urlopen(reset).close()  # what tests before have stored outlives their server
     client = boto3.client("s3", endpoint_url=server.address)
     client.create_bucket(Bucket="lab")
     for name, data in contents(folder).items():

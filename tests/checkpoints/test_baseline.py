@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from allfocus.baselines.registry import METHODS
 from allfocus.checkpoints.baseline import find, load_dmenet, load_dpdnet, save
 from allfocus.errors import WeightsError
 from allfocus.nets.dmenet import DMENet
@@ -59,7 +60,9 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 def test_weights_are_looked_for_in_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLFOCUS_MODELS", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"there are no weights for dpdnet-d.*dpdnet-d\.hdf5 \(as published"):
-        find("dpdnet-d")
+    published = METHODS["dpdnet-d"].published
+    assert published is not None
+    with pytest.raises(WeightsError, match=r"there are no weights for dpdnet-d; expected .* or dpdnet-d\.hdf5 or"):
+        find("dpdnet-d", published)
     (tmp_path / "dpdnet-d.h5").touch()
-    assert find("dpdnet-d") == tmp_path / "dpdnet-d.h5"
+    assert find("dpdnet-d", published) == tmp_path / "dpdnet-d.h5"

@@ -51,10 +51,12 @@ def test_a_folder_is_done_once_and_status_tells_of_it(
     (folder / "broken.png").unlink()
     assert run(folder, "-o", out) == 0
     assert "0 of 3 photos done, 3 skipped" in capfd.readouterr().err
-    main(["status", str(out)])
+    with pytest.raises(SystemExit, match="0"):
+        main(["status", str(out)])
     told = capfd.readouterr().out
     assert "3 photos" in told and "done" in told and "1 photos" in told and "broken.png" in told
-    main(["status", str(out), "--json"])
+    with pytest.raises(SystemExit, match="0"):
+        main(["status", str(out), "--json"])
     assert json.loads(capfd.readouterr().out)["photos"] == {"done": 3, "failed": 1}
 
 

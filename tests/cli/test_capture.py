@@ -17,8 +17,8 @@ def run(*words: str) -> int:
 
 def test_demo_and_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session, pairs = tmp_path / "session", tmp_path / "pairs"
-    main(["capture", "demo", "-o", str(session), "--good", "1", "--no-faults", "--size", "160x128"])
-    main(["capture", "make", str(session / "wide"), str(session / "narrow"), "-o", str(pairs), "--layout", "realdof"])
+    assert run("demo", "-o", str(session), "--good", "1", "--no-faults", "--size", "160x128") == 0
+    assert run("make", str(session / "wide"), str(session / "narrow"), "-o", str(pairs), "--layout", "realdof") == 0
     told = capsys.readouterr().out
     assert "1 of 1 pairs pass the gate" in told
     assert (pairs / "source" / "WIDE0001.png").is_file() and (pairs / "report.html").is_file()

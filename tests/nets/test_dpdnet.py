@@ -100,6 +100,6 @@ def test_dropout_acts_in_training_alone() -> None:
 
 def test_refusals_say_what_fits() -> None:
     with pytest.raises(OptionError, match="'public' or 'large', 1 or 2 views"):
-        sizes("large")
+        sizes("huge")
     with pytest.raises(OptionError, match="the left and the right view"):
         DPDNet(sizes("public", 2, width=2))(torch.rand(1, 3, 16, 16))
