@@ -37,6 +37,8 @@ def test_a_figure_and_numbers(photo: Path, capfd: pytest.CaptureFixture[str]) ->
     assert run(photo, "--at", "30,12", "--json", "--overwrite") == 0
     row = json.loads(capfd.readouterr().out)
     assert (row["model"], row["at"]) == ("ifan-fast", [30, 12])
+    assert not {"sign", "side", "disparity", "coc_px"} & row.keys(), "one photo does not tell the side of the focus"
+    assert not any(word in told for word in ("behind", "before the focus", "in front"))
 
 
 @pytest.mark.parametrize(

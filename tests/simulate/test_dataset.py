@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 
+from allfocus import atomic_file
 from allfocus.data import dpdd
 from allfocus.errors import DataError, OutputError
 from allfocus.simulate.dataset import DatasetSpec, encoded, open_photos, write_dataset, write_preview
@@ -37,7 +38,8 @@ def test_a_stopped_run_continues_to_the_same_bytes(spec: DatasetSpec, tmp_path: 
     # As a kill leaves it: a picture half written beside its place, a sample without its parameters.
     (tmp_path / "twice" / "train_parameters" / "000001.json").unlink()
     (tmp_path / "twice" / "train_c" / "source" / "000001.png").write_bytes(b"half")
-    (tmp_path / "twice" / "train_l" / "source" / ".000002.png.part").write_bytes(b"ha")
+    (tmp_path / "twice" / "train_l" / "source" / ".allfocus-0a1b2c3d4e5f.part.png").write_bytes(b"ha")
+    atomic_file._sweep.cache_clear()  # as in the process that continues
     steps: list[tuple[int, int]] = []
     assert write_dataset(spec, tmp_path / "twice", progress=lambda *step: steps.append(step)) == 2
     assert steps == [(2, 3), (3, 3)]
