@@ -87,3 +87,12 @@ def test_white_is_white_and_deep_values_come_back(bits: int) -> None:
     got = photo.read(Box(0, 0, 8, 8))
     assert (got.min(), got.max(), photo.coding.bits) == (0, 65535, bits)
     assert np.abs(got - np.repeat(steps, 3).reshape(8, 8, 3) * (65535 / (2**bits - 1))).max() <= 1
+
+
+def test_an_image_sequence_is_said() -> None:
+    """Its main picture is read; the frames of the track are left out."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(file, "avif")
+    still = file.getvalue()
+    assert decode(still).notes == ()
+    assert decode(still.replace(b"avif", b"avis", 1)).notes == ("only the main picture of an image sequence was read",)
