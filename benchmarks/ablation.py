@@ -37,9 +37,10 @@ from allfocus.data.cache import CacheSpec, SampleCache, render_cache
 from allfocus.data.pairs import PairImages, PairSet
 from allfocus.data.registry import load
 from allfocus.evaluate import methods
+from allfocus.evaluate.cost import cost_of_architecture
 from allfocus.evaluate.measure import machine
 from allfocus.evaluate.method import Conditions, MethodInput, Outcome
-from allfocus.evaluate.methods import MethodSpec, cost_of_architecture
+from allfocus.evaluate.methods import MethodSpec
 from allfocus.evaluate.run import EvaluationOptions, evaluate
 from allfocus.evaluate.tables import SEED, TIED
 from allfocus.simulate.simulator import SimulatorConfig

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from allfocus.evaluate.cost import cost_of_architecture
 from allfocus.weights.card import Card
 from allfocus.weights.store import find
 
-PICTURE = ("psnr", "psnr_fit", "ssim", "mae", "lpips")
+PICTURE = ("psnr", "psnr_fit", "psnr_aligned", "ssim", "mae", "lpips")
 Scores = dict[str, dict[str, float]]
 
 
@@ -29,7 +30,7 @@ def own_name(name: str, model: str) -> str:
 
 def pictures(record: Mapping[str, Any]) -> dict[str, float]:
     """Means over the pictures of a set."""
-    return {name: record["scores"][name] for name in PICTURE if record["scores"][name] is not None}
+    return {name: record["scores"][name] for name in PICTURE if record["scores"].get(name) is not None}
 
 
 def of_sharp_photos(record: Mapping[str, Any]) -> Scores:
@@ -104,7 +105,12 @@ def main() -> None:
     parser.add_argument("--failures", type=Path, help="known failures, one a line, in place of the card's")
     arguments = parser.parse_args()
     found = find(arguments.model)
-    card = replace(found.card, scores=collect(found.card.name, found.card.sha256, arguments.results))
+    counted = cost_of_architecture(found.card.architecture).macs
+    card = replace(
+        found.card,
+        macs=counted or found.card.macs,
+        scores=collect(found.card.name, found.card.sha256, arguments.results),
+    )
     if arguments.failures is not None:
         card = replace(card, known_failures=tuple(arguments.failures.read_text(encoding="utf-8").splitlines()))
     path = found.weights.with_suffix(".json")

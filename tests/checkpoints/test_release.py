@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import torch
 
 from allfocus.checkpoints.release import release
 from allfocus.errors import WeightsError
+from allfocus.evaluate.cost import cost_of_architecture
 from allfocus.nets.registry import Architecture
 from allfocus.weights.card import TrainingData
 from allfocus.weights.store import Model, find
@@ -27,6 +28,7 @@ def test_a_network_becomes_a_model_that_is_found(released: Model) -> None:
     assert model == released
     assert Architecture(**model.card.architecture) == SMALL
     assert model.card.parameters == sum(parameter.numel() for parameter in SMALL.build().parameters())
+    assert model.card.macs == cost_of_architecture(asdict(SMALL)).macs
     assert (model.card.multiple, model.card.context_px, model.card.licence) == (16, 48, "CC0-1.0")
     assert sorted(path.name for path in model.weights.parent.iterdir()) == [
         "mine.json",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("ALLFOCUS_MODELS", str(folder))
     card = Card(
-        "mine", {}, 10_484_781, 16, 96, "0" * 64, "CC0-1.0", steps=500, scores={"real-val": {"psnr_fit_gain_db": 0.43}},
+        "mine", {}, 10_484_781, 16, 96, "0" * 64, "CC0-1.0", steps=500,
+        scores={"real-val": {"psnr_fit": 27.5453, "mae": 0.0348}},
+        macs=92_500_000_000,
         known_failures=("Small text.",),
     )  # fmt: skip
     card.write(folder / "mine.json")
@@ -32,8 +35,10 @@ def test_a_table_of_what_to_choose_by(own: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main(["models"])
     told = capsys.readouterr().out.splitlines()
-    assert told[0].split() == ["model", "views", "M", "parameters", "MB", "PSNR-fit", "PSNR", "SSIM", "LPIPS"]
-    assert told[1].split() == ["mine", "1", "10.48", "2.0", "-", "-", "-", "-"]
+    heads = ["model", "views", "parameters, M", "MACs, B", "size, MB"]
+    heads += ["PSNR", "PSNR-fit", "PSNR-aligned", "SSIM", "MAE x 0.1", "LPIPS"]
+    assert re.split("  +", told[0]) == heads
+    assert told[1].split() == ["mine", "1", "10.48", "92.5", "2.0", "-", "27.55", "-", "-", "0.348", "-"]
     assert told[-1] == f"your own models go into {own}"
 
 
@@ -43,9 +48,9 @@ def test_a_name_tells_everything(own: Path, capsys: pytest.CaptureFixture[str]) 
     assert ended.value.code == 0
     assert capsys.readouterr().out.splitlines() == [
         "mine",
-        "  10.48 M parameters, 2.0 MB, CC0-1.0",
+        "  10.48 M parameters, 92.5 B MACs at 1280x720, 2.0 MB, CC0-1.0",
         "  reach 96 px, tiles of 1024 px, 500 training steps",
-        "  real-val: psnr_fit_gain_db 0.43",
+        "  real-val: psnr_fit 27.5453, mae 0.0348",
         "  known failure: Small text.",
         f"  {own / 'mine.safetensors'} (a file is missing)",
     ]
@@ -80,7 +85,7 @@ def test_all_adds_the_networks_and_says_which_have_weights(
     with pytest.raises(SystemExit):
         main(["models", "--all"])
     told = capsys.readouterr().out.splitlines()[-1].split()
-    assert " ".join(told) == "ifan 2.00 M parameters 3.0 G MACs at 1280x720 weights: mine; the one"
+    assert told == ["ifan", "2.00", "3.0", "mine", "the", "one"]
 
 
 def test_nothing_is_here(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from allfocus.baselines import registry
 from allfocus.data.pairs import PairSet
 from allfocus.errors import DataError, WeightsError
-from allfocus.evaluate.method import Cost, MethodInput
-from allfocus.evaluate.methods import MethodSpec, cost_of_architecture
+from allfocus.evaluate.method import MethodInput
+from allfocus.evaluate.methods import MethodSpec
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,6 @@ def test_a_learnt_baseline_without_weights_says_so(
     except (WeightsError, DataError):
         return
     assert registry.find_weights(name) is not None  # its weights ship
-
-
-def test_costs_by_both_rules() -> None:
-    cost = cost_of_architecture({})
-    assert cost.parameters == 10_476_996
-    assert cost.macs_convolution is not None and round(cost.macs_convolution / 1e9, 3) == 361.507
-    assert cost.macs_poster is not None and round(cost.macs_poster / 1e9, 1) == 362.9
-    assert cost_of_architecture({"no_such_argument": 1}) == Cost()
 
 
 def test_a_folder_may_hold_whole_photos_of_cropped_scores(tiny: PairSet, tmp_path: Path) -> None:

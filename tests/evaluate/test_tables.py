@@ -12,7 +12,7 @@ import pytest
 from allfocus.evaluate.published import Published, read
 from allfocus.evaluate.render import FORMATS, cell_text
 from allfocus.evaluate.strata import strata
-from allfocus.evaluate.tables import Cell, Table, ablation, all_tables, comparison, read_results
+from allfocus.evaluate.tables import Cell, Table, ablation, comparison, own_tables, paper_tables, read_results
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,14 @@ def stored(method: str, set_name: str, psnr: float, **more: Any) -> dict[str, An
         "of": 76,
         "scores": scores,
         "protocol": {"id": "8bit.whole-photo.float"},
-        "conditions": {"cost": {"parameters": 10_476_996, "macs_poster": 362_895_000_000}},
+        "conditions": {"cost": {"parameters": 10_476_996, "macs": 362_895_000_000}},
         "timing": {"seconds_median": 5.8},
         **more,
     }
+
+
+def everything(results: Any, numbers: list[Published]) -> list[Table]:
+    return [*own_tables(results), *strata(results), *paper_tables(results, numbers)]
 
 
 def cell(table: Table, line: str, metric: str) -> Cell:
@@ -61,6 +65,22 @@ def test_ours_beside_published_and_the_difference(numbers: list[Published]) -> N
     assert cell_text(cell(table, "Input", "params_m")) == "-"
 
 
+def test_what_needs_no_photos_is_told_of_methods_that_were_not_run(numbers: list[Published]) -> None:
+    table = comparison({}, numbers, "dpdd-test")
+    assert cell_text(cell(table, "DPDNet_S", "params_m")) == "35.25 / 35.25 (+0.00)"
+    assert cell_text(cell(table, "DPDNet_D", "macs_b")) == "991.4 / 991.4 (+0.0)"
+    assert cell_text(cell(table, "JNB", "params_m")) == "-"
+    assert cell_text(cell(ablation({}, numbers), "none", "params_m")) == "10.58 / 10.58 (+0.00)"
+
+
+def test_sets_that_were_run_come_first(numbers: list[Published]) -> None:
+    sets = ("another", "lytro-val", "real-val", "syndp-test")
+    results = {name: {"input": stored("input", name, 25.0)} for name in sets}
+    names = [table.name for table in everything(results, numbers)]
+    assert names[:4] == ["own-real-val", "own-syndp-test", "own-lytro-val", "own-another"]
+    assert names.index("comparison-dpdd-test") > names.index("own-another")
+
+
 def test_our_other_methods_stand_below(numbers: list[Published]) -> None:
     results = {"realdof": {"ifan-fast": stored("ifan-fast", "realdof", 23.5)}}
     table = comparison(results, numbers, "realdof")
@@ -71,13 +91,13 @@ def test_our_other_methods_stand_below(numbers: list[Published]) -> None:
 
 def test_an_ablation_on_another_set_makes_no_differences(numbers: list[Published]) -> None:
     results = {"syndp": {"ablation-f": stored("ablation-f", "syndp", 30.0)}}
-    table = next(one for one in all_tables(results, numbers) if one.name == "ablation-syndp")
+    table = next(one for one in paper_tables(results, numbers) if one.name == "ablation-syndp")
     assert cell_text(cell(table, "F", "psnr")) == "30.00 / 25.07"
     assert "look at the order" in table.notes[0]
     on_dpdd = {"dpdd-test": {"ablation-f": stored("ablation-f", "dpdd-test", 25.0)}}
     assert cell_text(cell(ablation(on_dpdd, numbers), "F", "psnr")) == "25.00 / 25.07 (-0.07)"
     assert cell_text(cell(ablation({}, numbers), "F+D+R", "psnr")) == "not run / 25.37"
-    assert [one.name for one in all_tables({}, numbers)].count("ablation") == 1
+    assert [one.name for one in paper_tables({}, numbers)].count("ablation") == 1
 
 
 def test_an_ablation_of_several_seeds_is_their_mean_and_stands_alone(numbers: list[Published]) -> None:
@@ -85,7 +105,7 @@ def test_an_ablation_of_several_seeds_is_their_mean_and_stands_alone(numbers: li
     results = {
         "real-val": {name: stored(name, "real-val", value) for name, value in zip(names, (25, 26, 27, 28), strict=True)}
     }
-    tables = {one.name: one for one in all_tables(results, numbers)}
+    tables = {one.name: one for one in everything(results, numbers)}
     table = tables["ablation-real-val"]
     assert cell_text(cell(table, "F+D+R", "psnr")) == "26.50 / 25.37"
     assert cell_text(cell(table, "F+D+R, tied filters", "psnr")) == "28.00"
@@ -94,7 +114,7 @@ def test_an_ablation_of_several_seeds_is_their_mean_and_stands_alone(numbers: li
 
 
 def test_sources_that_differ_are_both_shown(numbers: list[Published]) -> None:
-    table = next(one for one in all_tables({}, numbers) if one.name == "newer-realdof")
+    table = next(one for one in paper_tables({}, numbers) if one.name == "newer-realdof")
     assert cell_text(cell(table, "Restormer", "psnr")) == "24.28 or 25.09"
 
 
@@ -120,7 +140,7 @@ def test_finished_runs_are_found_and_other_json_is_not(tmp_path: Path, numbers: 
     (folder / "bench.json").write_text("[1, 2]")
     results = read_results(tmp_path)
     assert list(results["real-val"]) == ["input"]
-    table = next(one for one in all_tables(results, numbers) if one.name == "own-real-val")
+    table = next(one for one in everything(results, numbers) if one.name == "own-real-val")
     assert cell_text(cell(table, "input", "psnr_fit")) == "26.90"
     assert cell_text(cell(table, "input", "shift")) == "-2.00"
 
@@ -142,7 +162,7 @@ class Cells(HTMLParser):
 
 def test_all_formats_hold_the_same_cells(numbers: list[Published]) -> None:
     results = {"real-val": {"a_b|c": stored("a_b|c", "real-val", 26.0)}}
-    tables = all_tables(results, numbers)
+    tables = everything(results, numbers)
     count = sum(len(table.columns) * len(table.lines) for table in tables)
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](tables))))
     assert len(rows) == count
@@ -164,7 +184,7 @@ def test_all_formats_hold_the_same_cells(numbers: list[Published]) -> None:
 
 def test_the_stored_tables_are_what_the_results_say(repository: Path, numbers: list[Published]) -> None:
     results = read_results(repository / "results")
-    tables = [*all_tables(results, numbers), *strata(results)]
+    tables = everything(results, numbers)
     for ending, render in FORMATS.items():
         stored_text = (repository / "results" / f"tables.{ending}").read_text(encoding="utf-8")
         assert stored_text == render(tables), f"results/tables.{ending} is out of date: allfocus tables"

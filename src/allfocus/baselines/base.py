@@ -118,6 +118,11 @@ class Baseline(ABC):
         """
         raise OptionError(f"{self.name} estimates no defocus map", "a method that does", "'ebdb'")
 
+    @classmethod
+    def published_network(cls, views: int = 1) -> Any:
+        """The network at its published size on torch's meta device, to be counted; None without a network."""
+        return None
+
     @abstractmethod
     def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
         """What `run` gives, for a photo that was checked."""

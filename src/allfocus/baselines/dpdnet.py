@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allfocus.baselines.base import Baseline, BaselineOptions, BaselineResult, Progress, span
 from allfocus.checkpoints.baseline import load_dpdnet
 from allfocus.engine.base import EngineInfo, Estimate, check_inputs
-from allfocus.nets.dpdnet import DPDNet
+from allfocus.nets.dpdnet import DPDNet, sizes
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
 from allfocus.restore import Settings, Views, finish, restore
@@ -69,6 +69,12 @@ class DPDNetBaseline(Baseline):
         assert weights is not None  # its entry says that it has some
         self.network = load_dpdnet(weights, views)
         self.engine = DPDNetEngine(self.network, name)
+
+    @classmethod
+    def published_network(cls, views: int = 1) -> DPDNet:
+        """The large DPDNet, the one that the IFAN paper compares with."""
+        with torch.device("meta"):
+            return DPDNet(sizes("large", views))
 
     def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
         """See `Baseline.sharpen`."""

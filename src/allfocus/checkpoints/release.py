@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from allfocus.checkpoints.native import save
 from allfocus.checkpoints.shipped_graph import write_graph
 from allfocus.errors import OutputError
 from allfocus.nets.ifan import IFAN
+from allfocus.nets.macs import macs_of_network
 from allfocus.nets.registry import Architecture
 from allfocus.weights.card import Card
 from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, Model
@@ -61,6 +63,7 @@ def release(
         name=name,
         architecture=asdict(architecture),
         parameters=sum(parameter.numel() for parameter in net.parameters()),
+        macs=macs_of_network(copy.deepcopy(net), architecture.views).total,
         multiple=net.multiple,
         context_px=context_px,
         sha256=digest,

@@ -12,16 +12,27 @@ if TYPE_CHECKING:
 
 
 SET = "real-val"
-SCORES = {"psnr_fit": ("PSNR-fit", 2), "psnr": ("PSNR", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
-"""What a person chooses by: means over `SET`."""
+COLUMNS = ("model", "views", "parameters, M", "MACs, B", "size, MB")
+SCORES = {
+    "psnr": ("PSNR", 2, 1),
+    "psnr_fit": ("PSNR-fit", 2, 1),
+    "psnr_aligned": ("PSNR-aligned", 2, 1),
+    "ssim": ("SSIM", 3, 1),
+    "mae": ("MAE x 0.1", 3, 10),
+    "lpips": ("LPIPS", 3, 1),
+}
+"""What a person chooses by, means over `SET`: heading, digits, and what the stored mean is multiplied by. The columns
+are those of results/tables.md."""
 
 
 def models_command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about one model.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also the networks without weights (needs torch).")] = False,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show everything about one model.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also list the networks without weights (needs torch).")
+    ] = False,
     json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
 ) -> None:
-    """List the models that are installed and what to choose by; with NAME all that is known about one."""
+    """List the installed models with their size, cost and scores; with NAME, show everything about one."""
     from allfocus.weights.store import DEFAULT, find, installed, user_folder
 
     models = installed()
@@ -35,52 +46,63 @@ def models_command(
         typer.echo(json_module.dumps({**rows, "networks": networks} if everything else rows, indent=2))
         return
     if name is not None:
-        _say(models[0], default=models[0].card.name == DEFAULT)
+        _print_model(models[0], default=models[0].card.name == DEFAULT)
         return
-    _table(models, DEFAULT)
+    _print_models(models, DEFAULT)
     typer.echo(f"your own models go into {user_folder()}")
-    for network in networks:
-        weights = f"weights: {', '.join(network['weights'])}" if network["weights"] else "no weights"
-        typer.echo(
-            f"{network['name']:<16} {network['parameters'] / 1e6:6.2f} M parameters "
-            f"{network['macs'] / 1e9:6.1f} G MACs at 1280x720  {weights}; {network['summary']}"
-        )
+    if everything:
+        typer.echo()
+        _print_networks(networks)
 
 
-def _table(models: Sequence[Model], default: str) -> None:
+def _print_models(models: Sequence[Model], default: str) -> None:
     if not models:
         typer.echo("no models are installed")
         return
-    heads = ["model", "views", "M parameters", "MB", *(head for head, _ in SCORES.values())]
-    rows = [heads]
+    rows = [[*COLUMNS, *(head for head, *_ in SCORES.values())]]
     for row in map(_row, models):
         scores = row["scores"].get(SET, {})
-        cells = [f"{scores[key]:.{digits}f}" if key in scores else "-" for key, (_, digits) in SCORES.items()]
+        cells = [
+            f"{scores[key] * factor:.{digits}f}" if key in scores else "-"
+            for key, (_, digits, factor) in SCORES.items()
+        ]
         label = f"{row['name']}{' *' if row['name'] == default else ''}"
-        rows.append([label, str(row["views"]), f"{row['parameters'] / 1e6:.2f}", f"{row['bytes'] / 1e6:.1f}", *cells])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+        macs = f"{row['macs'] / 1e9:.1f}" if row["macs"] else "-"
+        counts = [str(row["views"]), f"{row['parameters'] / 1e6:.2f}", macs, f"{row['bytes'] / 1e6:.1f}"]
+        rows.append([label, *counts, *cells])
+    _print_table(rows)
+    typer.echo(f"* default. Scores: means over 12 real photos ({SET}). MACs: at 1280x720. More: allfocus models NAME")
+
+
+def _print_networks(networks: Sequence[Mapping[str, Any]]) -> None:
+    rows = [["network", "parameters, M", "MACs, B", "weights", "what"]]
+    for one in networks:
+        counts = [f"{one['parameters'] / 1e6:.2f}", f"{one['macs'] / 1e9:.1f}"]
+        rows.append([one["name"], *counts, ", ".join(one["weights"]) or "-", one["summary"]])
+    _print_table(rows, left=(0, 3, 4))
+
+
+def _print_table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        first, *others = (
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        cells = (
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        typer.echo("  ".join([first, *others]))
-    typer.echo(f"* default. Scores on 12 real photos ({SET}); `allfocus models NAME` tells the rest.")
+        typer.echo("  ".join(cells).rstrip())
 
 
-def _say(model: Model, *, default: bool) -> None:
+def _print_model(model: Model, *, default: bool) -> None:
     row = _row(model)
     typer.echo(f"{row['name']}{' (default)' if default else ''}")
-    typer.echo(f"  {row['parameters'] / 1e6:.2f} M parameters, {row['bytes'] / 1e6:.1f} MB, {row['licence']}")
+    macs = f", {row['macs'] / 1e9:.1f} B MACs at 1280x720" if row["macs"] else ""
+    typer.echo(f"  {row['parameters'] / 1e6:.2f} M parameters{macs}, {row['bytes'] / 1e6:.1f} MB, {row['licence']}")
     typer.echo(f"  reach {row['context_px']} px, tiles of {row['tile_px']} px, {row['steps']} training steps")
     for dataset, scores in row["scores"].items():
-        typer.echo(f"  {dataset}: {_scores(scores)}")
+        typer.echo(f"  {dataset}: {', '.join(f'{metric} {value:g}' for metric, value in scores.items())}")
     for failure in model.card.known_failures:
         typer.echo(f"  known failure: {failure}")
     typer.echo(f"  {row['path']}{'' if row['complete'] else ' (a file is missing)'}")
-
-
-def _scores(scores: Mapping[str, float]) -> str:
-    return ", ".join(f"{metric} {value:g}" for metric, value in scores.items())
 
 
 def _row(model: Model) -> dict[str, Any]:
@@ -89,6 +111,7 @@ def _row(model: Model) -> dict[str, Any]:
     return {
         "name": card.name,
         "parameters": card.parameters,
+        "macs": card.macs or None,
         "bytes": sum(path.stat().st_size for path in here),
         "licence": card.licence,
         "views": card.views,

@@ -20,10 +20,10 @@ def tables_command(
     from allfocus.evaluate.published import NAME, read
     from allfocus.evaluate.render import FORMATS
     from allfocus.evaluate.strata import strata
-    from allfocus.evaluate.tables import all_tables, read_results
+    from allfocus.evaluate.tables import own_tables, paper_tables, read_results
 
     stored = read_results(results)
-    tables = [*all_tables(stored, read(results / NAME)), *strata(stored)]
+    tables = [*own_tables(stored), *strata(stored), *paper_tables(stored, read(results / NAME))]
     folder = output or results
     make_folder(folder)
     for ending, render in FORMATS.items():

@@ -9,20 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Cost:
-    """Counts; None where they are unknown (no torch here, or an architecture that this version does not know).
-
-    Attributes:
-        parameters: how many numbers the network has.
-        macs_convolution: of the convolutions alone.
-        macs_poster: with biases and activation modules, the rule behind the paper's figures.
-    """
-
-    parameters: int | None = None
-    macs_convolution: int | None = None
-    macs_poster: int | None = None
+from allfocus.evaluate.cost import Cost
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +18,10 @@ from allfocus.data.pairs import PairSet, header
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import Engine
 from allfocus.errors import DataError, OptionError, WeightsError
-from allfocus.evaluate.method import Conditions, Cost, Method, MethodInput, Outcome
+from allfocus.evaluate.cost import Cost, cost_of_architecture, cost_of_network
+from allfocus.evaluate.method import Conditions, Method, MethodInput, Outcome
 from allfocus.restore import Settings
 from allfocus.weights.card import Card
-
-if TYPE_CHECKING:
-    from torch import nn
 
 SCALES = {"auto": "auto", "1": 1, "2": 2, "4": 4}
 FOLDER_PREFIX = "folder:"
@@ -152,7 +148,7 @@ class BaselineMethod:
             precision="float32",
             settings={} if network is None or known.maps else {"gated": not spec.ungated},
             weights_sha256="" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
-            cost=Cost() if network is None else _cost_of_network(copy.deepcopy(network), known.views),
+            cost=Cost() if network is None else cost_of_network(network, known.views),
         )
 
     def restore(self, given: MethodInput) -> Outcome:
@@ -216,28 +212,6 @@ def _check_views(spec: MethodSpec, views: int, pairs: PairSet) -> None:
             "a set with left and right views",
             "a method of one view",
         )
-
-
-def cost_of_architecture(architecture: Mapping[str, object]) -> Cost:
-    """The cost of a network described as in a card; unknown without torch, or of an unknown architecture."""
-    try:
-        import torch
-
-        from allfocus.nets.registry import Architecture
-
-        with torch.device("meta"):
-            network = Architecture(**architecture).build()  # type: ignore[arg-type]
-    except (ImportError, TypeError):
-        return Cost()
-    return _cost_of_network(network, network.views)
-
-
-def _cost_of_network(network: nn.Module, views: int) -> Cost:
-    from allfocus.nets.macs import macs_of_network
-
-    macs = macs_of_network(network, views)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(parameters, macs.convolution, macs.with_bias_and_activation)
 
 
 def _plain(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from allfocus.evaluate.tables import Cell, Table
 
-LEGEND = "A cell reads ours / published (difference)."
+LEGEND = "A cell reads ours / published (difference); not run: no result of ours is stored."
 CSV_COLUMNS = ("table", "row", "column", "ours", "published", "difference", "source", "note")
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from allfocus.evaluate.radius import SHARP_PX
-from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table, variants
+from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table, in_order, variants
 
 IN_FOCUS_NOTE = "The first column is what was in focus: a negative gain there is harm."
 SHARP_NOTE = (
@@ -50,7 +50,7 @@ def map_by_radius(results: Stored, set_name: str) -> Table | None:
 
 def strata(results: Stored) -> list[Table]:
     """The tables of every set that has them."""
-    made = [make(results, name) for name in sorted(results) for make in KINDS]
+    made = [make(results, name) for name in in_order(results) for make in KINDS]
     return [table for table in made if table is not None]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from allfocus.evaluate.cost import cost_as_published
 from allfocus.evaluate.published import Published, pick
 from allfocus.evaluate.rows import read_summary
 
@@ -30,6 +31,12 @@ ABLATION = (
 )
 TIED = "ablation-fdr-tied"
 ABLATION_PREFIX, SEED = "ablation-", "@seed"
+SETS = ("real-val", "syndp-test", "lytro-val")
+"""The order of the sets in tables; others follow by name."""
+RECONSTRUCTED = (
+    "DPDNet_S, DPDNet_D: parameters and MACs of a reconstruction that meets the paper's counts; "
+    "DPDNet's public code is smaller (31.03 M)."
+)
 PAPER_SETS = {"dpdd-test": "DPDD test set", "realdof": "RealDOF test set"}
 
 
@@ -142,14 +149,22 @@ def read_results(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def all_tables(results: Stored, numbers: Sequence[Published]) -> list[Table]:
-    """The paper's two comparisons and its ablation, newer methods, then every other set that has results."""
-    tables = [comparison(results, numbers, name) for name in PAPER_SETS]
-    with_variants = [name for name in sorted(results) if variants(results[name])]
-    tables += [ablation(results, numbers, name) for name in with_variants or ["dpdd-test"]]
-    tables += [newer(results, numbers, name) for name in ("dpdd-test", "realdof", "lfdof-test")]
-    tables += [own(results, name) for name in sorted(results) if name not in PAPER_SETS]
-    return tables
+def own_tables(results: Stored) -> list[Table]:
+    """Everything that was run on sets without published numbers, one table per set."""
+    return [own(results, name) for name in in_order(results) if name not in PAPER_SETS]
+
+
+def paper_tables(results: Stored, numbers: Sequence[Published]) -> list[Table]:
+    """The paper's ablation and its two comparisons, then newer methods."""
+    with_variants = [name for name in in_order(results) if variants(results[name])]
+    tables = [ablation(results, numbers, name) for name in with_variants or ["dpdd-test"]]
+    tables += [comparison(results, numbers, name) for name in PAPER_SETS]
+    return [*tables, *(newer(results, numbers, name) for name in ("dpdd-test", "realdof", "lfdof-test"))]
+
+
+def in_order(results: Stored) -> list[str]:
+    """The sets that have results: real photos first, then the others by name."""
+    return sorted(results, key=lambda name: (SETS.index(name) if name in SETS else len(SETS), name))
 
 
 def comparison(results: Stored, numbers: Sequence[Published], set_name: str) -> Table:
@@ -158,13 +173,14 @@ def comparison(results: Stored, numbers: Sequence[Published], set_name: str) -> 
     columns = (*SCORES, *COSTS, SECONDS) if set_name == "dpdd-test" else SCORES
     rows = [row for row in COMPARISON if pick(numbers, "comparison", set_name, row[0], "psnr")]
     lines = [
-        Line(label, _cells(columns, stored.get(method), numbers, ("comparison", set_name, label), True))
+        Line(label, _cells(columns, stored.get(method, method), numbers, ("comparison", set_name, label), True))
         for label, method in rows
     ]
     known = {method for _, method in rows} | variants(stored)
     lines += [Line(name, _cells(columns, stored[name])) for name in sorted(stored) if name not in known]
     title = f"Comparison on the {PAPER_SETS[set_name]}"
-    return Table(f"comparison-{set_name}", title, columns, tuple(lines), _notes(lines, stored))
+    notes = (*((RECONSTRUCTED,) if COSTS[0] in columns else ()), *_notes(lines, stored))
+    return Table(f"comparison-{set_name}", title, columns, tuple(lines), notes)
 
 
 def ablation(results: Stored, numbers: Sequence[Published], set_name: str = "dpdd-test") -> Table:
@@ -177,7 +193,7 @@ def ablation(results: Stored, numbers: Sequence[Published], set_name: str = "dpd
         if method == TIED and not seeds:
             continue
         where = None if method == TIED else ("ablation", "dpdd-test", label)
-        record = _mean_of_seeds(seeds)
+        record = _mean_of_seeds(seeds) or method
         costs = _cells(COSTS, record, numbers, where, same_set)
         lines.append(Line(label, (*_cells(scores, record, numbers, where, same_set), *costs)))
         if seeds:
@@ -239,11 +255,12 @@ def own(results: Stored, set_name: str) -> Table:
 
 def _cells(
     columns: Sequence[Column],
-    record: Mapping[str, Any] | None,
+    record: Mapping[str, Any] | str | None,
     numbers: Sequence[Published] = (),
     where: tuple[str, str, str] | None = None,
     comparable: bool = False,
 ) -> tuple[Cell, ...]:
+    """A cell per column; `record` is a summary, or the name of a method that was not run, whose cost is counted."""
     return tuple(
         Cell(
             ours=_measured(record, column),
@@ -256,16 +273,18 @@ def _cells(
     )
 
 
-def _measured(record: Mapping[str, Any] | None, column: Column) -> float | None:
+def _measured(record: Mapping[str, Any] | str | None, column: Column) -> float | None:
     if record is None:
         return None
+    if isinstance(record, str):
+        record = {"scores": {}, "conditions": {"cost": asdict(cost_as_published(record))}}
     cost, kind = (record.get("conditions", {}).get(key) for key in ("cost", "kind"))
     cost = cost or {}
     shifts = [record["scores"][name] for name in SHIFTS if record["scores"].get(name) is not None]
     value = {
         "shift": max(shifts, key=abs, default=None),
         "params_m": cost.get("parameters"),
-        "macs_b": cost.get("macs_poster"),
+        "macs_b": cost.get("macs"),
         "seconds": None if kind in READ_ONLY else record.get("timing", {}).get("seconds_median"),
     }.get(column.metric, record["scores"].get(column.metric.removesuffix("_x10")))
     return None if value is None else float(value) * column.factor

@@ -40,6 +40,7 @@ class Card:
         name: the name users give, the stem of the files beside each other.
         architecture: arguments of `nets.registry.Architecture`.
         parameters: how many numbers the network has.
+        macs: multiply-accumulates on a photo of 1280x720, as the IFAN paper counts them; 0 when nobody has counted.
         multiple: height and width of a batch are multiples of this; also the side of a disparity cell in px.
         context_px: measured reach of the trained network: pixels farther away than this hardly matter.
         sha256: of the weights file, 64 hexadecimal digits.
@@ -72,6 +73,7 @@ class Card:
     tile_px: int = DEFAULT_TILE_PX
     trained_on: tuple[TrainingData, ...] = ()
     simulator: Mapping[str, Any] = field(default_factory=dict)
+    macs: int = 0
     steps: int = 0
     seed: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -142,7 +144,7 @@ class Card:
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("name", "sha256", "licence", "colour", "command"), str),
-    **dict.fromkeys(("parameters", "multiple", "context_px", "views", "tile_px", "steps", "seed"), int),
+    **dict.fromkeys(("parameters", "macs", "multiple", "context_px", "views", "tile_px", "steps", "seed"), int),
     **dict.fromkeys(("architecture", "simulator", "scores"), dict),
     **dict.fromkeys(("inputs", "outputs", "trained_on", "known_failures"), list),
 }

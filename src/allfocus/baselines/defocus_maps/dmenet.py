@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from allfocus.baselines.base import MapBaseline, Progress, span
 from allfocus.checkpoints.baseline import load_dmenet
-from allfocus.nets.dmenet import sigma_px
+from allfocus.nets.dmenet import DMENet, sigma_px
 
 
 class DMENetMap(MapBaseline):
@@ -23,6 +23,12 @@ class DMENetMap(MapBaseline):
         super().__init__(name, views)
         assert weights is not None  # its entry says that it has some
         self.network = load_dmenet(weights)
+
+    @classmethod
+    def published_network(cls, views: int = 1) -> DMENet:
+        """DMENet at full width."""
+        with torch.device("meta"):
+            return DMENet()
 
     def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
         """See `MapBaseline.sigma_map`."""
