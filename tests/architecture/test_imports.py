@@ -40,7 +40,7 @@ ALLOWED = {
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "defocus"},
     "batch": {"errors", "photo", "engine", "restore", "deblurrer", "inputs", "ledger"},
     "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
-    "web": {"errors", "photo", "weights", "restore", "deblurrer", "defocus"},
+    "web": {"errors", "photo", "weights", "restore", "speeds", "deblurrer", "defocus"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",
                  "weights", "engine", "checkpoints", "simulate", "defocus", "targets"},
 }  # fmt: skip

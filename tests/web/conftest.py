@@ -17,9 +17,8 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 httpx = pytest.importorskip("httpx")
 pyvips = pytest.importorskip("pyvips")
 
-from allfocus.web.app import create_app  # noqa: E402
 from allfocus.web.limits import Limits  # noqa: E402
-from allfocus.web.server import Patient, listen  # noqa: E402
+from allfocus.web.server import Patient, configured, listen  # noqa: E402
 from allfocus.web.service import Service  # noqa: E402
 
 
@@ -30,6 +29,11 @@ class Served:
     url: str
     service: Service
     client: httpx.Client
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return int(self.url.rpartition(":")[2])
 
     def files(self) -> list[str]:
         """What lies on the service's disk."""
@@ -46,15 +50,10 @@ class Served:
 @contextmanager
 def served(**limits: object) -> Iterator[Served]:
     """A service with limits of its own, in a thread."""
-    import uvicorn
-
     service = Service(Limits(**limits), engine="openvino", precision="float32")  # type: ignore[arg-type]
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        create_app(service), log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=2, lifespan="on"
-    )
-    server = Patient(config, service)
+    server = Patient(configured(service), service)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -162,7 +162,7 @@ def test_too_much_is_refused_before_it_is_decoded(service: Served) -> None:
     problem = refused(service.client.post("/v1/deblur", files={"photo": bomb(20_000, 10_000)}), 413)
     assert "20000x10000" in problem["got"]
     headers = {"content-type": "image/png", "content-length": str(50_000_000)}
-    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as line:
+    with socket.create_connection(("127.0.0.1", service.port)) as line:
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         line.sendall(f"POST /v1/deblur HTTP/1.1\r\nhost: localhost\r\n{head}\r\n".encode())
         assert line.recv(100).startswith(b"HTTP/1.1 413")  # before any of the body
@@ -188,13 +188,55 @@ def test_options_are_refused_as_on_the_command_line(service: Served) -> None:
     assert problem["expected"].startswith("one of ifan")
 
 
+def test_speed_and_quality_are_those_of_the_command_line(service: Served) -> None:
+    photo = jpeg(blurred())
+    sizes = {}
+    for quality in (40, 95):
+        answer = service.client.post("/v1/deblur", files={"photo": photo}, data={"quality": str(quality)})
+        sizes[quality] = len(answer.content)
+    assert sizes[40] < sizes[95]
+    answer = service.client.post("/v1/deblur?speed=best", files={"photo": photo})
+    assert json.loads(answer.headers["allfocus-report"])["engine"]["model"] == "ifan"
+    refused(service.client.post("/v1/deblur?speed=fastest", files={"photo": photo}), 422)
+
+
 def test_a_slow_client_is_cut_off(service: Served) -> None:
-    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as line:
+    with socket.create_connection(("127.0.0.1", service.port)) as line:
         line.settimeout(10)
         line.sendall(
             b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: 999\r\n\r\nab"
         )
         assert line.recv(100).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: localh"])
+def test_headers_that_do_not_end_are_cut_off(service: Served, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as line:
+        line.settimeout(10)
+        line.sendall(begun)
+        answer = b"".join(iter(lambda: line.recv(1000), b""))  # to the end: the service closes
+    assert answer.startswith(b"HTTP/1.1 408") and b'"try"' in answer
+
+
+def test_a_pause_between_two_requests_is_no_offence(service: Served) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as line:
+        line.settimeout(10)
+        for _ in range(2):
+            line.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert line.recv(1000).startswith(b"HTTP/1.1 200")
+            time.sleep(1.2)  # longer than the silence that is let pass inside a request
+
+
+def test_who_takes_nothing_of_the_answer_is_cut_off() -> None:
+    with served(reader_seconds=0.3) as service, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", service.port))
+        request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        with pytest.raises(OSError):
+            for _ in range(2000):  # answers pile up unread
+                line.sendall(request)
+                time.sleep(0.002)
+        assert service.client.get("/readyz").status_code == 200
 
 
 def test_other_sites_and_other_names_are_refused(service: Served) -> None:

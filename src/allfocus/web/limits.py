@@ -21,7 +21,10 @@ class Limits(BaseSettings):
     pixels: int = Field(default=120_000_000, gt=0, description="Largest photo, by its header, before it is decoded.")
     queue: int = Field(default=8, ge=1, description="Photos that may wait, beside the one that is worked on.")
     upload_seconds: float = Field(default=300, gt=0, description="Time for a whole request body.")
-    idle_seconds: float = Field(default=20, gt=0, description="Longest silence of a client inside its body.")
+    idle_seconds: float = Field(default=20, gt=0, description="Longest silence of a client inside its request.")
+    reader_seconds: float = Field(
+        default=60, gt=0, description="A client that takes nothing of its answer for so long is cut off."
+    )
     job_seconds: float = Field(default=900, gt=0, description="Time for one photo, from its turn to its result.")
     silent_seconds: float = Field(default=180, gt=0, description="A worker that says nothing for so long is replaced.")
     keep_seconds: float = Field(default=900, gt=0, description="How long a finished job can be fetched.")

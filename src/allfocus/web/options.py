@@ -16,6 +16,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    speed: Literal["fast", "balanced", "best"] = Field(
+        default="balanced", description="Model, scales and mirror images; a model that is named goes before."
+    )
     model: str | None = Field(default=None, max_length=100, description="A name that GET /v1/models lists.")
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="0 keeps the photo.")
     scale: Literal["auto", "1", "2", "4"] = Field(default="auto", description="Coarsest working scale.")
@@ -26,6 +29,9 @@ class Options(BaseModel):
         le=1000,
         allow_inf_nan=False,
         description="Leave alone what is blurred by this radius, px.",
+    )
+    quality: int | None = Field(
+        default=None, ge=1, le=100, description="Of a JPEG, WebP or AVIF; the source's, and at least 90, when absent."
     )
 
 

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import signal
 import socket
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
 from allfocus.errors import OutputError
 from allfocus.web.app import create_app
+from allfocus.web.connection import Connection
 from allfocus.web.limits import check_reach
 from allfocus.web.service import Service
 
@@ -48,9 +50,17 @@ def serve(service: Service, host: str, port: int) -> None:
     limits = service.limits
     check_reach(host, limits.token)
     listener = listen(host, port)
-    config = uvicorn.Config(
+    shown = f"[{host}]" if ":" in host else host
+    print(f"allfocus: http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends)", flush=True)
+    Patient(configured(service), service).run(sockets=[listener])
+
+
+def configured(service: Service) -> uvicorn.Config:
+    """uvicorn with the limits of a service."""
+    return uvicorn.Config(
         create_app(service),
-        limit_concurrency=limits.connections,
+        http=partial(Connection, limits=service.limits),  # type: ignore[arg-type]
+        limit_concurrency=service.limits.connections,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
         log_level="warning",
@@ -59,9 +69,6 @@ def serve(service: Service, host: str, port: int) -> None:
         lifespan="on",
         ws="none",
     )
-    shown = f"[{host}]" if ":" in host else host
-    print(f"allfocus: http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends)", flush=True)
-    Patient(config, service).run(sockets=[listener])
 
 
 class Patient(uvicorn.Server):

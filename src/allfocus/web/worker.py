@@ -135,11 +135,14 @@ class Desk:
         from allfocus.photo import formats
         from allfocus.photo.codecs import header
         from allfocus.restore import Settings
+        from allfocus.speeds import BALANCED, SPEEDS, speed_of
         from allfocus.web.pictures import write_cells
 
         job, options, folder = request["job"], dict(request["options"]), Path(request["folder"])
         started = time.perf_counter()
-        model = self.deblurrer(options.pop("model") or request["model"])
+        quality, speed = options.pop("quality"), speed_of(options.pop("speed"))
+        named = options.pop("model") or (request["model"] if speed == SPEEDS[BALANCED] else speed.model)
+        model = self.deblurrer(named)
         format = header(request["photo"], max_pixels=request["pixels"]).format
         target = folder / f"sharp{formats.extension(format)}"
         self.say(job=job, **{"is": "started"})
@@ -147,7 +150,8 @@ class Desk:
         done = model.run(
             request["photo"],
             target,
-            Settings(**options, with_map=True),
+            speed.settings(Settings(**options, with_map=True)),
+            quality=quality,
             mask=request["mask"],
             overwrite=True,
             pixel_limit=request["pixels"],

@@ -1,0 +1,88 @@
+"""One connection: who sends no request, or takes no answer, is let go, so that nobody holds a place for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from allfocus.web.limits import Limits
+from allfocus.web.problems import MEDIA_TYPE, Refusal
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection with two more ends than its own: a request line and headers that do not come to an end
+    within `idle_seconds` are answered with 408, and a client that takes nothing of its answer for `reader_seconds` is
+    cut off. (A body that stops is the business of `upload.receive`.)
+
+    Args:
+        limits: of the service.
+        arguments: as uvicorn gives them.
+    """
+
+    def __init__(self, *, limits: Limits, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.limits = limits
+        self._head: asyncio.TimerHandle | None = None
+        self._reader: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        super().data_received(data)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._head = _stopped(self._head)
+        self._reader = _stopped(self._reader)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        super().pause_writing()
+        self._reader = self.loop.call_later(self.limits.reader_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._reader = _stopped(self._reader)
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        """The clock runs from the connection, or from the first byte after an answer, to the end of the headers."""
+        if self.conn.their_state is not h11.IDLE:
+            self._head = _stopped(self._head)
+        elif self._head is None:
+            self._head = self.loop.call_later(self.limits.idle_seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head = None
+        if self.transport.is_closing() or self.conn.their_state is not h11.IDLE or self.conn.our_state is not h11.IDLE:
+            return
+        refusal = Refusal(
+            408,
+            "a request without an end of its headers",
+            f"one within {self.limits.idle_seconds:g} s",
+            "send it again",
+        )
+        body = json.dumps(refusal.to_json()).encode()
+        headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")]
+        for event in (
+            h11.Response(status_code=408, headers=headers, reason=b"Request Timeout"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+def _stopped(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
