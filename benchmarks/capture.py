@@ -20,11 +20,11 @@ import numpy as np
 
 from allfocus.capture import scene
 from allfocus.capture.blur import match_blur
-from allfocus.capture.demo import FAULTS, Scene, make_demo
+from allfocus.capture.demo import FAULTS, PlantedScene, make_demo
 from allfocus.capture.focus_stack import fuse
 from allfocus.capture.frame import Frame, encoded, photos, read
 from allfocus.capture.misalignment import Misalignment, misalignment
-from allfocus.capture.pair import Made, Wish, make
+from allfocus.capture.pair import Made, PairOptions, make
 from allfocus.capture.pairing import pair_up
 from allfocus.capture.photometric import match_colours
 from allfocus.capture.register import align, inside, laid_on
@@ -81,7 +81,7 @@ def session(good: int, each_fault: int, seed: int, photo_folder: Path | None) ->
             if planted is None:
                 continue
             started = time.process_time()
-            made = make(shot, Wish())
+            made = make(shot, PairOptions())
             rows.append(_row(planted, made, folder) | {"processor_s": round(time.process_time() - started, 2)})
             print(rows[-1], flush=True)
     clean = [row for row in rows if not row["fault"]]
@@ -108,7 +108,7 @@ def session(good: int, each_fault: int, seed: int, photo_folder: Path | None) ->
     }
 
 
-def _row(planted: Scene, made: Made, folder: Path) -> dict[str, Any]:
+def _row(planted: PlantedScene, made: Made, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": planted.name, "fault": planted.fault, "expected": planted.reason, "reasons": list(made.reasons),
         "largest_px": round(planted.largest_px, 2), "error_px": None, "colour_levels": None,

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pyvips
 
-from allfocus.batch.journal import Task
+from allfocus.batch.journal import PhotoTask
 from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
@@ -67,7 +67,7 @@ def write_photo(path: Path, width: int = 48, height: int = 40, seed: int = 0) ->
     return path
 
 
-def tasks_in(place: Path, *, compare: bool = False) -> list[Task]:
+def tasks_in(place: Path, *, compare: bool = False) -> list[PhotoTask]:
     """Every photo below a folder, as the command plans them."""
     asked = []
     for path in sorted(path for path in place.rglob("*") if path.is_file()):

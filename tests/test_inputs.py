@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allfocus.errors import InputError, OptionError, OutputError
-from allfocus.inputs import Job, Plan, collect
+from allfocus.inputs import PhotoJob, Plan, collect
 from allfocus.ledger import Ledger
 
 
@@ -25,9 +25,9 @@ def touch(*paths: Path) -> None:
 def test_one_photo_goes_beside_itself_or_where_it_is_told(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     touch(photo)
-    assert collect([str(photo)], None).jobs == (Job(photo, tmp_path / "a.sharp.jpg"),)
-    assert collect([str(photo)], tmp_path / "b.png").jobs == (Job(photo, tmp_path / "b.png"),)
-    assert collect([str(photo)], tmp_path / "new").jobs == (Job(photo, tmp_path / "new" / "a.jpg"),)
+    assert collect([str(photo)], None).jobs == (PhotoJob(photo, tmp_path / "a.sharp.jpg"),)
+    assert collect([str(photo)], tmp_path / "b.png").jobs == (PhotoJob(photo, tmp_path / "b.png"),)
+    assert collect([str(photo)], tmp_path / "new").jobs == (PhotoJob(photo, tmp_path / "new" / "a.jpg"),)
 
 
 def test_a_folder_keeps_its_shape_and_leaves_results_and_other_files_alone(tmp_path: Path) -> None:

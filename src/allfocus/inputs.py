@@ -36,7 +36,7 @@ USUAL = ".jpg, .png, .tif, .webp or .avif"
 
 
 @dataclass(frozen=True)
-class Job:
+class PhotoJob:
     """One photo to restore and every file to write for it.
 
     Attributes:
@@ -82,7 +82,7 @@ class Plan:
         named: the user named one photo, and nothing else.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[PhotoJob, ...]
     refused: tuple[Refused, ...] = ()
     passed_over: tuple[str, ...] = ()
     folder: Path | None = None
@@ -242,17 +242,17 @@ def _output_folder(output: str | Path | None, named: bool, count: int) -> Path |
 
 def _jobs(
     found: list[_Found], output: str | Path | None, folder: Path | None, *, map: bool, compare: bool
-) -> list[Job]:
+) -> list[PhotoJob]:
     names = _Names()
     stems: list[str] = []
-    jobs: list[Job] = []
+    jobs: list[PhotoJob] = []
     for one in found:
         stem, name = names.of(one.source)
         if folder is not None:
             target = folder / one.place.with_name(name)
         else:
             target = beside(one.source.with_name(name)) if output is None else Path(output)
-        jobs.append(Job(one.source, target))
+        jobs.append(PhotoJob(one.source, target))
         stems.append(stem)
     shared = Counter((job.target.parent, stem.casefold()) for job, stem in zip(jobs, stems, strict=True))
     finished = []
@@ -298,7 +298,7 @@ def _result_name(source: Path) -> str:
     return source.name if suffix == source.suffix else f"{source.stem}{suffix}"
 
 
-def _without_results(jobs: list[Job], named: set[Path]) -> tuple[list[Job], list[Path]]:
+def _without_results(jobs: list[PhotoJob], named: set[Path]) -> tuple[list[PhotoJob], list[Path]]:
     """The jobs less the photos that are results of others among them, as `*.jpg` names them in a second run."""
     made = {identity(path): job for job in jobs for path in job.writes}
     results = []

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from allfocus.baselines.base import BaselineOptions, MapBaseline
+from allfocus.baselines.base import BaselineOptions
+from allfocus.baselines.deconvolution import MapBaseline
 from allfocus.baselines.registry import METHODS, entry, find_weights, load
 from allfocus.checkpoints.baseline import save
 from allfocus.errors import InputError, OptionError, WeightsError

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allfocus.batch.forecast import EACH_MEGAPIXELS, Progress
+from allfocus.batch.forecast import EACH_MEGAPIXELS, BatchProgress
 
 
 @given(st.lists(st.floats(0.1, 50), min_size=10, max_size=60), st.floats(0.2, 5))
 def test_at_a_steady_rate_the_end_is_known_at_any_time(sizes: list[float], seconds_each: float) -> None:
     sizes = sorted(sizes, reverse=True)
     cost = [(size + EACH_MEGAPIXELS) * seconds_each for size in sizes]
-    progress, elapsed = Progress(sum(sizes), len(sizes)), 0.0
+    progress, elapsed = BatchProgress(sum(sizes), len(sizes)), 0.0
     for size, seconds in zip(sizes[:-1], cost[:-1], strict=True):
         elapsed += seconds
         progress.add(size, size)
@@ -22,7 +22,7 @@ def test_at_a_steady_rate_the_end_is_known_at_any_time(sizes: list[float], secon
 
 
 def test_photos_in_the_air_and_photos_that_fail_count() -> None:
-    progress = Progress(10.0, 2)
+    progress = BatchProgress(10.0, 2)
     assert progress.remaining_s(1.0) is None
     assert progress.remaining_s(10.0, in_the_air=5.05) == pytest.approx(10.0)
     progress.skip(5.0)

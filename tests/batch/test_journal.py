@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allfocus.batch.journal import NAME, Claim, Journal, Result, Task
+from allfocus.batch.journal import NAME, Claim, Journal, PhotoTask, Result
 from allfocus.batch.owner import Owner
 from allfocus.batch.store import content_hash
 from allfocus.errors import JournalError, OptionError, OutputError
@@ -18,8 +18,8 @@ from batches import tasks_in
 FACTS = {"width": 10, "height": 10, "seconds": 0.5, "notes": ["a note"]}
 
 
-def task(name: str, megapixels: float = 1.0, stamp: str = "1") -> Task:
-    return Task(f"/photos/{name}", name, 100, stamp, megapixels)
+def task(name: str, megapixels: float = 1.0, stamp: str = "1") -> PhotoTask:
+    return PhotoTask(f"/photos/{name}", name, 100, stamp, megapixels)
 
 
 def started(out: Path, key: str = "key") -> Journal:

@@ -9,14 +9,14 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from allfocus.capture.demo import Scene, make_demo
+from allfocus.capture.demo import PlantedScene, make_demo
 
 SIZE = (192, 224)
 FAULTS = ("alone", "resized", "black", "wall", "elsewhere", "moving")
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Scene]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PlantedScene]]:
     """Two good pairs and one of some faults, small."""
     folder = tmp_path_factory.mktemp("session")
     return folder, make_demo(folder, 2, FAULTS, SIZE, seed=4)

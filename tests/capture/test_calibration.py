@@ -9,7 +9,7 @@ import pyvips
 
 from allfocus.capture.calibration import Board, Rig, calibrate
 from allfocus.capture.frame import Frame
-from allfocus.capture.pairing import Shot
+from allfocus.capture.pairing import Exposures
 from allfocus.errors import DataError, OptionError
 
 SIZE = (480, 360)
@@ -45,7 +45,7 @@ def seen(board: Board, tilt: tuple[float, float], offset: tuple[float, float], k
     )
 
 
-def shots(folder: Path, board: Board, count: int = 6) -> list[Shot]:
+def shots(folder: Path, board: Board, count: int = 6) -> list[Exposures]:
     found = []
     generator = np.random.default_rng(3)
     for number in range(count):
@@ -55,7 +55,7 @@ def shots(folder: Path, board: Board, count: int = 6) -> list[Shot]:
         paths = [folder / f"{name}{number}.png" for name in ("wide", "narrow")]
         for view, path in zip(views, paths, strict=True):
             pyvips.Image.new_from_array(np.ascontiguousarray(view)).pngsave(str(path))
-        found.append(Shot(str(number), (paths[0],), (paths[1],)))
+        found.append(Exposures(str(number), (paths[0],), (paths[1],)))
     return found
 
 

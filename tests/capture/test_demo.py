@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allfocus.capture.demo import FAULTS, Scene, make_demo, read_truth
+from allfocus.capture.demo import FAULTS, PlantedScene, make_demo, read_truth
 from allfocus.capture.gate import REASONS
 from allfocus.errors import DataError, OptionError
 
 
-def test_what_is_planted_is_what_was_asked(demo: tuple[Path, list[Scene]]) -> None:
+def test_what_is_planted_is_what_was_asked(demo: tuple[Path, list[PlantedScene]]) -> None:
     folder, scenes = demo
     assert read_truth(folder) == scenes
     for scene in scenes:

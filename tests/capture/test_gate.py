@@ -6,9 +6,9 @@ import pytest
 from allfocus.capture.frame import encoded
 from allfocus.capture.gate import (
     REASONS,
-    Limits,
+    AlignedViews,
+    GateLimits,
     Measures,
-    Views,
     bands_of_light,
     moving_map,
     moving_share,
@@ -18,9 +18,9 @@ from allfocus.capture.gate import (
 from allfocus.capture.scene import disc_blur
 
 
-def views(source: np.ndarray, target: np.ndarray, soft: np.ndarray) -> Views:
+def views(source: np.ndarray, target: np.ndarray, soft: np.ndarray) -> AlignedViews:
     planes = (np.asarray(one, np.float32) for one in (source, target, soft))
-    return Views(*planes, np.ones(source.shape, bool))
+    return AlignedViews(*planes, np.ones(source.shape, bool))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_something_that_is_in_one_view_only(plane: np.ndarray) -> None:
 
 def test_reasons_come_in_their_order() -> None:
     bad = Measures(clipped=0.5, noise=0.2, flicker=0.1, sharper=0.9, shift_px=2.0, many_px=3.0, moving=0.2)
-    reasons = bad.reasons(Limits())
+    reasons = bad.reasons(GateLimits())
     assert reasons == [reason for reason in REASONS if reason in reasons] and len(reasons) == 6
-    assert Measures().reasons(Limits()) == []
-    assert Measures(0.0, 0.01, 0.0, 1.4, 0.1, 0.2, 0.0).reasons(Limits()) == []
+    assert Measures().reasons(GateLimits()) == []
+    assert Measures(0.0, 0.01, 0.0, 1.4, 0.1, 0.2, 0.0).reasons(GateLimits()) == []

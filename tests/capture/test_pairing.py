@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allfocus.capture.demo import Scene, write_jpeg
+from allfocus.capture.demo import PlantedScene, write_jpeg
 from allfocus.capture.pairing import pair_up
 from allfocus.errors import DataError, OptionError
 
@@ -79,7 +79,7 @@ def test_refusals_teach(tmp_path: Path) -> None:
         pair_up(wide, wide, "name", "(")
 
 
-def test_the_simulated_session_is_paired_by_its_clocks(demo: tuple[Path, list[Scene]]) -> None:
+def test_the_simulated_session_is_paired_by_its_clocks(demo: tuple[Path, list[PlantedScene]]) -> None:
     place, scenes = demo
     shots = {shot.name: shot for shot in pair_up(place / "wide", place / "narrow")}
     for scene in scenes:

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allfocus.capture.demo import Scene
+from allfocus.capture.demo import PlantedScene
 from allfocus.capture.frame import Frame, read
 from allfocus.capture.register import Alignment, Unalignable, align, inside, laid_on
 from allfocus.capture.scene import disc_blur
 from allfocus.metrics.registration import displacement, rms_px, warped
 
 
-def target_of(folder: Path, scene: Scene) -> Path:
+def target_of(folder: Path, scene: PlantedScene) -> Path:
     return folder / "narrow" / f"NARROW{int(scene.name.removeprefix('WIDE')) + 100:04d}.jpg"
 
 
@@ -22,7 +22,7 @@ def frame(linear: np.ndarray) -> Frame:
     return Frame(unit, unit.max(axis=2) > 0.985)
 
 
-def test_good_pairs_are_laid_on_each_other(demo: tuple[Path, list[Scene]]) -> None:
+def test_good_pairs_are_laid_on_each_other(demo: tuple[Path, list[PlantedScene]]) -> None:
     folder, scenes = demo
     for scene in (one for one in scenes if not one.fault):
         source, target = read(folder / "wide" / f"{scene.name}.jpg"), read(target_of(folder, scene))
@@ -34,7 +34,7 @@ def test_good_pairs_are_laid_on_each_other(demo: tuple[Path, list[Scene]]) -> No
 
 
 @pytest.mark.parametrize("fault", ["black", "wall", "elsewhere"])
-def test_what_cannot_be_aligned_says_why(demo: tuple[Path, list[Scene]], fault: str) -> None:
+def test_what_cannot_be_aligned_says_why(demo: tuple[Path, list[PlantedScene]], fault: str) -> None:
     folder, scenes = demo
     (scene,) = (one for one in scenes if one.fault == fault)
     with pytest.raises(Unalignable) as caught:

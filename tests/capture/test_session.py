@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from allfocus.capture import session as module
-from allfocus.capture.demo import Scene
-from allfocus.capture.pair import Wish
-from allfocus.capture.pairing import Shot, pair_up
+from allfocus.capture.demo import PlantedScene
+from allfocus.capture.pair import PairOptions
+from allfocus.capture.pairing import Exposures, pair_up
 from allfocus.capture.session import Session, run
 from allfocus.data.dpdd import load
 from allfocus.errors import DataError, OptionError
 
 
 @pytest.fixture(scope="module")
-def made(demo: tuple[Path, list[Scene]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(demo: tuple[Path, list[PlantedScene]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, _ = demo
     output = tmp_path_factory.mktemp("pairs")
     list(run(pair_up(folder / "wide", folder / "narrow"), Session(output)))
@@ -28,7 +28,7 @@ def rows(output: Path) -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def test_good_pairs_pass_and_each_fault_has_its_reason(demo: tuple[Path, list[Scene]], made: Path) -> None:
+def test_good_pairs_pass_and_each_fault_has_its_reason(demo: tuple[Path, list[PlantedScene]], made: Path) -> None:
     found = rows(made)
     for scene in demo[1]:
         row = found[scene.name]
@@ -52,7 +52,7 @@ def test_what_was_made_is_read_by_the_data_set(made: Path) -> None:
 
 
 def test_a_second_run_makes_nothing_and_a_person_overrules(
-    demo: tuple[Path, list[Scene]], made: Path, monkeypatch: pytest.MonkeyPatch
+    demo: tuple[Path, list[PlantedScene]], made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, scenes = demo
     monkeypatch.setattr(module, "make", lambda *_: pytest.fail("made again"))
@@ -75,7 +75,7 @@ def test_a_second_run_makes_nothing_and_a_person_overrules(
 
 
 def test_a_killed_run_goes_on_where_it_was(
-    demo: tuple[Path, list[Scene]], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo: tuple[Path, list[PlantedScene]], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, scenes = demo
     quick = [scene.name for scene in scenes if scene.fault in ("alone", "resized", "black", "wall")]
@@ -91,20 +91,20 @@ def test_a_killed_run_goes_on_where_it_was(
     assert sum(kept) == 2 and len(rows(tmp_path)) == len(quick)
 
 
-def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[Scene]], tmp_path: Path) -> None:
+def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[PlantedScene]], tmp_path: Path) -> None:
     folder, scenes = demo
     good = next(scene for scene in scenes if not scene.fault)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes((folder / "wide" / f"{good.name}.jpg").read_bytes()[:900])
-    (step,) = run([Shot("x", (folder / "wide" / f"{good.name}.jpg",), (broken,))], Session(tmp_path / "out"))
+    (step,) = run([Exposures("x", (folder / "wide" / f"{good.name}.jpg",), (broken,))], Session(tmp_path / "out"))
     assert step.record["reasons"] == ["unreadable"] and step.record["detail"]
 
 
 def test_refusals_teach(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one name a scene"):
-        list(run([Shot("a"), Shot("a")], Session(tmp_path)))
+        list(run([Exposures("a"), Exposures("a")], Session(tmp_path)))
     with pytest.raises(OptionError, match="8 or 16"):
         Session(tmp_path, bits=12)
     (tmp_path / "report.csv").write_text("name,decision\na,maybe\n")
     with pytest.raises(DataError, match="accept, reject or nothing"):
-        list(run([Shot("a")], Session(tmp_path, Wish())))
+        list(run([Exposures("a")], Session(tmp_path, PairOptions())))

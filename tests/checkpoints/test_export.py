@@ -12,10 +12,10 @@ import openvino
 import pytest
 import torch
 
-from allfocus.checkpoints import export as export_module
 from allfocus.checkpoints import official
 from allfocus.checkpoints.export import Exported, export
-from allfocus.checkpoints.formats import FORMATS, Size, facts_of
+from allfocus.checkpoints.formats import FORMATS, Size, format_class
+from allfocus.checkpoints.formats.onnx import OnnxExport
 from allfocus.errors import OptionError, OutputError, WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.ifan import IFAN
@@ -66,7 +66,7 @@ def on_onnxruntime(path: Path) -> Any:
 @pytest.mark.parametrize("name", SMALL)
 def test_graphs_agree_with_torch(name: str, format: str, size: Size | None, tmp_path: Path) -> None:
     net = built(SMALL[name])
-    target = tmp_path / f"net{FORMATS[format][0]}"
+    target = tmp_path / f"net{FORMATS[format].endings[0]}"
     done = export(net, SMALL[name], target, format, size=size, about={"model": name})
     assert done.proof.difference < 1e-5
     run = (on_onnxruntime if format == "onnx" else on_openvino)(target)
@@ -77,7 +77,7 @@ def test_graphs_agree_with_torch(name: str, format: str, size: Size | None, tmp_
     else:
         with pytest.raises(Exception, match=r"(?i)dimension|shape"):
             run([picture.numpy() for picture in other])
-    facts = facts_of(format, target)
+    facts = format_class(format).read_facts(target)
     assert facts["model"] == name
     assert float(facts["difference_on_random"]) == pytest.approx(done.proof.random, rel=0.01)
     assert float(facts["difference_on_photo"]) == pytest.approx(done.proof.photo, rel=0.01)
@@ -120,7 +120,7 @@ def test_torchscript_takes_any_size(name: str, tmp_path: Path) -> None:
 
     check(net, run, pictures(net, 1, 64, 96))
     check(net, run, pictures(net, 3, 32, 48))
-    assert facts_of("torchscript", done.path) == done.proof.facts()
+    assert format_class("torchscript").read_facts(done.path) == done.proof.facts()
 
 
 def test_a_released_checkpoint_is_read_as_one_and_holds_its_proof(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_released_checkpoint_is_read_as_one_and_holds_its_proof(tmp_path: Path
     found = official.read(done.path)
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in net.state_dict().items())
     assert len(torch.load(done.path, weights_only=True)) == len(net.state_dict())
-    assert facts_of("official", done.path) == done.proof.facts()
+    assert format_class("official").read_facts(done.path) == done.proof.facts()
 
 
 @pytest.mark.parametrize(
@@ -169,17 +169,16 @@ def test_a_file_that_differs_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_translation_that_is_wrong_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = export_module.translate
+    right = OnnxExport.__init__
 
-    def wrong(format: str, net: IFAN, wanted: Architecture, folder: Path, size: Size | None) -> Any:
+    def wrong(self: OnnxExport, net: IFAN, wanted: Architecture, folder: Path, size: Size | None = None) -> None:
         with torch.no_grad():
             net.decoder.out[0].bias.add_(1e-3)
-        written = right(format, net, wanted, folder, size)
+        right(self, net, wanted, folder, size)
         with torch.no_grad():
             net.decoder.out[0].bias.sub_(1e-3)
-        return written
 
-    monkeypatch.setattr(export_module, "translate", wrong)
+    monkeypatch.setattr(OnnxExport, "__init__", wrong)
     with pytest.raises(WeightsError, match=r"differs from torch by 0\.001"):
         export(built(SMALL["ifan"]), SMALL["ifan"], tmp_path / "net.onnx", "onnx")
     assert not list(tmp_path.iterdir())
@@ -200,5 +199,5 @@ def test_files_that_are_there_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_the_networks_as_they_ship(name: str, format: str, size: Size | None, tmp_path: Path) -> None:
     wanted = architecture(name)
-    done: Exported = export(built(wanted), wanted, tmp_path / f"net{FORMATS[format][0]}", format, size=size)
+    done: Exported = export(built(wanted), wanted, tmp_path / f"net{FORMATS[format].endings[0]}", format, size=size)
     assert done.proof.difference <= 1e-4

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allfocus.checkpoints.openvino_run import run_graph
+from allfocus.checkpoints.proof import run_graph
 from allfocus.cli.main import main
 from allfocus.engine.choose import choose
 from allfocus.errors import OptionError

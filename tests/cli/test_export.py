@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from allfocus.checkpoints.formats import facts_of
+from allfocus.checkpoints.formats import format_class
 from allfocus.checkpoints.native import save
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
@@ -45,7 +45,7 @@ def test_a_model_by_name(models: Path, tmp_path: Path, capfd: pytest.CaptureFixt
     told = capfd.readouterr().out
     assert f"{tmp_path / 'a.onnx'}: mine, 0.3 MB, any size in multiples of 16 px" in told
     assert "differs from torch by" in told
-    assert facts_of("onnx", tmp_path / "a.onnx")["model"] == "mine"
+    assert format_class("onnx").read_facts(tmp_path / "a.onnx")["model"] == "mine"
     assert run("mine", "-o", tmp_path / "a.onnx") == 2
     assert "a.onnx exists already" in capfd.readouterr().err
 
@@ -65,12 +65,12 @@ def test_weights_alone_and_a_run(
     net = SMALL.build()
     save(net, SMALL, tmp_path / "alone.safetensors")
     assert run(tmp_path / "alone.safetensors", "-o", tmp_path / "a.onnx") == 0
-    assert facts_of("onnx", tmp_path / "a.onnx")["model"] == "alone"
+    assert format_class("onnx").read_facts(tmp_path / "a.onnx")["model"] == "alone"
     (tmp_path / "run").mkdir()
     loaded = [TrainConfig(architecture="ifan-fast", net=NetConfig(iterations=1, width=4)), net, 12]
     monkeypatch.setattr(state, "load_averaged", lambda folder: loaded)
     assert run(tmp_path / "run", "-o", tmp_path / "b.pt", "--format", "torchscript") == 0
-    assert facts_of("torchscript", tmp_path / "b.pt")["model"] == "run, step 12"
+    assert format_class("torchscript").read_facts(tmp_path / "b.pt")["model"] == "run, step 12"
     loaded[0] = TrainConfig(architecture="dmenet")
     assert run(tmp_path / "run", "-o", tmp_path / "c.onnx") == 2
     assert "a run of dmenet; expected a run of the IFAN family" in capfd.readouterr().err
@@ -85,7 +85,7 @@ def test_a_network_without_weights_has_to_be_asked_for(
     assert "--untrained for random weights" in told
     assert not (tmp_path / "a.onnx").exists()
     assert run("small", "--untrained", "-o", tmp_path / "a.onnx") == 0
-    assert facts_of("onnx", tmp_path / "a.onnx")["model"] == "small, untrained"
+    assert format_class("onnx").read_facts(tmp_path / "a.onnx")["model"] == "small, untrained"
     assert run("small", "--untrained", "-o", tmp_path / "b.onnx") == 0
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 

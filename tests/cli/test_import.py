@@ -10,8 +10,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from allfocus.checkpoints import adopt as module
 from allfocus.checkpoints import official
+from allfocus.checkpoints import release as module
 from allfocus.cli.import_ import import_command
 from allfocus.errors import WeightsError
 from allfocus.nets.registry import Architecture

@@ -19,7 +19,7 @@ from allfocus.evaluate import methods
 from allfocus.evaluate.method import Conditions, MethodInput, Outcome
 from allfocus.evaluate.methods import MethodSpec
 from allfocus.evaluate.rows import SCORES, mean_scores, read_scores, read_summary
-from allfocus.evaluate.run import EvaluationOptions, Step, evaluate
+from allfocus.evaluate.run import EvaluationOptions, EvaluationStep, evaluate
 from allfocus.metrics import psnr, psnr_fit
 
 
@@ -110,7 +110,10 @@ def test_a_run_that_was_stopped_continues_to_the_same_files(
 def test_finished_rows_are_not_computed_again(tiny: PairSet, tmp_path: Path) -> None:
     run(tiny, tmp_path / "out", "brighten", limit=2)
     steps = list(evaluate(tiny, [MethodSpec("brighten")], EvaluationOptions(output=tmp_path / "out")))
-    assert [(step.done, step.row is None) for step in steps if isinstance(step, Step)] == [(2, True), (3, False)]
+    assert [(step.done, step.row is None) for step in steps if isinstance(step, EvaluationStep)] == [
+        (2, True),
+        (3, False),
+    ]
     assert read_summary(tmp_path / "out" / "tiny" / "brighten.json")["images"] == 3
 
 

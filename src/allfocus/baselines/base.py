@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,6 @@ from allfocus.errors import InputError, OptionError
 
 Progress = Callable[[float, str], None]
 """Called with the fraction that is done, in [0, 1], and what is being done. It may raise to stop the work."""
-
-_MAP_SHARE = 0.35
-"""Share of the progress that the map takes when a deconvolution follows."""
-
-SIGMA_TO_RADIUS = 2.0
-"""A disc of radius r has the variance of a Gaussian of r / 2."""
 
 
 def span(progress: Progress | None, start: float, stop: float) -> Progress:
@@ -100,7 +94,7 @@ class Baseline(ABC):
         """
         options = options or BaselineOptions()
         for picture in (rgb, *(options.views or ())):
-            _check(picture)
+            check_photo(picture)
         return self.sharpen(np.asarray(rgb, dtype=np.float32), options, progress)
 
     def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
@@ -128,42 +122,8 @@ class Baseline(ABC):
         """What `run` gives, for a photo that was checked."""
 
 
-class MapBaseline(Baseline):
-    """A method that estimates the defocus map and deconvolves with it (hyper-Laplacian prior).
-
-    Attributes:
-        peak_sigma_px: the largest standard deviation that it tells, px.
-    """
-
-    peak_sigma_px: ClassVar[float]
-
-    @abstractmethod
-    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
-        """(H, W) float32: standard deviation of the Gaussian blur at each pixel of a photo (H, W, 3), px."""
-
-    def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
-        """The radius of the disc as wide as the Gaussian that the method finds; see `Baseline.defocus_map`."""
-        _check(rgb)
-        return np.float32(SIGMA_TO_RADIUS) * self.sigma_map(rgb, span(progress, 0.0, 1.0))
-
-    def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
-        """See `Baseline.sharpen`."""
-        from allfocus.baselines.deconvolution import Prior, deblur
-
-        photo = _rounded(rgb) if options.eight_bit else rgb
-        sigma_px = self.sigma_map(photo, span(progress, 0.0, _MAP_SHARE))
-        stored = np.rint(sigma_px / self.peak_sigma_px * 255) / 255 * self.peak_sigma_px  # kept as 8-bit pictures
-        report = span(progress, _MAP_SHARE, 1.0)
-        sharp = deblur(photo, stored, Prior(options.data_weight), options.selection, progress=report)
-        radius_px = np.float32(SIGMA_TO_RADIUS) * sigma_px
-        return BaselineResult(_rounded(sharp) if options.eight_bit else sharp, radius_px)
-
-
-def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (np.rint(rgb * 255) / 255).astype(np.float32)
-
-
-def _check(rgb: NDArray) -> None:
+def check_photo(rgb: NDArray) -> None:
+    """Refuse what is not a photo as `Baseline.run` takes it."""
     fits = rgb.ndim == 3 and rgb.shape[2] == 3 and 0 not in rgb.shape and np.issubdtype(rgb.dtype, np.floating)
     if not fits or not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
         raise InputError(

@@ -6,15 +6,16 @@ levels, the padding and the constants are those of the comparison in the paper (
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from allfocus.baselines.base import Progress
+from allfocus.baselines.base import Baseline, BaselineOptions, BaselineResult, Progress, check_photo, span
 from allfocus.baselines.loops import available_threads, compiled
 from allfocus.errors import InputError, OptionError
 
@@ -24,6 +25,11 @@ LAMBDA = {"cuhk": 420.0, "dpdd": 16.8, "realdof": 4.2}
 LEVELS = 33
 _KERNEL_RADIUS = 50
 _TAPERS = 4
+_MAP_SHARE = 0.35  # of the progress, where a map comes before the deconvolution
+
+SIGMA_TO_RADIUS = 2.0
+"""A disc of radius r has the variance of a Gaussian of r / 2."""
+
 _BETA_START, _BETA_GROWTH, _BETA_STOP = 1.0, 2.0 * np.sqrt(2.0), 256.0
 _TABLE_REACH, _TABLE_SIZE = 10.0, 100_001
 
@@ -293,3 +299,36 @@ def _shrunk_divergence_three_halves(plane, beta, out):
         for x in range(1, width):
             out[y, x] = across[x - 1] - across[x] + above[x] - below[x]
         above, below = below, above
+
+
+class MapBaseline(Baseline):
+    """A method that estimates the defocus map and deconvolves with it (hyper-Laplacian prior).
+
+    Attributes:
+        peak_sigma_px: the largest standard deviation that it tells, px.
+    """
+
+    peak_sigma_px: ClassVar[float]
+
+    @abstractmethod
+    def sigma_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """(H, W) float32: standard deviation of the Gaussian blur at each pixel of a photo (H, W, 3), px."""
+
+    def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
+        """The radius of the disc as wide as the Gaussian that the method finds; see `Baseline.defocus_map`."""
+        check_photo(rgb)
+        return np.float32(SIGMA_TO_RADIUS) * self.sigma_map(rgb, span(progress, 0.0, 1.0))
+
+    def sharpen(self, rgb: NDArray[np.float32], options: BaselineOptions, progress: Progress | None) -> BaselineResult:
+        """See `Baseline.sharpen`."""
+        photo = _rounded(rgb) if options.eight_bit else rgb
+        sigma_px = self.sigma_map(photo, span(progress, 0.0, _MAP_SHARE))
+        stored = np.rint(sigma_px / self.peak_sigma_px * 255) / 255 * self.peak_sigma_px  # kept as 8-bit pictures
+        report = span(progress, _MAP_SHARE, 1.0)
+        sharp = deblur(photo, stored, Prior(options.data_weight), options.selection, progress=report)
+        radius_px = np.float32(SIGMA_TO_RADIUS) * sigma_px
+        return BaselineResult(_rounded(sharp) if options.eight_bit else sharp, radius_px)
+
+
+def _rounded(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (np.rint(rgb * 255) / 255).astype(np.float32)

@@ -30,7 +30,7 @@ class Forecast:
     space_mb: float
 
 
-class Progress:
+class BatchProgress:
     """How far a run is; tells when it will end from what it has done so far.
 
     Args:

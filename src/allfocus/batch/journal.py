@@ -44,7 +44,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Task:
+class PhotoTask:
     """One photo that a run is asked to restore.
 
     Attributes:
@@ -314,7 +314,7 @@ class Journal:
 
     def plan(
         self,
-        tasks: Sequence[Task],
+        tasks: Sequence[PhotoTask],
         settings: str,
         weights: str,
         *,
@@ -340,7 +340,7 @@ class Journal:
             for task in tasks
         ]
         counts: dict[str, int] = dict.fromkeys(("queued", "done", "found", "failed", "elsewhere"), 0)
-        chosen: list[tuple[Task, str, bool]] = []
+        chosen: list[tuple[PhotoTask, str, bool]] = []
         for task, verdict, replace in verdicts:
             if verdict == "failed" and retry_failed:
                 verdict, replace = "queued", bool(known[task.name]["replace"])
@@ -521,7 +521,7 @@ class Journal:
 
     def _verdict(
         self,
-        task: Task,
+        task: PhotoTask,
         row: sqlite3.Row | None,
         alive: set[str],
         settings: str,
@@ -552,7 +552,7 @@ class Journal:
             return "found", False
         return ("done", True) if same else ("queued", True)
 
-    def _same_content(self, task: Task, row: sqlite3.Row) -> bool:
+    def _same_content(self, task: PhotoTask, row: sqlite3.Row) -> bool:
         """By the stamp; where that differs, by the hash, for a copied or touched file is the same photo."""
         if row["stamp"] == task.stamp and row["source"] == task.source:
             return True
@@ -576,7 +576,7 @@ class Journal:
         item = self.store.item(join(self.folder, name))
         return item.stamp if item else None
 
-    def _enter(self, chosen: Iterable[tuple[Task, str, bool]], settings: str, weights: str) -> None:
+    def _enter(self, chosen: Iterable[tuple[PhotoTask, str, bool]], settings: str, weights: str) -> None:
         now = time.time()
         with self._change() as database:
             database.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (number INTEGER PRIMARY KEY)")

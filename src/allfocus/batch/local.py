@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from allfocus.batch.forecast import Progress as Forecasting
+from allfocus.batch.forecast import BatchProgress
 from allfocus.batch.journal import Claim, Journal, Result
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, copy_twin, failure_of, fetch, publish, restore_into
@@ -78,7 +78,7 @@ class LocalRun:
         self.settings = order.key()
         self.weights = weights
         self.scratch = journal.owner.folder
-        self.forecast: Forecasting | None = None
+        self.forecast: BatchProgress | None = None
         self.started = time.monotonic()
         self._streams = [deblurrer for deblurrer in deblurrers for _ in range(at_once)]
         self._budget = _Budget(megapixels_at_once)
@@ -101,7 +101,7 @@ class LocalRun:
             JournalError: the journal cannot be written.
             KeyboardInterrupt: what was in the air waits in the journal.
         """
-        self.forecast = Forecasting(megapixels, photos)
+        self.forecast = BatchProgress(megapixels, photos)
         self.started = time.monotonic()
         try:
             while True:

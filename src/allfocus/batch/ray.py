@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from allfocus.batch.forecast import Progress as Forecasting
+from allfocus.batch.forecast import BatchProgress
 from allfocus.batch.journal import Claim, Journal, PhotoFailed, Result
 from allfocus.batch.local import AT_ONCE, Event
 from allfocus.batch.store import Store, is_url
@@ -69,13 +69,13 @@ class ClusterRun:
         self.journal = journal
         self.order = order
         self.cluster = cluster
-        self.forecast: Forecasting | None = None
+        self.forecast: BatchProgress | None = None
         self.started = time.monotonic()
         self._ray = _connect(cluster.address)
 
     def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
         """Work until every wanted photo is done or has failed; see `LocalRun.run`."""
-        self.forecast = Forecasting(megapixels, photos)
+        self.forecast = BatchProgress(megapixels, photos)
         self.started = time.monotonic()
         claims = {claim.number: claim for claim in iter(self.journal.claim, None)}
         with contextlib.closing(self._results(list(claims.values()))) as results:

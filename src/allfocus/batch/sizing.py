@@ -41,7 +41,7 @@ class Supply:
 
 
 @dataclass(frozen=True)
-class Size:
+class ClusterSize:
     """What it takes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Size:
     store_mb_per_s: float
 
 
-def size(demand: Demand, supply: Supply) -> Size:
+def size(demand: Demand, supply: Supply) -> ClusterSize:
     """The smallest cluster that is done in time.
 
     Raises:
@@ -73,4 +73,4 @@ def size(demand: Demand, supply: Supply) -> Size:
     needed = demand.photos * demand.megapixels / seconds
     nodes = math.ceil(needed / (supply.rate * supply.cores * supply.share))
     per_s = demand.photos / seconds
-    return Size(nodes, nodes * supply.cores * demand.hours, per_s, 2 * per_s * demand.megabytes)
+    return ClusterSize(nodes, nodes * supply.cores * demand.hours, per_s, 2 * per_s * demand.megabytes)

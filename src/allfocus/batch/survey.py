@@ -11,7 +11,7 @@ from statistics import median
 
 import pyvips
 
-from allfocus.batch.journal import Task
+from allfocus.batch.journal import PhotoTask
 from allfocus.batch.store import Item, Store, is_url, plain
 from allfocus.deblurrer import written_suffix
 from allfocus.errors import AllfocusError, InputError
@@ -70,7 +70,7 @@ def photos_at(url: str, store: Store) -> list[Asked]:
     return found
 
 
-def tasks(asked: Sequence[Asked], store: Store) -> Iterator[Task]:
+def tasks(asked: Sequence[Asked], store: Store) -> Iterator[PhotoTask]:
     """Each photo with its size; a photo that is gone has size 0 and fails when its turn comes.
 
     With more than `HEADERS` photos, megapixels come from the bytes and the median ratio of a sample of each format.
@@ -91,7 +91,7 @@ def tasks(asked: Sequence[Asked], store: Store) -> Iterator[Task]:
         if not size:
             known = ratios.get(_ending(photo.source)) or every
             size = max(item.bytes, 0) * median(known) if known else 0.0
-        yield Task(photo.source, photo.name, max(item.bytes, 0), item.stamp, size, photo.numbers, photo.comparison)
+        yield PhotoTask(photo.source, photo.name, max(item.bytes, 0), item.stamp, size, photo.numbers, photo.comparison)
 
 
 def megapixels(location: str, store: Store) -> float:

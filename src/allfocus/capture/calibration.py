@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allfocus.atomic_file import write_json
 from allfocus.capture.frame import Frame, read
 from allfocus.capture.opencv import opencv
-from allfocus.capture.pairing import Shot
+from allfocus.capture.pairing import Exposures
 from allfocus.errors import DataError, OptionError
 
 FORMAT = 1
@@ -142,7 +142,7 @@ class Rig:
             ) from None
 
 
-def calibrate(shots: Sequence[Shot], board: Board, mirrored: bool = True) -> Rig:
+def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -> Rig:
     """A rig from pairs of shots of a board that both cameras see.
 
     Args:

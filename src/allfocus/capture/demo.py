@@ -37,7 +37,7 @@ START = "2026:06:01 10:00:00"
 
 
 @dataclass(frozen=True)
-class Scene:
+class PlantedScene:
     """What was planted in one pair.
 
     Attributes:
@@ -69,7 +69,7 @@ def make_demo(
     seed: int = 0,
     photo_folder: Path | None = None,
     mirrored: bool = True,
-) -> list[Scene]:
+) -> list[PlantedScene]:
     """Write `wide/`, `narrow/` and the truth of a session.
 
     The target is shifted by up to 40 px, turned by up to 2 degrees, 3 % larger or smaller, up to one stop brighter or
@@ -109,11 +109,11 @@ def make_demo(
     return scenes
 
 
-def read_truth(folder: Path) -> list[Scene]:
+def read_truth(folder: Path) -> list[PlantedScene]:
     """The scenes of a simulated session. DataError where the folder holds none."""
     try:
         record = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
-        return [Scene(**one) for one in record["scenes"]]
+        return [PlantedScene(**one) for one in record["scenes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder} has no truth ({error})", "a session of allfocus capture demo", "make it again"
@@ -128,7 +128,7 @@ def _shoot(
     size: tuple[int, int],
     generator: np.random.Generator,
     mirrored: bool,
-) -> Scene:
+) -> PlantedScene:
     largest = float(generator.uniform(4, 12))
     warp = _drawn_warp(generator, size)
     gain = 2 ** generator.uniform(-1, 1) * generator.uniform(0.92, 1.08, 3)
@@ -168,7 +168,7 @@ def _shoot(
         write_jpeg(seen, folder / "narrow" / f"{other}.jpg", 20 * number + 37)
     _write_deep(encoded(canvas[inner]), folder / "truth" / f"{name}.png", 65535)
     _write_deep(radius[inner], folder / "truth" / f"{name}.radius.png", 1000)
-    return Scene(
+    return PlantedScene(
         name, fault, FAULTS.get(fault, ""), warp.tolist(), [float(one) for one in gain], falloff, noise, largest
     )
 

@@ -35,7 +35,7 @@ DIFFERENT = 0.75
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """The most (or least) of each measure that passes.
 
     Attributes:
@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured on a pair, in the units of `Limits`; None where it could not be."""
+    """What was measured on a pair, in the units of `GateLimits`; None where it could not be."""
 
     clipped: float | None = None
     noise: float | None = None
@@ -68,7 +68,7 @@ class Measures:
     many_px: float | None = None
     moving: float | None = None
 
-    def reasons(self, limits: Limits) -> list[str]:
+    def reasons(self, limits: GateLimits) -> list[str]:
         """Why the pair is refused, the first reason first; empty for a good pair."""
         over = {
             "clipping": _over(self.clipped, limits.clipped),
@@ -82,7 +82,7 @@ class Measures:
 
 
 @dataclass(frozen=True)
-class Views:
+class AlignedViews:
     """A pair that lies on each other, as the gate looks at it; planes are display-referred luma, float32 (H, W).
 
     Attributes:
@@ -97,7 +97,9 @@ class Views:
     trust: NDArray[np.bool_] = field(repr=False)
 
 
-def measure(source: Frame, target: Frame, views: Views, found: Misalignment, burst_flicker: float = 0.0) -> Measures:
+def measure(
+    source: Frame, target: Frame, views: AlignedViews, found: Misalignment, burst_flicker: float = 0.0
+) -> Measures:
     """All measures of a pair; `source` and `target` are the frames as they were read, `found` what shift is left."""
     noise = noise_of(target.luma)
     moved = moving_map(views, noise)
@@ -124,7 +126,7 @@ def noise_of(plane: Plane) -> float:
     return float(np.sqrt(calm.mean()) / LAPLACIAN_GAIN)
 
 
-def sharpness_ratio(views: Views, noise: float) -> float:
+def sharpness_ratio(views: AlignedViews, noise: float) -> float:
     """How much more fine detail the target has: the ratio of amplitudes of a band around 1.5 px, noise taken off."""
     cv2 = opencv()
     amplitudes = []
@@ -135,7 +137,7 @@ def sharpness_ratio(views: Views, noise: float) -> float:
     return float(amplitudes[0] / amplitudes[1])
 
 
-def bands_of_light(views: Views, moved: NDArray[np.bool_] | None = None) -> float:
+def bands_of_light(views: AlignedViews, moved: NDArray[np.bool_] | None = None) -> float:
     """The relative variation of light from row to row, or column to column, that a parabola does not follow.
 
     Places where something has `moved`, bool (H, W), are left out.
@@ -158,7 +160,7 @@ def bands_of_light(views: Views, moved: NDArray[np.bool_] | None = None) -> floa
     return most
 
 
-def moving_map(views: Views, noise: float) -> Plane:
+def moving_map(views: AlignedViews, noise: float) -> Plane:
     """(H, W), near 0 where the views agree and 1 or more where one shows what the other does not."""
     cv2 = opencv()
 

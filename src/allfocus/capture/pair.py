@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from allfocus.capture.blur import match_blur, soften
 from allfocus.capture.calibration import Rig
 from allfocus.capture.frame import Frame, Image, encoded, read
-from allfocus.capture.gate import Limits, Measures, Views, measure
+from allfocus.capture.gate import AlignedViews, GateLimits, Measures, measure
 from allfocus.capture.misalignment import Misalignment, misalignment, smooth_field
 from allfocus.capture.opencv import opencv
-from allfocus.capture.pairing import Shot
+from allfocus.capture.pairing import Exposures
 from allfocus.capture.photometric import IDENTITY, ColourMatch, match_colours
 from allfocus.capture.picture import largest_box
 from allfocus.capture.register import Alignment, Unalignable, align, inside, laid_on
@@ -24,7 +24,7 @@ from allfocus.photo.color import luma
 
 
 @dataclass(frozen=True)
-class Wish:
+class PairOptions:
     """How pairs are to be made.
 
     Attributes:
@@ -36,7 +36,7 @@ class Wish:
 
     mirrored: bool | None = None
     flow_px: float = 0.0
-    limits: Limits = field(default_factory=Limits)
+    limits: GateLimits = field(default_factory=GateLimits)
     rig: Rig | None = None
 
 
@@ -68,7 +68,7 @@ class Made:
     left: Misalignment | None = field(default=None, repr=False)
 
 
-def make(shot: Shot, wish: Wish) -> Made:
+def make(shot: Exposures, options: PairOptions) -> Made:
     """Align, match and judge one shot. What is wrong with the photos is a reason in the result, not an error."""
     if not shot.sources or not shot.targets:
         side = "target" if shot.sources else "source"
@@ -88,27 +88,29 @@ def make(shot: Shot, wish: Wish) -> Made:
         raise
     except (AllfocusError, OSError) as error:
         return Made(shot.name, source_path, target_path, ("unreadable",), str(error))
-    if wish.rig is not None:
-        source, target = wish.rig.straightened(source, "source"), wish.rig.straightened(target, "target")
+    if options.rig is not None:
+        source, target = options.rig.straightened(source, "source"), options.rig.straightened(target, "target")
     if source.shape != target.shape:
         sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (source, target))
         return Made(shot.name, source_path, target_path, ("different sizes",), f"{sizes} px")
     try:
-        start = None if wish.rig is None else wish.rig.warp
-        mirrored = wish.mirrored if wish.rig is None else wish.rig.mirrored
+        start = None if options.rig is None else options.rig.warp
+        mirrored = options.mirrored if options.rig is None else options.rig.mirrored
         alignment = align(source, target, mirrored, start)
     except Unalignable as error:
         return Made(shot.name, source_path, target_path, (error.reason,), error.got)
-    return _judged(Made(shot.name, source_path, target_path, alignment=alignment), source, target, wish, burst_flicker)
+    return _judged(
+        Made(shot.name, source_path, target_path, alignment=alignment), source, target, options, burst_flicker
+    )
 
 
-def _judged(made: Made, source: Frame, target: Frame, wish: Wish, burst_flicker: float) -> Made:
+def _judged(made: Made, source: Frame, target: Frame, options: PairOptions, burst_flicker: float) -> Made:
     alignment = made.alignment
     assert alignment is not None
     seen = inside(alignment.warp, source.shape, target.shape)
     laid, colours, views, found = _matched(source, target, alignment, seen, None)
-    if wish.flow_px > 0 and len(found.shifts):
-        field = smooth_field(found, source.shape, wish.flow_px)
+    if options.flow_px > 0 and len(found.shifts):
+        field = smooth_field(found, source.shape, options.flow_px)
         laid, colours, views, found = _matched(source, target, alignment, seen, field)
     measures = measure(source, target, views, found, burst_flicker)
     box = largest_box(seen)
@@ -116,14 +118,14 @@ def _judged(made: Made, source: Frame, target: Frame, wish: Wish, burst_flicker:
     cut = np.s_[top : top + height, left : left + width]
     pictures = (encoded(source.linear[cut]), encoded(colours.apply(laid.linear)[cut]))
     return replace(
-        made, reasons=tuple(measures.reasons(wish.limits)), colours=colours, measures=measures, pictures=pictures,
+        made, reasons=tuple(measures.reasons(options.limits)), colours=colours, measures=measures, pictures=pictures,
         box=box, left=found,
     )  # fmt: skip
 
 
 def _matched(
     source: Frame, target: Frame, alignment: Alignment, seen: NDArray[np.bool_], field: NDArray[np.float32] | None
-) -> tuple[Frame, ColourMatch, Views, Misalignment]:
+) -> tuple[Frame, ColourMatch, AlignedViews, Misalignment]:
     """The target laid on the source and matched in colour; both as the gate looks at them; what shift is left."""
     laid = laid_on(target, alignment, source.shape, field)
     trust = seen & ~laid.clipped & ~source.clipped
@@ -135,7 +137,7 @@ def _matched(
     ours, sharp, soft = (np.ascontiguousarray(display[..., index]) for index in range(3))
     cv2 = opencv()
     trust = cv2.erode(trust.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return laid, colours, Views(ours, sharp, soft, trust), misalignment(soft, ours, trust)
+    return laid, colours, AlignedViews(ours, sharp, soft, trust), misalignment(soft, ours, trust)
 
 
 def _chosen(files: Sequence[Path]) -> tuple[Frame, Path, float]:

@@ -19,7 +19,7 @@ TOLERANCE_S = 2.0
 
 
 @dataclass(frozen=True)
-class Shot:
+class Exposures:
     """Photos of one scene.
 
     Attributes:
@@ -40,7 +40,7 @@ def pair_up(
     pattern: str | None = None,
     tolerance_s: float = TOLERANCE_S,
     burst_s: float = BURST_S,
-) -> list[Shot]:
+) -> list[Exposures]:
     """The shots of two folders, in the order of their sources; photos without partner are shots of one side.
 
     A folder inside either is one burst or bracket. By name, photos with equal keys belong together: the part that the
@@ -73,7 +73,7 @@ def pair_up(
             "as many in both, to pair them by order",
             "--pair time, or --pair name --pattern REGEX",
         )
-    return [Shot(one.name, one.files, two.files) for one, two in zip(sources, targets, strict=True)]
+    return [Exposures(one.name, one.files, two.files) for one, two in zip(sources, targets, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _best_way(sources: Sequence[Burst], targets: Sequence[Burst], key: Callable[
     return "order"
 
 
-def _by_name(sources: Sequence[Burst], targets: Sequence[Burst], key: Callable[[str], str | None]) -> list[Shot]:
+def _by_name(sources: Sequence[Burst], targets: Sequence[Burst], key: Callable[[str], str | None]) -> list[Exposures]:
     sides: list[dict[str, list[Path]]] = []
     for side in (sources, targets):
         grouped: dict[str, list[Path]] = defaultdict(list)
@@ -131,10 +131,10 @@ def _by_name(sources: Sequence[Burst], targets: Sequence[Burst], key: Callable[[
             grouped[key(burst.name) or burst.name].extend(burst.files)
         sides.append(grouped)
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
-    return [Shot(name, tuple(sides[0].get(name, ())), tuple(sides[1].get(name, ()))) for name in names]
+    return [Exposures(name, tuple(sides[0].get(name, ())), tuple(sides[1].get(name, ()))) for name in names]
 
 
-def _by_time(sources: Sequence[Burst], targets: Sequence[Burst], tolerance_s: float, burst_s: float) -> list[Shot]:
+def _by_time(sources: Sequence[Burst], targets: Sequence[Burst], tolerance_s: float, burst_s: float) -> list[Exposures]:
     first, second = _timed(sources, burst_s), _timed(targets, burst_s)
     differences = np.array([[two - one for two, _ in second] for one, _ in first])
     offset = _clock_offset(differences, tolerance_s)
@@ -145,11 +145,11 @@ def _by_time(sources: Sequence[Burst], targets: Sequence[Burst], tolerance_s: fl
         if apart[one, two] <= tolerance_s and one not in partner and two not in partner.values():
             partner[one] = two
     shots = [
-        Shot(burst.name, burst.files, second[partner[index]][1].files if index in partner else ())
+        Exposures(burst.name, burst.files, second[partner[index]][1].files if index in partner else ())
         for index, (_, burst) in enumerate(first)
     ]
     lonely = [burst for index, (_, burst) in enumerate(second) if index not in partner.values()]
-    return shots + [Shot(burst.name, (), burst.files) for burst in lonely]
+    return shots + [Exposures(burst.name, (), burst.files) for burst in lonely]
 
 
 def _timed(bursts: Sequence[Burst], burst_s: float) -> list[tuple[float, Burst]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from allfocus.atomic_file import write_text
 from allfocus.capture.dataset import ACCEPT, REJECT, verdict
-from allfocus.capture.gate import REASONS, Limits
+from allfocus.capture.gate import REASONS, GateLimits
 from allfocus.errors import DataError
 
 TABLE, PAGE = "report.csv", "report.html"
@@ -61,7 +61,7 @@ def write_report(
     decisions: Mapping[str, str],
     splits: Mapping[str, str],
     output: Path,
-    limits: Limits,
+    limits: GateLimits,
 ) -> None:
     """Write `report.csv` and `report.html`.
 
@@ -95,7 +95,7 @@ def write_report(
 
 
 def _page(
-    records: Sequence[Mapping[str, Any]], decisions: Mapping[str, str], splits: Mapping[str, str], limits: Limits
+    records: Sequence[Mapping[str, Any]], decisions: Mapping[str, str], splits: Mapping[str, str], limits: GateLimits
 ) -> str:
     counted = [verdict(record, decisions) for record in records]
     reasons = [record["reasons"][0] for record in records if record["reasons"]]
@@ -111,7 +111,9 @@ def _page(
     )
 
 
-def _article(record: Mapping[str, Any], decisions: Mapping[str, str], splits: Mapping[str, str], limits: Limits) -> str:
+def _article(
+    record: Mapping[str, Any], decisions: Mapping[str, str], splits: Mapping[str, str], limits: GateLimits
+) -> str:
     name, judged = str(record["name"]), verdict(record, decisions)
     said = "; ".join(f"{reason} ({REASONS.get(reason, '')})" for reason in record["reasons"])
     by = " by a person" if decisions.get(name) == judged else ""
@@ -135,7 +137,7 @@ def _pictures(record: Mapping[str, Any]) -> str:
     )
 
 
-def _table(record: Mapping[str, Any], limits: Limits) -> str:
+def _table(record: Mapping[str, Any], limits: GateLimits) -> str:
     bounds = asdict(limits)
     rows = []
     for name in MEASURES:

@@ -13,9 +13,9 @@ from typing import Any
 from allfocus.atomic_file import make_folder, write_json
 from allfocus.capture.dataset import Split, lay_out
 from allfocus.capture.frame import digest
-from allfocus.capture.gate import Limits, Measures
-from allfocus.capture.pair import Made, Wish, make
-from allfocus.capture.pairing import Shot
+from allfocus.capture.gate import GateLimits, Measures
+from allfocus.capture.pair import Made, PairOptions, make
+from allfocus.capture.pairing import Exposures
 from allfocus.capture.picture import write_png, write_preview
 from allfocus.capture.report import read_decisions, write_report
 from allfocus.errors import DataError, OptionError
@@ -30,7 +30,7 @@ class Session:
 
     Attributes:
         output: folder of the data set.
-        wish: how each pair is made.
+        options: how each pair is made.
         layout: "dpdd" (train, val and test) or "realdof" (test only).
         split: how scenes are shared out.
         bits: of the pictures that are written, 8 or 16.
@@ -38,7 +38,7 @@ class Session:
     """
 
     output: Path
-    wish: Wish = field(default_factory=Wish)
+    options: PairOptions = field(default_factory=PairOptions)
     layout: str = "dpdd"
     split: Split = field(default_factory=Split)
     bits: int = 8
@@ -52,7 +52,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Step:
+class SessionStep:
     """Progress: the record of a pair, and whether an earlier run had made it."""
 
     done: int
@@ -61,7 +61,7 @@ class Step:
     kept: bool
 
 
-def run(shots: Sequence[Shot], session: Session) -> Iterator[Step]:
+def run(shots: Sequence[Exposures], session: Session) -> Iterator[SessionStep]:
     """Make every pair that is not there yet, then write the report and the data set; yields after each pair.
 
     A run that was stopped goes on where it was: a pair is kept as long as its photos and the settings are the same.
@@ -85,16 +85,16 @@ def run(shots: Sequence[Shot], session: Session) -> Iterator[Step]:
             left.append(shot)
             continue
         records[shot.name] = kept
-        yield Step(len(records), len(shots), kept, True)
+        yield SessionStep(len(records), len(shots), kept, True)
     for record in _made(left, session):
         records[record["name"]] = record
-        yield Step(len(records), len(shots), record, False)
+        yield SessionStep(len(records), len(shots), record, False)
     ordered = [records[name] for name in names]
     accepted = lay_out(ordered, decisions, session.output, session.layout, session.split)
-    write_report(ordered, decisions, accepted, session.output, session.wish.limits)
+    write_report(ordered, decisions, accepted, session.output, session.options.limits)
 
 
-def _made(shots: Sequence[Shot], session: Session) -> Iterator[dict[str, Any]]:
+def _made(shots: Sequence[Exposures], session: Session) -> Iterator[dict[str, Any]]:
     if session.jobs == 1 or len(shots) < 2:
         for shot in shots:
             yield _make_one(shot, session)
@@ -103,9 +103,9 @@ def _made(shots: Sequence[Shot], session: Session) -> Iterator[dict[str, Any]]:
         yield from pool.map(_make_one, shots, [session] * len(shots))
 
 
-def _make_one(shot: Shot, session: Session) -> dict[str, Any]:
+def _make_one(shot: Exposures, session: Session) -> dict[str, Any]:
     """Make a pair and write its pictures, then its record: what has a record is whole."""
-    made = make(shot, session.wish)
+    made = make(shot, session.options)
     record = _record(made, shot, session)
     folder = session.output / PAIRS
     if made.pictures is not None:
@@ -116,7 +116,7 @@ def _make_one(shot: Shot, session: Session) -> dict[str, Any]:
     return record
 
 
-def _record(made: Made, shot: Shot, session: Session) -> dict[str, Any]:
+def _record(made: Made, shot: Exposures, session: Session) -> dict[str, Any]:
     alignment = made.alignment
     return {
         "fingerprint": _fingerprint(shot, session),
@@ -137,23 +137,23 @@ def _record(made: Made, shot: Shot, session: Session) -> dict[str, Any]:
     }
 
 
-def _fingerprint(shot: Shot, session: Session) -> dict[str, Any]:
-    wish = session.wish
+def _fingerprint(shot: Exposures, session: Session) -> dict[str, Any]:
+    options = session.options
     return json.loads(
         json.dumps(
             {
                 "format": FORMAT,
                 "files": {path.name: digest(path) for path in (*shot.sources, *shot.targets)},
-                "mirrored": wish.mirrored,
-                "flow_px": wish.flow_px,
-                "rig": None if wish.rig is None else asdict(wish.rig),
+                "mirrored": options.mirrored,
+                "flow_px": options.flow_px,
+                "rig": None if options.rig is None else asdict(options.rig),
                 "bits": session.bits,
             }
         )
     )
 
 
-def _kept(shot: Shot, session: Session) -> dict[str, Any] | None:
+def _kept(shot: Exposures, session: Session) -> dict[str, Any] | None:
     """What an earlier run made of the shot, judged by today's limits; None where it has to be made."""
     folder = session.output / PAIRS
     try:
@@ -164,11 +164,11 @@ def _kept(shot: Shot, session: Session) -> dict[str, Any] | None:
     if not same or (record["pictures"] and not all(_files(folder, shot.name))):
         return None
     if record["pictures"]:
-        record["reasons"] = judged(record, session.wish.limits)
+        record["reasons"] = judged(record, session.options.limits)
     return record
 
 
-def judged(record: dict[str, Any], limits: Limits) -> list[str]:
+def judged(record: dict[str, Any], limits: GateLimits) -> list[str]:
     """The reasons against a pair that was measured, by these limits."""
     return Measures(**record["measures"]).reasons(limits)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allfocus.atomic_file import AtomicFile
-from allfocus.checkpoints.formats import FORMATS, Size, known, translate
+from allfocus.checkpoints.formats import FORMATS, Export, Size, format_class
 from allfocus.checkpoints.proof import TOLERANCE, Proof, prove
 from allfocus.errors import OptionError, OutputError
 from allfocus.nets.ifan import IFAN
@@ -62,13 +62,14 @@ def export(
         OutputError: the place cannot be written.
         MissingExtraError: a package is not installed.
     """
-    _check(net, target, format, size)
+    exporter = format_class(format)
+    _check(net, target, format, size, exporter)
     AtomicFile(target, overwrite=overwrite).check()  # before the minutes of work
     reference = copy.deepcopy(net).float().cpu().eval()
     try:
         with tempfile.TemporaryDirectory(prefix=".allfocus-", dir=target.parent) as scratch:
             folder = Path(scratch)
-            written = translate(format, reference, architecture, folder, size)
+            written = exporter(reference, architecture, folder, size)
             tried, final = folder / "tried", folder / "final"
             tried.mkdir()
             written.save(tried / target.name, {})
@@ -89,8 +90,8 @@ def export(
         ) from error
 
 
-def _check(net: IFAN, target: Path, format: str, size: Size | None) -> None:
-    endings = FORMATS[known(format)]
+def _check(net: IFAN, target: Path, format: str, size: Size | None, exporter: type[Export]) -> None:
+    endings = FORMATS[format].endings
     if not hasattr(net, "multiple") or not hasattr(net, "views"):
         raise OptionError(f"a {type(net).__name__}", "a network of nets/registry.py", "allfocus models --all")
     if target.suffix.lower() not in endings:
@@ -98,6 +99,10 @@ def _check(net: IFAN, target: Path, format: str, size: Size | None) -> None:
             f"{target.name} for the format {format}",
             f"a name ending in {' or '.join(endings)}",
             f"-o {target.stem}{endings[0]}",
+        )
+    if size is not None and not exporter.takes_size:
+        raise OptionError(
+            f"a {format} file for {size.width}x{size.height} only", "any size: it takes them all", "leave --size out"
         )
     if size is not None and (min(size) < 1 or size.width % net.multiple or size.height % net.multiple):
         fitting = (max(-(-length // net.multiple), 1) * net.multiple for length in size)

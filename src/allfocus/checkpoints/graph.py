@@ -7,19 +7,26 @@ them (the taps of IFAN's filter head), the graph has that regrouping on the cons
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from allfocus.atomic_file import AtomicFile
+from allfocus.checkpoints.native import load_into
+from allfocus.checkpoints.proof import OPENVINO, TOLERANCE, Proof, output_names, prove, run_graph
 from allfocus.errors import EngineError, MissingExtraError, WeightsError
+from allfocus.nets.ifan import IFAN
 
 OPSET = 17
 IR_VERSION = 8
 _END = 2**63 - 1
+_TRACED = (3, 4)  # cells down and across; the proof uses other sizes, so that one kept in the graph shows
 
 
 def trace(
@@ -71,6 +78,76 @@ def trace(
     )
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="allfocus")
+
+
+def example_pictures(net: IFAN) -> tuple[torch.Tensor, ...]:
+    """A photo and, for two views, a pair to trace a network with; the proof uses other sizes."""
+    rows, columns = (cells * net.multiple for cells in _TRACED)
+    return tuple(torch.rand(2, channels, rows, columns) for channels in ((3,) if net.views == 1 else (3, 6)))
+
+
+def trace_ifan(net: IFAN, weights: Path) -> Any:
+    """`trace` with the inputs "photo" and, for two views, "pair", and with every output that the network has."""
+    examples = example_pictures(net)
+    return trace(net, examples, ("photo", "pair")[: len(examples)], output_names(net), weights)
+
+
+@dataclass(frozen=True)
+class ShippedGraph:
+    """A graph that was written and checked.
+
+    Attributes:
+        path: the ONNX file.
+        inputs: its input names.
+        outputs: its output names.
+        proof: its differences to torch; the same stands in its metadata.
+    """
+
+    path: Path
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    proof: Proof
+
+
+def write_graph(net: IFAN, weights_path: Path, graph_path: Path, *, tolerance: float = TOLERANCE) -> ShippedGraph:
+    """Write the graph of a network whose tensors are in `weights_path`, and check it against torch.
+
+    Inputs are "photo" (N, 3, H, W) in [0, 1] and, for two views, "pair" (N, 6, H, W); N, H and W are free. Outputs
+    are "residual" (N, 3, H, W), not clipped, and "disparity" (N, 1, H/m, W/m) where the network has it.
+
+    Args:
+        net: the network; its own weights are not looked at, those of the file are.
+        weights_path: as `native.save` wrote it.
+        graph_path: NAME.onnx, in the folder of the weights; appears only when the check has passed.
+        tolerance: largest absolute difference to torch float32 that is let through.
+
+    Raises:
+        WeightsError: the weights do not fit, are elsewhere, or the graph computes something else than torch.
+        EngineError: the network uses an operation that has no counterpart.
+        MissingExtraError: onnx or safetensors is not installed.
+    """
+    weights_path, graph_path = Path(weights_path), Path(graph_path)
+    if weights_path.resolve().parent != graph_path.resolve().parent:
+        raise WeightsError(
+            f"{graph_path} is not beside {weights_path}", "one folder for both", "copy the weights there"
+        )
+    reference = copy.deepcopy(net).float().cpu().eval()
+    load_into(reference, weights_path)
+    model = trace_ifan(reference, weights_path)
+    with AtomicFile(graph_path, overwrite=True) as file:
+        file.temporary.write_bytes(model.SerializeToString())
+        proof = prove(
+            reference,
+            lambda pictures: run_graph(file.temporary, pictures),
+            OPENVINO,
+            f"the graph of {weights_path.name}",
+            tolerance=tolerance,
+        )
+        for key, value in proof.facts().items():
+            model.metadata_props.add(key=key, value=value)
+        file.temporary.write_bytes(model.SerializeToString())
+    inputs, outputs = (tuple(value.name for value in values) for values in (model.graph.input, model.graph.output))
+    return ShippedGraph(graph_path, inputs, outputs, proof)
 
 
 def _ancestors(results: Sequence[Any]) -> set[Any]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from allfocus.checkpoints.openvino_run import run_graph
-from allfocus.checkpoints.proof import TOLERANCE
+from allfocus.checkpoints.proof import TOLERANCE, run_graph
 from allfocus.errors import MissingExtraError, OptionError, WeightsError
 
 INPUT, OUTPUT = "input", "output"

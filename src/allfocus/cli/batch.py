@@ -36,7 +36,7 @@ CANVAS_MB = 64
 
 
 @dataclass(frozen=True)
-class Options:
+class BatchOptions:
     """How a batch is to be run.
 
     Attributes:
@@ -55,7 +55,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PhotoBatch:
     """Photos, where their results go, and what is to be made of them.
 
     Attributes:
@@ -71,11 +71,11 @@ class Batch:
     plan: Plan
     asked: tuple[Asked, ...]
     order: Order
-    options: Options
+    options: BatchOptions
     store: Store
 
     @classmethod
-    def of(cls, inputs: Sequence[str], output: str, order: Order, options: Options) -> Batch:
+    def of(cls, inputs: Sequence[str], output: str, order: Order, options: BatchOptions) -> PhotoBatch:
         """Look at what a user named.
 
         Args:
@@ -179,7 +179,7 @@ class Batch:
 class _BatchReport(Report):
     """`Report` for photos that come in any order, from any thread."""
 
-    def __init__(self, plan: Plan, folder: str, options: Options) -> None:
+    def __init__(self, plan: Plan, folder: str, options: BatchOptions) -> None:
         super().__init__(replace(plan, named=False), as_json=options.as_json)
         self.folder = folder
         self.options = options
@@ -294,7 +294,7 @@ class _BatchReport(Report):
             print(_forecast(work), file=sys.stderr, flush=True)
 
 
-def _work(journal: Journal, order: Order, weights: str, options: Options) -> LocalRun | ClusterRun:
+def _work(journal: Journal, order: Order, weights: str, options: BatchOptions) -> LocalRun | ClusterRun:
     if options.cluster is not None:
         from allfocus.batch.ray import ClusterRun
 
@@ -350,7 +350,9 @@ def _lying(folder: str, store: Store) -> dict[str, str] | None:
     return {item.location[len(folder) :].lstrip("/"): item.stamp for item in store.walk(folder)}
 
 
-def _tell_dry(folder: str, plan: Plan, asked: Sequence[Asked], order: Order, options: Options, store: Store) -> None:
+def _tell_dry(
+    folder: str, plan: Plan, asked: Sequence[Asked], order: Order, options: BatchOptions, store: Store
+) -> None:
     snapshot = Snapshot(folder, store) if is_url(folder) else None
     if snapshot is not None:
         snapshot.pull()

@@ -33,12 +33,12 @@ def make_command(
     """Align, match in colour, judge, and lay out as a data set; a run that was stopped goes on."""
     from allfocus.capture.calibration import Rig
     from allfocus.capture.dataset import Split
-    from allfocus.capture.pair import Wish
+    from allfocus.capture.pair import PairOptions
     from allfocus.capture.pairing import pair_up
     from allfocus.capture.session import Session, run
 
-    wish = Wish(mirrored, flow, rig=None if rig is None else Rig.read(rig))
-    session = Session(output, wish, layout, Split(val, test, scene), bits, jobs)
+    options = PairOptions(mirrored, flow, rig=None if rig is None else Rig.read(rig))
+    session = Session(output, options, layout, Split(val, test, scene), bits, jobs)
     shots = pair_up(wide, narrow, pair, pattern)
     accepted = 0
     for step in run(shots, session):

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from allfocus.deblurrer import Deblurrer
     from allfocus.errors import AllfocusError
-    from allfocus.inputs import Job, Plan
+    from allfocus.inputs import PhotoJob, Plan
     from allfocus.restore import Settings
 
 STANDARD_STREAM = "-"
@@ -87,7 +87,7 @@ def deblur_command(
     """
     from allfocus.batch.ray import Cluster
     from allfocus.batch.work import Order
-    from allfocus.cli.batch import Batch, Options
+    from allfocus.cli.batch import BatchOptions, PhotoBatch
     from allfocus.errors import AllfocusError, OptionError
     from allfocus.inputs import collect
     from allfocus.restore import Settings
@@ -130,7 +130,7 @@ def deblur_command(
         if journaled and output is not None and plain:
             nodes = None if cluster is None else Cluster(cluster, worker_cpus, worker_gpus)
             order = Order(settings, model, engine, precision, map, compare, quality, allow_damaged, how.pixel_limit)
-            batch = Batch.of(inputs, output, order, Options(overwrite, retry_failed, dry_run, nodes, json))
+            batch = PhotoBatch.of(inputs, output, order, BatchOptions(overwrite, retry_failed, dry_run, nodes, json))
             plan = batch.plan
         elif plan is None or for_batch:
             raise OptionError("a batch with --method, --mask, --left or --right", "none of them", "a plain folder")
@@ -177,7 +177,7 @@ def _restore(
 
     report = Report(plan, as_json=as_json, overwrite=how.overwrite)
 
-    def restore(job: Job) -> None:
+    def restore(job: PhotoJob) -> None:
         with report.photo(job.source) as progress:
             result = deblurrer.run(
                 job.source,
@@ -227,7 +227,7 @@ def _through(
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
     from allfocus.cli.report import Report, told_of
     from allfocus.errors import OutputError
-    from allfocus.inputs import Job, Plan
+    from allfocus.inputs import PhotoJob, Plan
 
     if output is None or output == STANDARD_STREAM:
         target, numbers, pair = None, None, None
@@ -236,12 +236,12 @@ def _through(
         numbers = target.with_name(f"{target.stem}.map.tiff") if map else None
         pair = target.with_name(f"{target.stem}.compare.jpg") if compare else None
     name = "standard input" if source == STANDARD_STREAM else source
-    job = Job(Path(name), target or Path("standard output"), numbers, pair)
+    job = PhotoJob(Path(name), target or Path("standard output"), numbers, pair)
     report = Report(
         Plan((job,), named=True), as_json=as_json, overwrite=True, to=None if target is not None else sys.stderr
     )
 
-    def restore(job: Job) -> None:
+    def restore(job: PhotoJob) -> None:
         data = sys.stdin.buffer.read() if source == STANDARD_STREAM else _bytes_of(Path(source))
         result = deblurrer.run(data, target, settings, map=numbers, compare=pair, **asdict(how))
         if isinstance(result.output, bytes):

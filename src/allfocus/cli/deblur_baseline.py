@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from allfocus.errors import OptionError
-from allfocus.inputs import Job, Plan
+from allfocus.inputs import PhotoJob, Plan
 
 if TYPE_CHECKING:
     from allfocus.baselines.base import Baseline
@@ -45,14 +45,14 @@ def deblur_with(
     baseline = registry.load(method, weights)
     report = Report(plan, as_json=as_json, overwrite=how.overwrite)
 
-    def restore(job: Job) -> None:
+    def restore(job: PhotoJob) -> None:
         facts = _restore(baseline, job, how, quiet=as_json)
         report.done(job, f"{facts['width']}x{facts['height']}, {method}, {facts['seconds']} s", facts)
 
     report.each(restore)
 
 
-def _restore(baseline: Baseline, job: Job, how: How, *, quiet: bool) -> dict[str, Any]:
+def _restore(baseline: Baseline, job: PhotoJob, how: How, *, quiet: bool) -> dict[str, Any]:
     from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.base import BaselineOptions
     from allfocus.baselines.registry import restore_photo

@@ -13,7 +13,7 @@ from allfocus.data.registry import LOADERS
 
 if TYPE_CHECKING:
     from allfocus.data.pairs import PairSet
-    from allfocus.evaluate.run import EvaluationOptions, Step
+    from allfocus.evaluate.run import EvaluationOptions, EvaluationStep
 
 COLUMNS = ("psnr", "psnr_fit", "psnr_aligned", "ssim", "mae", "lpips", "ringing", "reblur")
 SHIFTS = ("shift_r", "shift_g", "shift_b")
@@ -137,7 +137,7 @@ def _follow(steps: Any, pairs: PairSet, options: EvaluationOptions) -> None:
     _print_summaries(summaries, pairs, options)
 
 
-def _line(step: Step) -> str:
+def _line(step: EvaluationStep) -> str:
     if step.row is None:
         return f"{step.label}: {step.done} of {step.total} are there from an earlier run"
     known = {name: step.row.scores.get(name) for name in COLUMNS}

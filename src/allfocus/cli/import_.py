@@ -27,7 +27,7 @@ def import_command(
 
     try:
         from allfocus.checkpoints import official
-        from allfocus.checkpoints.adopt import adopt, default_name
+        from allfocus.checkpoints.release import adopt, default_name
     except ImportError as error:
         raise MissingExtraError("allfocus import", "train", "torch") from error
     from allfocus.targets import check

@@ -72,13 +72,14 @@ def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
 
     if method == NETWORK:
         return _network(weights), _NETWORK_PEAK_PX
-    from allfocus.baselines.base import SIGMA_TO_RADIUS, MapBaseline
     from allfocus.baselines.registry import METHODS, load, map_photo
 
     maps = [name for name, known in METHODS.items() if known.maps]
     if method not in maps:
         raise OptionError(f"no method for maps is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
     baseline = load(method, weights)
+    from allfocus.baselines.deconvolution import SIGMA_TO_RADIUS, MapBaseline
+
     peak_px = SIGMA_TO_RADIUS * baseline.peak_sigma_px if isinstance(baseline, MapBaseline) else _NETWORK_PEAK_PX
     return lambda photo, progress: map_photo(baseline, photo, progress), peak_px
 

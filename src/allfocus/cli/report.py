@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from allfocus.cli.debug import print_trace
 from allfocus.cli.stopping import Stopped, check_stopped
 from allfocus.errors import AllfocusError, InputError, UnexpectedError
-from allfocus.inputs import Job, Plan
+from allfocus.inputs import PhotoJob, Plan
 from allfocus.ledger import Ledger
 from allfocus.restore import Progress
 from allfocus.targets import Claims
@@ -47,7 +47,7 @@ class Report:
         self.lost: Exception | None = None
         self._to = to
 
-    def each(self, restore: Callable[[Job], None]) -> None:
+    def each(self, restore: Callable[[PhotoJob], None]) -> None:
         """Restore photos one by one; a photo that fails, whatever the reason, does not stop the others.
 
         Args:
@@ -76,7 +76,7 @@ class Report:
             raise
         self._end()
 
-    def _attempt(self, job: Job, claims: Claims, restore: Callable[[Job], None]) -> None:
+    def _attempt(self, job: PhotoJob, claims: Claims, restore: Callable[[PhotoJob], None]) -> None:
         try:
             claims.take(job.writes)
             if job.is_done() and not self.overwrite and not self.plan.named:
@@ -102,7 +102,7 @@ class Report:
             print_trace()
             self.failed(job.source, UnexpectedError(error))
 
-    def _list(self, job: Job) -> None:
+    def _list(self, job: PhotoJob) -> None:
         """List the files of a job as results in the output folder, if there is one."""
         folder = job.target.parent
         if self.plan.folder is None or not folder.is_dir():
@@ -155,7 +155,7 @@ class Report:
 
             yield advance
 
-    def done(self, job: Job, told: str, facts: Mapping[str, Any]) -> None:
+    def done(self, job: PhotoJob, told: str, facts: Mapping[str, Any]) -> None:
         """Say that a photo is finished.
 
         Args:
@@ -175,7 +175,7 @@ class Report:
             lines.append(f"  defocus map: {maps} (0.01 px a step), picture {job.writes[2].name}")
         self._lines(lines)
 
-    def skipped(self, job: Job) -> None:
+    def skipped(self, job: PhotoJob) -> None:
         """Say that the result of a photo is there from an earlier run."""
         self.passed += 1
         missing = [path.name for path in job.writes if not path.exists()]

@@ -73,7 +73,7 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True)
-class Step:
+class EvaluationStep:
     """Progress: `done` of `total` scenes of a method, and the row that was just written (None for an earlier run's)."""
 
     label: str
@@ -82,8 +82,10 @@ class Step:
     row: Row | None
 
 
-def evaluate(pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions) -> Iterator[Step | dict[str, Any]]:
-    """Score methods on a set; yields a `Step` after each image and the stored summary after each method.
+def evaluate(
+    pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions
+) -> Iterator[EvaluationStep | dict[str, Any]]:
+    """Score methods on a set; yields a `EvaluationStep` after each image and the stored summary after each method.
 
     Every method is built before the first image is read, so that a missing model or result is found at once. Rows that
     an earlier run of the same protocol, model and photos left are kept; the scores of a run that was killed and
@@ -185,7 +187,7 @@ def _run(
     lpips: LPIPS | None,
     sheet: Sheet,
     record: dict[str, Any],
-) -> Iterator[Step | dict[str, Any]]:
+) -> Iterator[EvaluationStep | dict[str, Any]]:
     sheet.start(record)
     pictures = options.output / pairs.name / method.label if options.save_images else None
     stored = sheet.done()
@@ -196,14 +198,14 @@ def _run(
     ]
     done = len(pairs) - len(left)
     if done:
-        yield Step(method.label, done, len(pairs), None)
+        yield EvaluationStep(method.label, done, len(pairs), None)
     for scored in _scored(spec, method, pairs, left, options, lpips):
         if pictures is not None and scored.picture is not None:
             write_picture(scored.picture, pictures / f"{scored.row.name}.png", pairs.read_bits)
         if scored.row.name not in stored:
             sheet.append(scored.row)
         done += 1
-        yield Step(method.label, done, len(pairs), scored.row)
+        yield EvaluationStep(method.label, done, len(pairs), scored.row)
     conditions = {**machine(), "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None}
     yield sheet.finish({**record, "jobs": options.jobs, "machine": conditions})
 

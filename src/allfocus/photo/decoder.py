@@ -76,7 +76,7 @@ class Decoder:
         self.folder = folder
         self.allow_damaged = allow_damaged
         self.permissions: int | None = None
-        self.jpeg: jpeg.Header | None = None
+        self.jpeg: jpeg.JpegHeader | None = None
         self.png = png.Metadata()
         self.notes: list[str] = []
         if isinstance(source, bytes | bytearray | memoryview):

@@ -37,7 +37,7 @@ _LUMA = np.array(
 
 
 @dataclass(frozen=True)
-class Header:
+class JpegHeader:
     """What stands in a JPEG file before its first scan.
 
     Attributes:
@@ -67,7 +67,7 @@ class Header:
     frame_at: int
 
 
-def header(file: BinaryIO) -> Header | None:
+def header(file: BinaryIO) -> JpegHeader | None:
     """The header of a JPEG file; None if no frame is announced before the data begins or ends."""
     frame: tuple[int, int, bytes] | None = None
     quality, restarts, comments, pictures = None, False, 0, 1
@@ -93,7 +93,7 @@ def header(file: BinaryIO) -> Header | None:
     marker, at, payload = frame
     height, width, components = struct.unpack_from(">HHB", payload, 1)
     factors = [payload[7 + 3 * index] for index in range(components) if 7 + 3 * index < len(payload)]
-    return Header(
+    return JpegHeader(
         precision=payload[0],
         process=_PROCESSES[marker],
         size=(width, height),
@@ -108,7 +108,7 @@ def header(file: BinaryIO) -> Header | None:
     )
 
 
-def missing_blocks(data: bytes, head: Header) -> int:
+def missing_blocks(data: bytes, head: JpegHeader) -> int:
     """By how many blocks the data of a baseline JPEG falls short of the picture (above 0) or exceeds it (below 0).
 
     A hole or a span of zeros in the data shifts all that follows, mostly without a decoder noticing. So the picture is

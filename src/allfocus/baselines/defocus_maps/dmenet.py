@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from allfocus.baselines.base import MapBaseline, Progress, span
+from allfocus.baselines.base import Progress, span
+from allfocus.baselines.deconvolution import MapBaseline
 from allfocus.checkpoints.baseline import load_dmenet
 from allfocus.nets.dmenet import DMENet, sigma_px
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
-from allfocus.baselines.base import MapBaseline, Progress, span
+from allfocus.baselines.base import Progress, span
 from allfocus.baselines.canny import edges
+from allfocus.baselines.deconvolution import MapBaseline
 from allfocus.baselines.domain_transform import fill, recursive_filter
 
 PEAK_PX = 5.0

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from allfocus.baselines.base import MapBaseline, Progress, span
+from allfocus.baselines.base import Progress, span
 from allfocus.baselines.bilateral_grid import joint_bilateral
+from allfocus.baselines.deconvolution import MapBaseline
 from allfocus.baselines.domain_transform import fill, recursive_filter
 from allfocus.baselines.loops import available_threads
 from allfocus.baselines.sparse_coding import count_atoms

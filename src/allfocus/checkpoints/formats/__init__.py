@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,22 @@ from allfocus.errors import OptionError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
+
+class FormatEntry(NamedTuple):
+    """One format: the class that writes it, as MODULE:CLASS, and the endings of its file."""
+
+    loads: str
+    endings: tuple[str, ...]
+
+
 FORMATS = {
-    "onnx": (".onnx",),
-    "openvino": (".xml",),
-    "torchscript": (".pt", ".ts", ".torchscript"),
-    "official": (".pytorch", ".pth"),
+    "onnx": FormatEntry("allfocus.checkpoints.formats.onnx:OnnxExport", (".onnx",)),
+    "openvino": FormatEntry("allfocus.checkpoints.formats.openvino:OpenVINOExport", (".xml",)),
+    "torchscript": FormatEntry(
+        "allfocus.checkpoints.formats.torchscript:TorchScriptExport", (".pt", ".ts", ".torchscript")
+    ),
+    "official": FormatEntry("allfocus.checkpoints.formats.official:OfficialExport", (".pytorch", ".pth")),
 }
-"""Each format with the endings of its file; its module has `Translated` (see `Written`) and `read_facts`."""
 
 
 class Size(NamedTuple):
@@ -30,53 +40,46 @@ class Size(NamedTuple):
     height: int
 
 
-class Written(Protocol):
-    """A network in a format. `__init__(net, architecture, folder, size)` translates it; `folder` is for scratch."""
+class Export(ABC):
+    """A network in a format.
+
+    Args:
+        net: in float32 and evaluation mode, on the CPU.
+        architecture: what builds it.
+        folder: where scratch files may lie as long as the export is used.
+        size: the only size of picture; any when None.
+    """
 
     by: str
     """What runs such a file here, and its version."""
+    takes_size = True
+    """Whether a file may be for pictures of one size only."""
 
+    @abstractmethod
+    def __init__(self, net: IFAN, architecture: Architecture, folder: Path, size: Size | None = None) -> None: ...
+
+    @abstractmethod
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
         """Write the file, and what belongs to it beside it, with these facts in its own metadata."""
-        ...
 
+    @abstractmethod
     def run(self, path: Path, pictures: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
         """Read a file and run it: photos (N, 3, H, W) and, for two views, pairs (N, 6, H, W) -> outputs by name."""
-        ...
+
+    @staticmethod
+    @abstractmethod
+    def read_facts(path: Path) -> dict[str, str]:
+        """The metadata that `save` put into a file."""
 
 
-def translate(format: str, net: IFAN, architecture: Architecture, folder: Path, size: Size | None) -> Written:
-    """The network in a format, in memory.
-
-    Args:
-        format: of `FORMATS`.
-        net: in float32 and evaluation mode, on the CPU.
-        architecture: what builds it.
-        folder: where scratch files may lie as long as the result is used.
-        size: None for any size.
+def format_class(format: str) -> type[Export]:
+    """The class of a format.
 
     Raises:
-        OptionError: an unknown format, or one that does not know fixed sizes, or cannot hold this network.
+        OptionError: an unknown format.
         MissingExtraError: a package is not installed.
-    """
-    return import_module(f"allfocus.checkpoints.formats.{known(format)}").Translated(net, architecture, folder, size)
-
-
-def facts_of(format: str, path: Path) -> dict[str, str]:
-    """The metadata that `Written.save` put into a file.
-
-    Raises:
-        OptionError: an unknown format.
-    """
-    return import_module(f"allfocus.checkpoints.formats.{known(format)}").read_facts(path)
-
-
-def known(format: str) -> str:
-    """The format again, or a refusal.
-
-    Raises:
-        OptionError: an unknown format.
     """
     if format not in FORMATS:
         raise OptionError(f"format {format!r}", f"one of {', '.join(FORMATS)}", "--format onnx")
-    return format
+    module, _, name = FORMATS[format].loads.partition(":")
+    return getattr(import_module(module), name)

@@ -10,53 +10,43 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from allfocus.checkpoints.graph import trace
+from allfocus.checkpoints.formats import Export, Size
+from allfocus.checkpoints.graph import trace_ifan
 from allfocus.checkpoints.native import save
-from allfocus.checkpoints.openvino_run import VERSION, run_graph
-from allfocus.checkpoints.proof import output_names
+from allfocus.checkpoints.proof import OPENVINO, run_graph
 from allfocus.errors import MissingExtraError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
-_TRACED = (3, 4)  # cells down and across
 
+class OnnxExport(Export):
+    """A network as one ONNX file."""
 
-class Translated:
-    """See `formats.Written`."""
+    by = OPENVINO
 
-    by = VERSION
-
-    def __init__(
-        self, net: IFAN, architecture: Architecture, folder: Path, size: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, net: IFAN, architecture: Architecture, folder: Path, size: Size | None = None) -> None:
         onnx = _onnx()
         weights = folder / "tensors.safetensors"
         save(net, architecture, weights, dtype=torch.float16 if _is_half(net) else torch.float32)
-        rows, columns = (cells * net.multiple for cells in _TRACED)
-        examples = [torch.rand(2, channels, rows, columns) for channels in ((3,) if net.views == 1 else (3, 6))]
-        inputs = ("photo", "pair")[: len(examples)]
-        self.model = trace(net, examples, inputs, output_names(net), weights)
+        self.model = trace_ifan(net, weights)
         onnx.external_data_helper.load_external_data_for_model(self.model, str(folder))
         if size is not None:
             _fix(self.model, net.multiple, *size)
         onnx.checker.check_model(self.model, full_check=True)
 
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
-        """See `formats.Written.save`."""
         del self.model.metadata_props[:]
         for key, value in facts.items():
             self.model.metadata_props.add(key=key, value=value)
         path.write_bytes(self.model.SerializeToString())
 
     def run(self, path: Path, pictures: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-        """See `formats.Written.run`."""
         return run_graph(path, pictures)
 
-
-def read_facts(path: Path) -> dict[str, str]:
-    """See `formats.facts_of`."""
-    model = _onnx().load(str(path), load_external_data=False)
-    return {entry.key: entry.value for entry in model.metadata_props}
+    @staticmethod
+    def read_facts(path: Path) -> dict[str, str]:
+        model = _onnx().load(str(path), load_external_data=False)
+        return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def _is_half(net: IFAN) -> bool:

@@ -8,38 +8,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.checkpoints.formats import onnx
-from allfocus.checkpoints.openvino_run import VERSION, openvino, run_graph
+from allfocus.checkpoints.formats import Export, Size
+from allfocus.checkpoints.formats.onnx import OnnxExport
+from allfocus.checkpoints.proof import OPENVINO, openvino, run_graph
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
-_ROOM = "allfocus"
+_SECTION = "allfocus"
 
 
-class Translated:
-    """See `formats.Written`."""
+class OpenVINOExport(Export):
+    """A network as NAME.xml and NAME.bin."""
 
-    by = VERSION
+    by = OPENVINO
 
-    def __init__(
-        self, net: IFAN, architecture: Architecture, folder: Path, size: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, net: IFAN, architecture: Architecture, folder: Path, size: Size | None = None) -> None:
         graph = folder / "graph.onnx"
-        onnx.Translated(net, architecture, folder, size).save(graph, {})
+        OnnxExport(net, architecture, folder, size).save(graph, {})
         self.model = openvino.Core().read_model(graph)
 
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
-        """See `formats.Written.save`."""
         for key, value in facts.items():
-            self.model.set_rt_info(value, [_ROOM, key])
+            self.model.set_rt_info(value, [_SECTION, key])
         openvino.save_model(self.model, path, compress_to_fp16=False)
 
     def run(self, path: Path, pictures: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-        """See `formats.Written.run`."""
         return run_graph(path, pictures)
 
-
-def read_facts(path: Path) -> dict[str, str]:
-    """See `formats.facts_of`."""
-    found = openvino.Core().read_model(path).get_rt_info(_ROOM).value
-    return {key: str(value) for key, value in found.items()}
+    @staticmethod
+    def read_facts(path: Path) -> dict[str, str]:
+        found = openvino.Core().read_model(path).get_rt_info(_SECTION).value
+        return {key: str(value) for key, value in found.items()}

@@ -12,55 +12,45 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from allfocus.checkpoints.formats import Export, Size
+from allfocus.checkpoints.graph import example_pictures
 from allfocus.checkpoints.proof import output_names
-from allfocus.errors import OptionError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
 FACTS = "allfocus.json"
-_TRACED = (3, 4)
 
 
-class Translated:
-    """See `formats.Written`."""
+class TorchScriptExport(Export):
+    """A network as torch runs it without this package."""
 
     by = f"TorchScript {torch.__version__}"
+    takes_size = False
 
-    def __init__(
-        self, net: IFAN, architecture: Architecture, folder: Path, size: tuple[int, int] | None = None
-    ) -> None:
-        if size is not None:
-            raise OptionError(
-                f"a TorchScript file for {size[0]}x{size[1]} only", "any size: it takes them all", "leave --size out"
-            )
-        rows, columns = (cells * net.multiple for cells in _TRACED)
-        examples = tuple(torch.rand(2, channels, rows, columns) for channels in ((3,) if net.views == 1 else (3, 6)))
+    def __init__(self, net: IFAN, architecture: Architecture, folder: Path, size: Size | None = None) -> None:
         self.names = output_names(net)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sizes that look constant are proven not to be; and jit is called old
-            self.traced = torch.jit.trace(_Chosen(net, self.names), examples, check_trace=False)
+            self.traced = torch.jit.trace(_Chosen(net, self.names), example_pictures(net), check_trace=False)
 
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
-        """See `formats.Written.save`."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.jit.save(self.traced, str(path), _extra_files={FACTS: json.dumps(dict(facts))})
 
     def run(self, path: Path, pictures: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-        """See `formats.Written.run`."""
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", DeprecationWarning)
             found = torch.jit.load(str(path))(*[torch.from_numpy(picture) for picture in pictures])
         return {name: tensor.numpy() for name, tensor in zip(self.names, found, strict=True)}
 
-
-def read_facts(path: Path) -> dict[str, str]:
-    """See `formats.facts_of`."""
-    extra = {FACTS: ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.load(str(path), _extra_files=extra)
-    return json.loads(extra[FACTS])
+    @staticmethod
+    def read_facts(path: Path) -> dict[str, str]:
+        extra = {FACTS: ""}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.load(str(path), _extra_files=extra)
+        return json.loads(extra[FACTS])
 
 
 class _Chosen(nn.Module):

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from allfocus.checkpoints.graph import trace
+from allfocus.checkpoints.graph import ShippedGraph, trace, write_graph
 from allfocus.checkpoints.native import load, save
-from allfocus.checkpoints.shipped_graph import ShippedGraph, write_graph
 from allfocus.errors import EngineError, WeightsError
 from allfocus.nets.registry import Architecture
 
