@@ -38,8 +38,8 @@ from allfocus.metrics.lpips import LPIPS
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 from allfocus.simulate import PhotoPool, Simulator, SimulatorConfig
+from allfocus.train.provenance import Provenance
 
-RECIPES = Path(__file__).parents[1] / "recipes" / "simulator"
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
     "gaussian-psf": {"lens": {"profile": "gaussian"}},
@@ -47,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one-plane": {"scene": {"composite": 0.0, "single": 0.0, "plane": 0.97, "identity": 0.03}},
     "no-occlusion": {"occlusion": False},
     "no-noise": {"sensor": {"clean_chance": 1.0}},
-    "first-settings": json.loads((RECIPES / "first.json").read_text(encoding="utf-8")),
+    "first-settings": dict(Provenance.read("ifan-fast").samples["a"].simulator),
 }
 """Each variant by what it changes in the simulator's settings."""
 NETWORK = Architecture(iterations=8, unshuffle=2, width=16)

@@ -1,6 +1,6 @@
 """Put what was measured with shipped weights into their card.
 
-    python tools/card.py ifan-fast [--results results] [--failures recipes/ifan-fast.failures.txt]
+    python tools/card.py ifan-fast [--results results] [--failures FILE]
 
 Read are the files that `real_photos.py`, `large_photos.py`, `map_accuracy.py` and `allfocus eval --data syndp` wrote
 for this model. A file made with other weights is refused; one that is not there leaves its scores out.

@@ -1,22 +1,15 @@
-"""Writes the numbers in docs/evaluation.md from files that commands wrote: `python tools/evaluation_page.py`.
-
-With --check it changes nothing and fails if the page says something else than those files.
-"""
+"""Writes the numbers in docs/evaluation.md from files that commands wrote: `python tools/evaluation_page.py`."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from card import own_name
+from page import ROOT, main, number, stored, table_line
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "evaluation.md"
 METHODS = (
     "input",
     "ifan-fast",
@@ -35,12 +28,6 @@ METHODS = (
 )
 SCORES = {"psnr": ("PSNR", 2), "psnr_fit": ("PSNR-fit", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
 CHECKS = {"ringing": ("ringing x 0.01", 3, 100.0), "reblur": ("re-blurred, dB", 1, 1.0)}
-
-
-def stored(path: str) -> Any:
-    """A result file, or None where nobody has made it yet."""
-    file = ROOT / path
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def scores(set_name: str) -> list[str]:
@@ -244,7 +231,7 @@ PUBLISHED_DIFFERENCES = {
 }
 """Differences of PSNR between rows of the paper's ablation table (results/published.csv)."""
 LARGEST_PX = 14.0
-BLOCKS = {
+SECTIONS = {
     "radius": by_radius,
     "strata": by_stratum,
     "same-photos": same_photos,
@@ -263,31 +250,5 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({', '.join(f'{value:+.2f}' for value in values)})"
 
 
-def number(value: float | None, digits: int, factor: float = 1.0) -> str:
-    """A cell; "-" for None."""
-    return "-" if value is None else f"{float(value) * factor:.{digits}f}"
-
-
-def table_line(cells: Sequence[str]) -> str:
-    """One line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
-
-
-def main() -> None:
-    """Write or check."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    text = before = PAGE.read_text(encoding="utf-8")
-    for name, made in BLOCKS.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        head, _, rest = text.partition(begin)
-        _, _, tail = rest.partition(end)
-        text = f"{head}{begin}\n" + "\n".join(made()) + f"\n{end}{tail}"
-    if arguments.check:
-        sys.exit(0 if text == before else "docs/evaluation.md is out of date: python tools/evaluation_page.py")
-    PAGE.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main("docs/evaluation.md", SECTIONS, __doc__)

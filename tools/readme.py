@@ -1,29 +1,17 @@
-"""Writes the numbers in README.md from the files that commands of the project wrote: `python tools/readme.py`.
-
-With --check it changes nothing and fails if README.md says something else than those files.
-"""
+"""Writes the numbers in README.md from the files that commands of the project wrote: `python tools/readme.py`."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from page import ROOT, main, stored
+
 TITLES = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "avif": "AVIF"}
 ITEMS = ("pixels", "transparency", "ICC", "EXIF", "XMP", "orientation")
 NAMES = {"psnr_fit": "PSNR-fit (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE", "lpips": "LPIPS"}
 ROWS = {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"}
 DIGITS = {"psnr_fit": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
-
-
-def stored(path: str) -> Any:
-    """A result file, or None where nobody has made it yet."""
-    file = ROOT / path
-    return json.loads(file.read_text()) if file.is_file() else None
 
 
 def real_photos() -> list[str]:
@@ -100,25 +88,8 @@ def survival() -> list[str]:
     return lines
 
 
-def filled(text: str, name: str, lines: list[str]) -> str:
-    """The text with the lines between the marks of a section."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
-
-
-def main() -> None:
-    """Write or check."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    readme = ROOT / "README.md"
-    text = filled(readme.read_text(), "numbers", [*real_photos(), *facts()])
-    text = filled(text, "survival", survival())
-    if arguments.check:
-        sys.exit(0 if text == readme.read_text() else "README.md is out of date: python tools/readme.py")
-    readme.write_text(text)
+SECTIONS = {"numbers": lambda: [*real_photos(), *facts()], "survival": survival}
 
 
 if __name__ == "__main__":
-    main()
+    main("README.md", SECTIONS, __doc__)

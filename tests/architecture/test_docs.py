@@ -27,7 +27,7 @@ WRITTEN_BY_BENCHMARKS = " ".join(
 WITH_EXAMPLES = sorted(path for path in SOURCE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", ["readme", "evaluation_page"])
+@pytest.mark.parametrize("page", ["readme", "evaluation_page", "training_page", "simulator_page", "speed_page"])
 def test_figures_of_the_pages_are_those_of_the_result_files(page: str) -> None:
     line = [sys.executable, str(ROOT / "tools" / f"{page}.py"), "--check"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

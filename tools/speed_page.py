@@ -1,17 +1,11 @@
-"""Write the measured part of docs/speed.md from what benchmarks/speed.py and benchmarks/int8.py wrote.
-
-python benchmarks/speed_page.py
-"""
+"""Writes the numbers in docs/speed.md from what benchmarks wrote: `python tools/speed_page.py`."""
 
 from __future__ import annotations
 
-import json
 import statistics
-from pathlib import Path
 from typing import Any
 
-PAGE = Path("docs/speed.md")
-BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+from page import main, stored
 
 
 def network(found: dict[str, Any]) -> list[str]:
@@ -77,12 +71,10 @@ def gate(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Replace what stands between the marks."""
+def measured() -> list[str]:
+    """What benchmarks/speed.py and benchmarks/int8.py found."""
     parts: list[list[str]] = []
-    speed, int8 = Path("benchmarks/speed.json"), Path("benchmarks/int8.json")
-    if speed.is_file():
-        found = json.loads(speed.read_text(encoding="utf-8"))
+    if found := stored("benchmarks/speed.json"):
         processor, load = found["processor"], found["load_average_before"][0]
         told = (
             f"{processor['name']} ({', '.join(processor['features'])}), {found['threads']} threads, load {load} before"
@@ -90,13 +82,13 @@ def main() -> None:
         parts.append([f"{told} (`benchmarks/speed.json`)."])
         writers = {"network": network, "large": large, "megapixel": megapixel, "share": share}
         parts += [writer(found[name]) for name, writer in writers.items() if found.get(name)]
-    if int8.is_file():
-        parts.append(gate(json.loads(int8.read_text(encoding="utf-8"))))
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    body = "\n\n".join("\n".join(lines) for lines in parts)
-    PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    if int8 := stored("benchmarks/int8.json"):
+        parts.append(gate(int8))
+    return "\n\n".join("\n".join(lines) for lines in parts).splitlines()
+
+
+SECTIONS = {"speed": measured}
 
 
 if __name__ == "__main__":
-    main()
+    main("docs/speed.md", SECTIONS, __doc__)

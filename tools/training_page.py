@@ -1,0 +1,109 @@
+"""Writes the numbers in docs/training.md from files that commands wrote: `python tools/training_page.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from allfocus.train.provenance import Provenance, TrainingStage
+from page import main, number, stored, table
+
+SETS = ("real-val", "lytro-val")
+RUNS = (
+    ("shipped", "ifan-fast", 0.0, "0.7"),
+    ("shipped", "ifan-fast", 0.0, "0.85"),
+    (
+        "`broad`: 2,350 of 8,000 steps at rate 3e-4, sharp cores on 35 % and strange detail on 50 % of the samples",
+        "broad", 1.0, "0.7",
+    ),
+    ("half of it, half shipped", "broad", 0.5, "0.7"),
+    ("`crisp1`: 900 steps at 1.5e-4, LPIPS x 0.1, grain up to .006 on 60 %", "crisp1", 1.0, "0.7"),
+    ("half and half", "crisp1", 0.5, "0.7"),
+    (
+        "`crisp3`: 1,500 steps more at 1.5e-4, LPIPS x 0.05, grain up to .010 on 70 %, following texture",
+        "crisp3", 1.0, "0.7",
+    ),
+    ("half and half", "crisp3", 0.5, "0.75"),
+    ("`grain4`: 500 steps at 1e-4 from the shipped weights, that grain, no LPIPS", "grain4", 1.0, "0.7"),
+    ("half and half", "grain4", 0.5, "0.7"),
+    ("half and half", "grain4", 0.5, "0.85"),
+)  # fmt: skip
+"""Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
+
+
+def stages() -> list[str]:
+    """How many stages and steps each shipped model took."""
+    rows = []
+    for name in ("ifan-fast", "ifan", "ifan-dual-fast"):
+        found = Provenance.read(name)
+        start = "" if found.parent is None else f", from the last stage of `{found.parent.model}`"
+        steps = sum(map(steps_of, found.stages))
+        rows.append([f"`{name}`", f"{len(found.stages)}{start}", f"{steps:,}{' more' if found.parent else ''}"])
+    return table(("model", "stages", "steps"), rows, words=3)
+
+
+def steps_of(stage: TrainingStage) -> int:
+    """The steps that a stage really took."""
+    return stage.stop_at or stage.settings["steps"]
+
+
+def carried_over() -> list[str]:
+    """What the network removes of real blur and of blur that was laid on real photos."""
+    found = stored("results/carry_over.json")["sets"]
+    rows = [
+        [shown, *(number(found[name]["removed_db"][shown], 2) for name in SETS)]
+        for shown in found[SETS[0]]["removed_db"]
+    ]
+    return table(("shown", *(f"{name}, dB" for name in SETS)), rows)
+
+
+def runs() -> list[str]:
+    """The runs that did not replace the shipped weights."""
+    found = stored("results/averaged_weights.json")["rows"]
+    rows = []
+    for label, run, share, gain in RUNS:
+        scores = [weights_of(found, name, run, share)["gains"][gain] for name in SETS]
+        rows.append([label, gain, *(f"{one['psnr_fit']:.2f} / {one['lpips']:.3f}" for one in scores)])
+    return table(("weights", "gain", *SETS), rows)
+
+
+def wanted_gains() -> list[str]:
+    """By which factor the shipped residual should have been multiplied, by blur radius."""
+    found = stored("results/averaged_weights.json")["rows"]
+    factors = {name: weights_of(found, name, "ifan-fast", 0.0)["wanted_factor_by_radius_px"] for name in SETS}
+    heads = ("radius, px", *factors[SETS[0]])
+    return table(heads, [[name, *(number(one, 2) for one in factors[name].values())] for name in SETS])
+
+
+def weights_of(rows: Sequence[Mapping[str, Any]], set_name: str, run: str, share: float) -> Mapping[str, Any]:
+    """The row of these weights on this set."""
+    (row,) = (row for row in rows if (row["set"], row["run"], row["share_of_run"]) == (set_name, run, share))
+    return row
+
+
+def step_time() -> list[str]:
+    """How long a training step takes."""
+    found = stored("benchmarks/training_step.json")
+    rows = [[name, number(row["seconds"], 2)] for name, row in found["steps"].items()]
+    features = [
+        name for name in ("AMX", "AVX512-BF16") if name.replace("-", "_").lower() in found["processor"]["features"]
+    ]
+    return [
+        *table(("precision, adaptive convolution", "s"), rows),
+        "",
+        f"Median seconds of a step of batch {found['batch']} of {found['patch_px']} px, {found['threads']} thread, "
+        f"{found['processor']['name']} with {', '.join(features)}, at a load of {found['load']:.0f}.",
+    ]
+
+
+SECTIONS = {
+    "stages": stages,
+    "carry-over": carried_over,
+    "runs": runs,
+    "wanted-gains": wanted_gains,
+    "step-time": step_time,
+}
+
+
+if __name__ == "__main__":
+    main("docs/training.md", SECTIONS, __doc__)
