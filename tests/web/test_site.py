@@ -6,8 +6,6 @@ import functools
 import http.server
 import json
 import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,25 +22,10 @@ from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box, plan
 from allfocus.residual import Residual
 from allfocus.scales import needs_scale
-from allfocus.web.site import PAGE, RUNTIME, RUNTIME_FILES, build, smallest_graph
+from allfocus.web.site import RUNTIME, RUNTIME_FILES, build, smallest_graph
 from allfocus.weights import store
 from web.conftest import blurred
-
-NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
-
-
-def in_node(code: str, **given: object) -> object:
-    """What a module of the site computes; `given` and the modules are at hand."""
-    names = ("tiling", "measure", "residual", "pipeline")
-    modules = "".join(f"import * as {name} from '{(PAGE / 'browser' / f'{name}.js').as_uri()}';" for name in names)
-    given_text = "import { readFileSync } from 'node:fs'; const given = JSON.parse(readFileSync(0, 'utf8'));"
-    text = f"{modules} {given_text} console.log(JSON.stringify(await (async () => {{ {code} }})()));"
-    assert NODE is not None
-    command = [NODE, "--input-type=module", "-e", text]
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+from web.node import in_node, needs_node
 
 
 @needs_node

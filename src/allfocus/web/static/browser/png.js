@@ -1,29 +1,53 @@
 /* PNG files of 8 and 16 bit, so that 16 bit stay 16 bit (a canvas has 8), with every chunk that says something. */
 
+import { orientationOf, upright, uprightXmp } from './metadata.js';
+
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const KEPT = new Set(['iCCP', 'gAMA', 'cHRM', 'sRGB', 'cICP', 'eXIf', 'iTXt', 'tEXt', 'zTXt', 'pHYs', 'tIME']);
+const DAMAGED = 'the PNG file is damaged or cut short';
 const CHANNELS = { 0: 1, 2: 3, 4: 2, 6: 4 };
 
 const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 
-/** A photo {width, height, bands, peak, pixels, alpha, chunks}, or null for a PNG of another kind (palette, interlaced). */
+/* the seven passes of an interlaced file: first column and row, steps between columns and rows */
+const PASSES = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+
+/**
+ * A photo {width, height, bands, peak, pixels, alpha, chunks, notes}, upright; `pixels` is null for a kind that the
+ * browser has to decode (palette, fewer than 8 bit, one transparent colour).
+ */
 export async function decode(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const width = view.getUint32(16), height = view.getUint32(20), [depth, colour, , , interlaced] = bytes.subarray(24, 29);
-  if (!(colour in CHANNELS) || depth < 8 || interlaced) return null;
-  const data = [], chunks = [];
+  const data = [], chunks = [], notes = [];
+  let readable = colour in CHANNELS && depth >= 8;
   for (let at = 8; at + 12 <= bytes.length; ) {
     const size = view.getUint32(at), kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (kind === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + size));
-    else if (kind === 'tRNS') return null;
+    else if (kind === 'tRNS') readable = false;
+    else if (kind === 'acTL') notes.push('only the first picture of this animation');
     else if (KEPT.has(kind)) chunks.push(bytes.slice(at, at + 12 + size));
     at += 12 + size;
   }
-  const raw = await through(new Blob(data), new DecompressionStream('deflate'));
-  const channels = CHANNELS[colour], step = (channels * depth) / 8, row = width * step;
-  if (raw.length < (row + 1) * height) throw new Error('the PNG file is cut short');
-  const flat = new Uint8Array(row * height);
-  for (let y = 0; y < height; y++) unfilter(raw, flat, y, row, step);
+  const orientation = straighten(chunks);
+  if (!readable) return { width, height, pixels: null, alpha: null, chunks, notes };
+  const raw = await through(new Blob(data), new DecompressionStream('deflate')).catch(() => { throw new Error(DAMAGED); });
+  const channels = CHANNELS[colour], step = (channels * depth) / 8;
+  const flat = new Uint8Array(step * width * height);
+  let from = 0;
+  for (const [left, top, across, down] of interlaced ? PASSES : [[0, 0, 1, 1]]) {
+    const wide = Math.ceil((width - left) / across), high = Math.ceil((height - top) / down), row = wide * step;
+    if (wide <= 0 || high <= 0) continue;
+    if (raw.length < from + (row + 1) * high) throw new Error(DAMAGED);
+    const part = across === 1 && down === 1 && !interlaced ? flat : new Uint8Array(row * high);
+    for (let y = 0; y < high; y++) unfilter(raw, from, part, y, row, step);
+    from += (row + 1) * high;
+    if (part === flat) continue;
+    for (let y = 0; y < high; y++) for (let x = 0; x < wide; x++) {
+      const to = step * ((top + y * down) * width + left + x * across);
+      for (let i = 0; i < step; i++) flat[to + i] = part[y * row + x * step + i];
+    }
+  }
   const bands = channels >= 3 ? 3 : 1, Kind = depth === 16 ? Uint16Array : Uint8Array;
   const pixels = new Kind(width * height * bands), alpha = channels > bands ? new Kind(width * height) : null;
   const sample = depth === 16 ? (at) => (flat[2 * at] << 8) | flat[2 * at + 1] : (at) => flat[at];
@@ -31,11 +55,38 @@ export async function decode(bytes) {
     for (let c = 0; c < bands; c++) pixels[bands * i + c] = sample(channels * i + c);
     if (alpha) alpha[i] = sample(channels * i + bands);
   }
-  return { width, height, bands, peak: 2 ** depth - 1, pixels, alpha, chunks };
+  return { ...turned({ width, height, bands, pixels, alpha }, orientation), bands, peak: 2 ** depth - 1, chunks, notes };
 }
 
-function unfilter(raw, flat, y, row, step) {
-  const kind = raw[y * (row + 1)], from = y * (row + 1) + 1, to = y * row;
+/* the orientation that the chunks state; they state none afterwards */
+function straighten(chunks) {
+  let orientation = 1;
+  for (const piece of chunks) {
+    const kind = String.fromCharCode(...piece.subarray(4, 8));
+    if (kind === 'eXIf') { orientation = orientationOf(piece, 8); upright(piece, 8); }
+    if (kind === 'iTXt') uprightXmp(piece);
+    new DataView(piece.buffer).setUint32(piece.length - 4, crc(piece.subarray(4, piece.length - 4)));
+  }
+  return orientation;
+}
+
+/** A picture turned and mirrored as its EXIF orientation asks, so that it is upright. */
+export function turned({ width, height, bands, pixels, alpha }, orientation) {
+  if (orientation === 1) return { width, height, pixels, alpha };
+  const swapped = orientation > 4, wide = swapped ? height : width, high = swapped ? width : height;
+  const right = width - 1, bottom = height - 1;
+  const source = { 2: (x, y) => [right - x, y], 3: (x, y) => [right - x, bottom - y], 4: (x, y) => [x, bottom - y], 5: (x, y) => [y, x], 6: (x, y) => [y, bottom - x], 7: (x, y) => [right - y, bottom - x], 8: (x, y) => [right - y, x] }[orientation];
+  const result = pixels.slice(), opacity = alpha?.slice() ?? null;
+  for (let y = 0; y < high; y++) for (let x = 0; x < wide; x++) {
+    const [column, row] = source(x, y), from = row * width + column, to = y * wide + x;
+    for (let c = 0; c < bands; c++) result[bands * to + c] = pixels[bands * from + c];
+    if (opacity) opacity[to] = alpha[from];
+  }
+  return { width: wide, height: high, pixels: result, alpha: opacity };
+}
+
+function unfilter(raw, begin, flat, y, row, step) {
+  const kind = raw[begin + y * (row + 1)], from = begin + y * (row + 1) + 1, to = y * row;
   for (let i = 0; i < row; i++) {
     const left = i >= step ? flat[to + i - step] : 0, above = y ? flat[to + i - row] : 0, corner = y && i >= step ? flat[to + i - row - step] : 0;
     let guess = 0;

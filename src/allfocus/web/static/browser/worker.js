@@ -1,6 +1,6 @@
 /* The work, off the page's thread: reading files, running the network (ONNX Runtime Web), writing files. */
 
-import { carryJpeg, carryWebp } from './metadata.js';
+import { carryJpeg, carryWebp, kindOfWebp } from './metadata.js';
 import { read, restore } from './pipeline.js';
 import * as png from './png.js';
 
@@ -22,10 +22,10 @@ onmessage = ({ data }) => {
   });
 };
 
-async function start() {
+async function start({ engine }) {
   card = await (await fetch(new URL('model/card.json', base))).json();
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  provider = adapter && !adapter.info?.isFallbackAdapter ? 'webgpu' : 'wasm';
+  const adapter = engine === 'wasm' ? null : await navigator.gpu?.requestAdapter().catch(() => null);
+  provider = adapter && (engine === 'webgpu' || !adapter.info?.isFallbackAdapter) ? 'webgpu' : 'wasm';
   ort = await import(new URL(provider === 'webgpu' ? 'ort/ort.webgpu.min.mjs' : 'ort/ort.wasm.min.mjs', base).href);
   ort.env.wasm.wasmPaths = new URL('ort/', base).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
@@ -54,12 +54,10 @@ async function run(planes, width, height) {
 
 /* a file as a photo: PNG with its own depth, all else through the browser, which has 8 bit */
 async function decode(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer()), notes = [];
-  if (bytes[0] === 0x89 && bytes[1] === 0x50) {
-    const photo = await png.decode(bytes);
-    if (photo) return { ...photo, format: 'png', bytes, notes };
-    notes.push('this PNG was read by the browser: 8 bit, without its profile and metadata');
-  }
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const isPng = bytes[0] === 0x89 && bytes[1] === 0x50, found = isPng ? await png.decode(bytes) : { chunks: [], notes: [] };
+  const { chunks, notes } = found;
+  if (found.pixels) return { ...found, format: 'png', bytes };
   const picture = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
   const { width, height } = picture;
   const canvas = new OffscreenCanvas(width, height), context = canvas.getContext('2d', { willReadFrequently: true });
@@ -73,13 +71,16 @@ async function decode(file) {
     if (alpha[i] < 255) opaque = false;
   }
   const format = bytes[0] === 0xff ? 'jpeg' : String.fromCharCode(...bytes.subarray(8, 12)) === 'WEBP' ? 'webp' : 'png';
-  if (format === 'png' && !notes.length) notes.push(`a browser cannot write ${file.type || 'this format'}: saved as PNG, without metadata`);
-  return { width, height, bands: 3, peak: 255, pixels, alpha: opaque ? null : alpha, chunks: [], format, bytes, notes };
+  const { lossless, animated } = format === 'webp' ? kindOfWebp(bytes) : {};
+  if (animated) notes.push('only the first picture of this animation');
+  if (isPng) notes.push('this kind of PNG was read by the browser, in 8 bit');
+  else if (format === 'png') notes.push(`a browser cannot write ${file.type || 'this format'}: saved as PNG, without metadata`);
+  return { width, height, bands: 3, peak: 255, pixels, alpha: opaque ? null : alpha, chunks, format, bytes, notes, lossless };
 }
 
 async function encode(photo, pixels) {
-  const { width, height, alpha, format } = photo;
-  if (format === 'png') return png.encode({ ...photo, pixels });
+  const { width, height, alpha, format, lossless } = photo;
+  if (format === 'png') return { blob: await png.encode({ ...photo, pixels }), notes: [] };
   const canvas = new OffscreenCanvas(width, height), context = canvas.getContext('2d');
   const image = context.createImageData(width, height);
   for (let i = 0; i < width * height; i++) {
@@ -87,7 +88,7 @@ async function encode(photo, pixels) {
     image.data[4 * i + 3] = alpha ? alpha[i] : 255;
   }
   context.putImageData(image, 0, 0);
-  const blob = await canvas.convertToBlob({ type: `image/${format}`, quality: QUALITY });
+  const blob = await canvas.convertToBlob({ type: `image/${format}`, quality: lossless ? 1 : QUALITY }); // 1 is lossless in WebP
   const made = new Uint8Array(await blob.arrayBuffer());
   return format === 'jpeg' ? carryJpeg(photo.bytes, made) : carryWebp(photo.bytes, made, width, height);
 }
@@ -120,15 +121,16 @@ async function restoreFile({ id, file, options, mask }) {
     told.push(sharePicture(sharp, tile.box[2], tile.box[3]).then((picture) => postMessage({ id, event: { kind: 'tile', ...event, picture } }, [picture])));
   }, () => stop === id);
   await Promise.all(told);
-  const blob = await encode(photo, done.pixels);
+  const { blob, notes: lost } = await encode(photo, done.pixels);
   const { defocus } = done, radius = new Uint16Array(defocus.signed.length);
   defocus.signed.forEach((value, i) => { radius[i] = Math.min(Math.round(Math.abs(value) * 100), 65535); });
   const sorted = Uint16Array.from(radius).sort(), large = sorted[Math.floor(0.98 * (sorted.length - 1))] / 100;
   let binary = '';
   new Uint8Array(radius.buffer).forEach((byte) => { binary += String.fromCharCode(byte); });
   const map = { width: photo.width, height: photo.height, cell_px: defocus.cell, columns: defocus.columns, rows: defocus.rows, step_px: 0.01, peak_px: [16, 32, 64, 128].find((peak) => large <= peak) ?? 128, radius: btoa(binary) };
-  const notes = [...photo.notes];
+  const notes = [...photo.notes, ...lost];
   if (photo.format === 'jpeg') notes.push('written by the browser: JPEG quality 95, its own chroma');
+  if (photo.format === 'webp') notes.push(`written by the browser: WebP ${photo.lossless ? 'without loss' : 'quality 95'}`);
   const engine = { name: `ONNX Runtime Web (${provider})`, precision: 'float32', model: card.name };
   const facts = { width: photo.width, height: photo.height, format: photo.format, blur_px: { typical: done.blur.typical, large: done.blur.large }, scales: done.scales, left_alone: done.leftAlone, engine, seconds: (performance.now() - started) / 1000, notes };
   return [{ blob, map, facts }];

@@ -25,9 +25,9 @@ function ask(message, { tell, signal, moved } = {}) {
   });
 }
 
-/** See service.js. */
+/** See service.js. `?engine=wasm` or `?engine=webgpu` in the page's address chooses, else WebGPU where there is a GPU. */
 export async function start() {
-  const { card, provider, threads } = await ask({ do: 'start' });
+  const { card, provider, threads } = await ask({ do: 'start', engine: new URLSearchParams(location.search).get('engine') });
   const where = provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   return { models: [{ name: card.name, default: true }], line: `in this browser: ${where}` };
 }
