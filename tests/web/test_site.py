@@ -1,20 +1,11 @@
-"""The static site: its plan and measures against Python's, its files, and the whole of it in Chromium."""
+"""The static site: its plan and measures against Python's, and its files."""
 
 from __future__ import annotations
 
-import functools
-import http.server
-import json
-import os
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
-import pyvips
 
 from allfocus.defocus.measure import measure_blur
 from allfocus.errors import InputError, OutputError
@@ -22,7 +13,7 @@ from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box, plan
 from allfocus.residual import Residual
 from allfocus.scales import needs_scale
-from allfocus.web.site import RUNTIME, RUNTIME_FILES, build, smallest_graph
+from allfocus.web.site import RUNTIME_FILES, build, smallest_graph
 from allfocus.weights import store
 from web.conftest import blurred
 from web.node import in_node, needs_node
@@ -130,95 +121,3 @@ def test_a_site_holds_what_it_needs(tmp_path: Path) -> None:
         if file.endswith((".js", ".html", ".css")):
             text = (tmp_path / "site" / file).read_text().replace("http://www.w3.org/", "")
             assert "://" not in text, file  # nothing comes from elsewhere
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A built site behind Python's file server; the URL."""
-    folder = tmp_path_factory.mktemp("site")
-    runtime = os.environ.get("ALLFOCUS_ORT_WEB")
-    try:
-        build(folder / "site", runtime=Path(runtime) if runtime else None)
-    except InputError as error:
-        pytest.skip(f"{RUNTIME} is not to be had: {error}")
-    handler = functools.partial(Quiet, directory=str(folder / "site"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Files, without a log."""
-
-    extensions_map: ClassVar[dict[str, str]] = {
-        **http.server.SimpleHTTPRequestHandler.extensions_map,
-        ".mjs": "text/javascript",
-    }
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
-
-
-@pytest.mark.browser
-@pytest.mark.timeout(600)
-def test_a_photographer_without_a_server(site: str, repository: Path, tmp_path: Path) -> None:
-    import allfocus
-
-    page_tests = pytest.importorskip("web.test_page")
-    photo = tmp_path / "cat.png"
-    page_tests.write_real_photo(repository, photo)
-    with page_tests.playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=page_tests.CHROMIUM, args=["--no-sandbox"])
-        page, wrong, elsewhere = page_tests.watched(browser, viewport={"width": 1440, "height": 900})
-        page.goto(site)
-        page.wait_for_timeout(2000)  # the first visit loads once more, through the service worker
-        page.locator("body[data-ready=yes]").wait_for(timeout=120_000)
-        assert page.evaluate("crossOriginIsolated")
-        saved = page_tests.work_through(page, photo, tmp_path, tries=False)
-        page_tests.check_saved(saved, photo)
-        page.click("#loupe")
-        page.click("#leave")
-        page.click("#clear")
-        page.click("#leave")
-        started = time.monotonic()
-        page.click("#run")
-        frames = page.evaluate(
-            "new Promise((done) => { let n = 0, worst = 0, last = performance.now(); const next = (now) => {"
-            " worst = Math.max(worst, now - last); last = now;"
-            " (++n < 60) ? requestAnimationFrame(next) : done(worst); };"
-            " requestAnimationFrame(next); })"
-        )
-        assert frames < 1000  # the page goes on while the network works
-        page.locator("#save:not([hidden])").wait_for(timeout=280_000)
-        seconds = time.monotonic() - started
-        with page.expect_download() as waiting:
-            page.click("#save")
-        waiting.value.save_as(saved)
-        where = page.inner_text("#engine")
-        assert wrong == [] and elsewhere == []
-        browser.close()
-    here = allfocus.deblur(photo.read_bytes(), engine="openvino", precision="float32")
-    assert isinstance(here, bytes)
-    started = time.monotonic()
-    allfocus.deblur(photo.read_bytes(), engine="openvino", precision="float32")
-    python = time.monotonic() - started
-    one, other = (pyvips.Image.new_from_buffer(data, "") for data in (here, saved.read_bytes()))
-    error = ((one.numpy().astype(float) - other.numpy()) ** 2).mean()
-    agreement = 10 * np.log10(65535**2 / error)
-    assert agreement > 40
-    target = os.environ.get("ALLFOCUS_SITE_RESULT")
-    if target:
-        megapixels = one.width * one.height / 1e6
-        row = {
-            "photo": "examples/photos/cat-real.png as 16-bit PNG",
-            "megapixels": round(megapixels, 3),
-            "browser": where,
-            "browser_s_per_megapixel": round(seconds / megapixels, 1),
-            "python": "openvino float32",
-            "python_s_per_megapixel": round(python / megapixels, 1),
-            "agreement_db": round(float(agreement), 1),
-            "webgpu": "not measured: no GPU on this machine",
-            "load_average": os.getloadavg()[0],
-        }
-        Path(target).write_text(json.dumps(row, indent=1) + "\n")

@@ -1,4 +1,6 @@
-"""One connection: who sends no request, or takes no answer, is let go, so that nobody holds a place for nothing."""
+"""One connection: who sends no request, or takes no answer, is let go, so that nobody holds a place for nothing; who is
+refused in the middle of a body hears why.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from allfocus.web.limits import Limits
 from allfocus.web.problems import MEDIA_TYPE, Refusal
 
+LINGER_SECONDS = 2.0
+
 
 class Connection(H11Protocol):
-    """uvicorn's connection with two more ends than its own: a request line and headers that do not come to an end
-    within `idle_seconds` are answered with 408, and a client that takes nothing of its answer for `reader_seconds` is
-    cut off. (A body that stops is the business of `upload.receive`.)
+    """uvicorn's connection with three more ends than its own.
+
+    A request line and headers that do not come to an end within `idle_seconds` are answered with 408, and a client that
+    takes nothing of its answer for `reader_seconds` is cut off. (A body that stops is the business of
+    `upload.receive`.) An answer that comes before the end of the body is followed by `LINGER_SECONDS` in which the rest
+    is read and dropped: closing at once would reset the connection, and the client would lose the answer (RFC 9112,
+    9.6).
 
     Args:
         limits: of the service.
@@ -31,11 +39,13 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
-        super().connection_made(transport)
+        super().connection_made(Lingering(transport, self))  # type: ignore[arg-type]
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if self.transport.is_closing():
+            return  # what a refused client goes on sending
         super().data_received(data)
         self._await_head()
 
@@ -81,6 +91,32 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class Lingering:
+    """A transport that is closed gently while its client is still sending."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        self._transport, self._connection, self._lingering = transport, connection, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """See asyncio.Transport."""
+        return self._lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Say that nothing more comes, and leave the client a moment to read what was said."""
+        if self.is_closing():
+            return
+        if self._connection.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            self._transport.close()
+            return
+        self._lingering = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._connection.loop.call_later(LINGER_SECONDS, self._transport.close)
 
 
 def _stopped(timer: asyncio.TimerHandle | None) -> None:

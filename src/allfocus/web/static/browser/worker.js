@@ -4,9 +4,9 @@ import { carryJpeg, carryWebp, kindOfWebp } from './metadata.js';
 import { read, restore } from './pipeline.js';
 import * as png from './png.js';
 
-const QUALITY = 0.95;
+const QUALITY = 0.95, WARM_PX = 128;
 const base = new URL('../', import.meta.url);
-let ort, card, model, provider, session = null, shape = '', stop = 0;
+let ort, card, provider, session, stop = 0;
 
 const answers = { start, restore: restoreFile, trial };
 let turn = Promise.resolve();
@@ -29,25 +29,24 @@ async function start({ engine }) {
   ort = await import(new URL(provider === 'webgpu' ? 'ort/ort.webgpu.min.mjs' : 'ort/ort.wasm.min.mjs', base).href);
   ort.env.wasm.wasmPaths = new URL('ort/', base).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
-  model = new Uint8Array(await (await fetch(new URL('model/network.onnx', base))).arrayBuffer());
+  const model = new Uint8Array(await (await fetch(new URL('model/network.onnx', base))).arrayBuffer());
+  await load(model);
+  await run(new Float32Array(3 * WARM_PX * WARM_PX), WARM_PX, WARM_PX); // the first run is slow: not when a photo waits
   return [{ card, provider, threads: ort.env.wasm.numThreads }];
 }
 
-/* a graph of one size is folded and planned once; tiles of a photo are all of one size */
-async function run(planes, width, height) {
-  if (shape !== `${width}x${height}`) {
-    await session?.release();
-    session = null;
-    const sizes = { n: 1, photo_h: height, photo_w: width };
-    try {
-      session = await ort.InferenceSession.create(model, { executionProviders: [provider], freeDimensionOverrides: sizes, graphOptimizationLevel: 'all' });
-    } catch (error) {
-      if (provider !== 'webgpu') throw error;
-      provider = 'wasm';
-      session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'], freeDimensionOverrides: sizes });
-    }
-    shape = `${width}x${height}`;
+async function load(model) {
+  const settings = { graphOptimizationLevel: 'all' };
+  try {
+    session = await ort.InferenceSession.create(model, { ...settings, executionProviders: [provider] });
+  } catch (error) {
+    if (provider !== 'webgpu') throw error;
+    provider = 'wasm';
+    session = await ort.InferenceSession.create(model, { ...settings, executionProviders: ['wasm'] });
   }
+}
+
+async function run(planes, width, height) {
   const found = await session.run({ photo: new ort.Tensor('float32', planes, [1, 3, height, width]) });
   return { residual: await found.residual.getData(), disparity: await found.disparity.getData() };
 }

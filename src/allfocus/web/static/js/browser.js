@@ -34,7 +34,11 @@ export async function start() {
 
 /** See service.js. */
 export async function open(file) {
-  return { picture: await createImageBitmap(file), note: null };
+  try {
+    return { picture: await createImageBitmap(file), note: null };
+  } catch {
+    throw new Error('a browser cannot read it; the full tool may: pip install allfocus');
+  }
 }
 
 /** See service.js. */
@@ -44,10 +48,20 @@ export async function restore(file, options, mask, tell, signal) {
   return { ...done, name: `${stem}.sharp.${ending}` };
 }
 
+/* what a second and a half is enough for, as the last piece told */
+const LEAST_PX = 192, MOST_PX = 560, WANTED_MS = 1500;
+let piece = 256;
+
+/** See service.js. */
+export const trialPx = () => piece;
+
 /** See service.js. */
 export async function trial(canvas, options) {
-  const picture = canvas.transferToImageBitmap();
-  return (await ask({ do: 'trial', picture, options }, { moved: [picture] })).picture;
+  const { width, height } = canvas, picture = canvas.transferToImageBitmap(), began = performance.now();
+  const found = await ask({ do: 'trial', picture, options }, { moved: [picture] });
+  const side = Math.sqrt((width * height * WANTED_MS) / (performance.now() - began));
+  piece = Math.round(Math.min(Math.max(side, LEAST_PX), 1.5 * piece, MOST_PX)); // larger in steps: one hiccup says little
+  return found.picture;
 }
 
 /** A map in numbers is the full tool's. */

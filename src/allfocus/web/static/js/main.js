@@ -6,7 +6,6 @@ import { DefocusMap } from './defocus.js';
 import { Mask } from './mask.js';
 import { Viewer } from './viewer.js';
 
-const TRIAL_PX = 560;
 const THUMB_PX = 172;
 const $ = (id) => document.getElementById(id);
 const viewer = new Viewer($('view'));
@@ -101,6 +100,15 @@ function options() {
   };
 }
 
+/** Whether a finished photo is not what the controls and the mask ask for now. */
+function outdated(photo) {
+  return Boolean(photo.done) && photo.asked !== question(photo);
+}
+
+function question(photo) {
+  return JSON.stringify([options(), photo.mask.strokes]);
+}
+
 function update() {
   const photo = current;
   const wanted = Number($('strength').value) / 100;
@@ -113,10 +121,11 @@ function update() {
   photo.share = photo.strength ? Math.min(1, wanted / photo.strength) : 1;
   const busy = photo.state === 'running';
   $('run').hidden = busy;
-  $('run').textContent = photo.done ? 'Sharpen again' : 'Sharpen';
-  $('run').classList.toggle('main', !photo.done);
+  const old = outdated(photo);
+  $('run').textContent = old ? 'Apply changes' : photo.done ? 'Sharpen again' : 'Sharpen';
+  $('run').classList.toggle('main', !photo.done || old);
   $('stop').hidden = !busy;
-  $('save').hidden = !photo.done || busy;
+  $('save').hidden = !photo.done || busy || old; // what is saved is what is shown
   $('save-map').hidden = !photo.done?.map || !engine.mapFile;
   $('split').hidden = $('tags').hidden = !photo.after;
   $('map').disabled = !photo.map;
@@ -160,7 +169,7 @@ async function run(photo) {
   if (running) return;
   const stop = new AbortController();
   running = stop;
-  const chosen = options();
+  const chosen = options(), asked = question(photo);
   Object.assign(photo, { state: 'running', trial: null, done: null, strength: 1 });
   photo.after = new OffscreenCanvas(photo.width, photo.height);
   const after = photo.after.getContext('2d');
@@ -187,6 +196,7 @@ async function run(photo) {
     const finished = await engine.open(new File([done.blob], done.name, { type: done.blob.type }));
     after.drawImage(finished.picture, 0, 0);
     photo.strength = chosen.strength;
+    photo.asked = asked;
     photo.done = done;
     photo.map = done.map ? new DefocusMap(done.map) : null;
     photo.state = 'done';
@@ -212,7 +222,7 @@ async function tryOut() {
   if (!photo || running) return;
   trying?.abort();
   const stop = (trying = new AbortController());
-  const box = viewer.visible(TRIAL_PX);
+  const box = viewer.visible(engine.trialPx());
   const piece = new OffscreenCanvas(box.width, box.height);
   piece.getContext('2d').drawImage(photo.before, -box.x, -box.y);
   const started = performance.now();
@@ -280,14 +290,14 @@ function wire() {
   addEventListener('pagehide', () => running?.abort());
 
   for (const id of ['strength', 'bokeh-px', 'size', 'force', 'bokeh']) $(id).addEventListener('input', update);
-  for (const id of ['model', 'scale', 'bokeh', 'bokeh-px']) $(id).addEventListener('change', () => { if (current?.trial) tryOut(); });
+  for (const id of ['model', 'scale', 'bokeh', 'bokeh-px']) $(id).addEventListener('change', () => { update(); if (current?.trial) tryOut(); });
   $('run').onclick = () => run(current);
   $('stop').onclick = () => running?.abort();
   $('all').onclick = async () => { for (const photo of photos) if (!photo.done) { select(photo); await run(photo); } };
   $('try').onclick = tryOut;
   $('save-map').onclick = async () => download(await engine.mapFile(current.done), current.name.replace(/\.[^.]*$/, '') + '.map.tiff');
   $('save-mask').onclick = async () => { const mask = await current.mask.canvas.convertToBlob(); download(mask, current.name.replace(/\.[^.]*$/, '') + '.mask.png'); };
-  $('clear').onclick = () => { current.mask.clear(); viewer.draw(); };
+  $('clear').onclick = () => { current.mask.clear(); update(); };
   for (const [one, other] of [['leave', 'sharpen'], ['sharpen', 'leave']]) {
     $(one).onclick = () => { press($(other), false); press($(one), $(one).getAttribute('aria-pressed') !== 'true'); update(); };
   }
@@ -296,6 +306,7 @@ function wire() {
   $('loupe').onclick = toggleLoupe;
   $('map').onclick = toggleMap;
   $('divider').oninput = () => viewer.split($('divider').value / 1000);
+  viewer.addEventListener('painted', update);
   viewer.addEventListener('split', () => { $('divider').value = Math.round(1000 * viewer.divider); });
   viewer.addEventListener('point', () => {
     if (viewer.map && current?.map && viewer.pointer) $('reading').textContent = `here ${current.map.at(viewer.pointer.x, viewer.pointer.y).toFixed(1)} px blur radius`;

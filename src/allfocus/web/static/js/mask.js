@@ -16,6 +16,7 @@ export class Mask {
     this.context.fillStyle = '#fff';
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     this.painted = false;
+    this.strokes = 0;
     this.#repaint(0, 0, this.canvas.width, this.canvas.height);
   }
 
@@ -34,6 +35,7 @@ export class Mask {
       context.fill();
     }
     this.painted = true;
+    this.strokes += 1;
     const left = Math.floor(Math.min(from.x, to.x) * scale - reach), top = Math.floor(Math.min(from.y, to.y) * scale - reach);
     this.#repaint(left, top, Math.ceil(Math.max(from.x, to.x) * scale + reach) - left + 1, Math.ceil(Math.max(from.y, to.y) * scale + reach) - top + 1);
   }

@@ -96,6 +96,9 @@ export async function restore(file, options, mask, tell, signal) {
   }
 }
 
+/** Longest side of what is tried, px: well under 2 s on a processor of today. */
+export const trialPx = () => 560;
+
 /** A piece of a photo, as a canvas, through the network: a picture. */
 export async function trial(canvas, options, signal) {
   const piece = await canvas.convertToBlob({ type: 'image/png' });

@@ -74,7 +74,9 @@ export class Viewer extends EventTarget {
 
   /** Paint a dot where the pointer is. */
   dab() {
-    if (this.brush && this.pointer) this.#stroke(this.pointer, this.pointer);
+    if (!this.brush || !this.pointer) return;
+    this.#stroke(this.pointer, this.pointer);
+    this.dispatchEvent(new Event('painted'));
   }
 
   draw() {
@@ -103,7 +105,11 @@ export class Viewer extends EventTarget {
       context.restore();
       context.globalAlpha = 1;
     }
-    if (photo.mask?.painted || this.brush) context.drawImage(photo.mask.overlay, place.x, place.y, size.width, size.height);
+    if (photo.mask?.painted) {
+      context.globalAlpha = this.brush ? 1 : 0.4;
+      context.drawImage(photo.mask.overlay, place.x, place.y, size.width, size.height);
+      context.globalAlpha = 1;
+    }
     if (photo.after) this.#divider(context, split, canvas);
     if (photo.trial) this.#frame(context, photo.trial);
     if (this.brush && this.pointer) this.#brushRing(context);
