@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
+import urllib.error
+import urllib.request
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,13 +77,70 @@ def test_the_wheel_deblurs_offline_in_an_empty_environment(built: Path, reposito
     assert licence == "Apache-2.0" and "Apache-2.0" in weights
 
 
-def test_pipx_runs_it(built: Path, tmp_path: Path) -> None:
+def test_pipx_runs_it_without_a_network(built: Path, repository: Path, tmp_path: Path) -> None:
     pipx = shutil.which("pipx")
     if pipx is None:
         pytest.skip("pipx is not installed")
     (wheel,) = built.glob("*.whl")
+    stock = tmp_path / "stock"
+    constraints = str(repository / "constraints.txt")
+    fetch = [sys.executable, "-m", "pip", "download", "-q", "-d", str(stock), "-c", constraints, str(wheel), "pip"]
+    subprocess.run(fetch, check=True)
+    shutil.copy(repository / "examples/photos/cat-real.png", tmp_path / "cat.png")
     environment = {**os.environ, "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
+    environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(stock), "ALLFOCUS_CACHE": str(tmp_path / "cache")}
     environment.pop("PYTHONPATH", None)
-    command = [pipx, "run", "--spec", str(wheel), "allfocus", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.startswith("allfocus ")
+    for arguments, said in ((["--version"], "allfocus "), (["deblur", "cat.png"], "")):
+        command = [pipx, "run", "--spec", str(wheel), "allfocus", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(said)
+    assert (tmp_path / "cat.sharp.png").stat().st_size > 1000
+
+
+def test_the_wheel_serves_the_page_and_builds_the_site(built: Path, repository: Path, tmp_path: Path) -> None:
+    """What docs/engineers.md and docs/photographers.md install and start."""
+    (wheel,) = built.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    programs = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    install = [str(programs / "python"), "-m", "pip", "install", "-q", "-c", str(repository / "constraints.txt")]
+    subprocess.run([*install, f"{wheel}[serve,site]"], check=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"ALLFOCUS_CACHE": str(tmp_path / "cache"), "PYTHONUNBUFFERED": "1"}
+    with started([str(programs / "allfocus"), "serve", "--port", "0"], tmp_path, environment) as url:
+        wait_for(f"{url}/readyz")
+        assert b"<title>allfocus</title>" in urllib.request.urlopen(url).read()
+        photo = (repository / "examples/photos/cat-real.png").read_bytes()
+        request = urllib.request.Request(f"{url}/v1/deblur", photo, {"Content-Type": "image/png"})
+        assert urllib.request.urlopen(request).read(4) == b"\x89PNG"
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    subprocess.run([str(programs / "allfocus"), "site", "-o", "site"], cwd=tmp_path, env=environment, check=True)
+    with started([str(programs / "python"), "-m", "http.server", "0", "-d", "site"], tmp_path, environment) as url:
+        for file in ("index.html", "ort/ort.wasm.min.mjs", "model/network.onnx"):
+            assert urllib.request.urlopen(f"{url}/{file}").status == 200
+
+
+@contextlib.contextmanager
+def started(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """A server: the URL that it names; ended with SIGTERM."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None  # it was asked for
+        found = re.search(r"http://[0-9.]+:\d+", process.stdout.readline())
+        assert found
+        yield found[0].replace("0.0.0.0", "127.0.0.1")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(url: str) -> None:
+    """Until a URL answers with 200."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(urllib.error.URLError):
+            if urllib.request.urlopen(url).status == 200:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"{url} did not answer")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from web.chromium import Watched, chromium, drop, needs_chromium, real_photo, shoot, work_through
+from web.chromium import Watched, chromium, drop, needs_chromium, real_photo, sharpen, shoot, work_through
 from web.conftest import blurred, jpeg, png, served
 
 AXE = "axe-core@4.14.1"
@@ -47,13 +47,17 @@ def test_a_photographer_at_the_service(axe: str, repository: Path, tmp_path: Pat
         shoot(page, "welcome-dark")
         work_through(page, real_photo(repository, 1500, 1000), tmp_path)
         assert violations(page, axe) == []
-        shoot(page, "desktop-dark")
         page.click("#loupe")
-        page.click("#map")
+        page.locator("#strength").fill("100")
+        photos = [repository / "examples/photos" / name for name in ("coffee-simulated.jpg", "cat-real.png")]
+        page.set_input_files("#files", [str(photo) for photo in photos])
+        page.locator("#line", has_text="coffee").wait_for()
+        sharpen(page)
+        magnify(page, 0.62, 0.62)
+        shoot(page, "desktop-dark")
+        magnify(page, 0.62, 0.62)
         page.emulate_media(color_scheme="light")
-        page.wait_for_timeout(300)
-        assert violations(page, axe) == []
-        shoot(page, "desktop-light-map")
+        page.click("#map")
         page.click("#told summary")
         page.click("#leave")
         page.locator("#bokeh").check()
@@ -62,10 +66,10 @@ def test_a_photographer_at_the_service(axe: str, repository: Path, tmp_path: Pat
         page.locator("#bokeh").uncheck()
         page.click("#leave")
         page.click("#told summary")
+        shoot(page, "desktop-light-map")
         page.set_viewport_size({"width": 390, "height": 844})
         page.click("#map")
         page.click("#fit")
-        page.wait_for_timeout(200)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.wait_for_timeout(200)
@@ -75,7 +79,15 @@ def test_a_photographer_at_the_service(axe: str, repository: Path, tmp_path: Pat
         watched.check()
 
 
-def test_keys_reach_everything(tmp_path: Path) -> None:
+def magnify(page: Any, across: float, down: float) -> None:
+    """Switch the magnifier and point at a place of the stage."""
+    page.click("#loupe")
+    stage = page.locator("#view").bounding_box()
+    page.mouse.move(stage["x"] + across * stage["width"], stage["y"] + down * stage["height"])
+    page.wait_for_timeout(200)
+
+
+def test_keys_reach_everything() -> None:
     with served() as service, chromium() as browser:
         watched = Watched.of(browser, viewport={"width": 1200, "height": 800})
         page = watched.page

@@ -55,7 +55,8 @@ export class Mask {
       const pixel = index / 4, column = left + (pixel % grey.width), row = top + Math.floor(pixel / grey.width);
       const stripe = Math.floor((column + row) / 8) % 2;
       const left_alone = 255 - grey.data[index];
-      grey.data.set([226, 75, 60, Math.round(left_alone * (stripe ? 0.55 : 0.25))], index);
+      const tone = stripe ? 0 : 255; // dark and light: one of them shows on any colour
+      grey.data.set([tone, tone, tone, Math.round(left_alone * (stripe ? 0.5 : 0.3))], index);
     }
     this.overlay.getContext('2d').putImageData(grey, left, top);
   }
