@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 httpx = pytest.importorskip("httpx")
+pyvips = pytest.importorskip("pyvips")
 
 
 def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -63,3 +64,21 @@ def test_sigterm_finishes_what_runs_and_refuses_what_comes(repository: Path) -> 
             time.sleep(0.05)
         assert client.get(state["result"]).status_code == 200
     assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_second_signal_ends_at_once(repository: Path) -> None:
+    process = start("--port", "0", "--precision", "float32", "--model", "ifan")
+    assert process.stdout is not None
+    found = re.search(r"http://\S+:\d+", process.stdout.readline())
+    assert found
+    photo = pyvips.Image.new_from_file(str(repository / "examples/photos/coffee-simulated.jpg")).resize(6)
+    with httpx.Client(base_url=found[0], timeout=60) as client:
+        job = client.post("/v1/jobs", files={"photo": photo.jpegsave_buffer()}).json()
+        while client.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued":
+            time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert process.poll() is None  # the photo takes minutes
+    process.send_signal(signal.SIGTERM)
+    process.wait(15)

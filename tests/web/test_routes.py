@@ -75,6 +75,30 @@ def test_strength_0_is_the_photo(service: Served) -> None:
     assert np.array_equal(opened(answer.content).numpy(), pixels)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp", "avif"])
+def test_a_format_comes_back_in_itself(service: Served, ending: str) -> None:
+    data = pyvips.Image.new_from_array(blurred()).write_to_buffer(f".{ending}")
+    answer = service.client.post("/v1/deblur", files={"photo": (f"a.{ending}", data)})
+    assert answer.status_code == 200
+    kind = {"jpg": "jpeg", "tif": "tiff"}.get(ending, ending)
+    assert answer.headers["content-type"] == f"image/{kind}"
+    assert answer.headers["cache-control"] == "no-store"
+    assert f"a.sharp.{ending}" in answer.headers["content-disposition"]
+    assert opened(answer.content).get("vips-loader").startswith({"avif": "heif"}.get(kind, kind))
+
+
+def test_a_mask_leaves_what_is_black(service: Served) -> None:
+    pixels, grey = blurred(), np.zeros((96, 128), np.uint8)
+    grey[:, 64:] = 255
+    mask = pyvips.Image.new_from_array(grey).pngsave_buffer()
+    answer = service.client.post("/v1/deblur", files={"photo": png(pixels), "mask": mask})
+    changed = opened(answer.content).numpy() != pixels
+    assert not changed[:, :60].any() and changed[:, 70:].any()
+    narrow = pyvips.Image.new_from_array(grey[:, :40]).pngsave_buffer()
+    refused(service.client.post("/v1/deblur", files={"photo": png(pixels), "mask": narrow}), 422)
+    refused(service.client.post("/v1/deblur", files={"photo": png(pixels), "mask": b"no picture"}), 415)
+
+
 def test_maps(service: Served) -> None:
     for format, kind in (("tiff", "image/tiff"), ("png", "image/png"), ("cells", "application/json")):
         answer = service.client.post(f"/v1/map?format={format}", files={"photo": jpeg(blurred())})
@@ -247,6 +271,54 @@ def test_other_sites_and_other_names_are_refused(service: Served) -> None:
     refused(service.client.get("/v1/models", headers={"sec-fetch-site": "cross-site"}), 403)
     refused(service.client.get("/v1/models", headers={"host": "evil.example"}), 421)
     assert service.client.get("/v1/models", headers={"origin": service.url}).status_code == 200
+
+
+def test_the_page_may_reach_nothing_but_its_service(service: Served) -> None:
+    for path in ("/", "/js/main.js", "/style.css"):
+        answer = service.client.get(path)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "http" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+    refused(service.client.delete("/v1/models"), 405)
+    refused(service.client.get("/v1/nothing"), 404)
+
+
+def test_a_full_disk_is_said(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = service.client.post("/v1/jobs", files={"photo": jpeg(blurred())}).json()["id"]
+    followed(service, id)
+    monkeypatch.setattr(service.service.limits, "stored_bytes", 1)
+    answer = service.client.post("/v1/deblur", files={"photo": jpeg(blurred())})
+    assert "no disk" in refused(answer, 429)["got"] and int(answer.headers["retry-after"]) > 0
+
+
+def test_a_body_that_trickles_is_cut_off(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.service.limits, "upload_seconds", 0.5)
+
+    def trickle() -> Iterator[bytes]:
+        for _ in range(20):
+            time.sleep(0.1)
+            yield b"x"
+
+    refused(service.client.post("/v1/jobs", content=trickle(), headers={"content-type": "image/png"}), 408)
+
+
+def test_a_worker_that_hangs_is_replaced(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = service.service.worker
+    monkeypatch.setattr(worker, "silent_seconds", 0.5)
+    os.kill(worker.pid, signal.SIGSTOP)  # type: ignore[arg-type]
+    refused(service.client.post("/v1/deblur", files={"photo": jpeg(blurred())}), 500)
+    monkeypatch.setattr(worker, "silent_seconds", 60)
+    assert service.client.post("/v1/deblur", files={"photo": jpeg(blurred())}).status_code == 200
+
+
+def test_too_many_connections_are_refused_and_do_not_stay() -> None:
+    with served(connections=4) as service:
+        lines = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(6)]
+        assert httpx.get(f"{service.url}/healthz").status_code == 503
+        for line in lines:
+            line.close()
+        service.wait_for(lambda: httpx.get(f"{service.url}/healthz").status_code == 200)
 
 
 def test_paths_reach_nothing_else(service: Served) -> None:
