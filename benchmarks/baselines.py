@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from allfocus.atomic_file import write_text
 from allfocus.baselines.deconvolution import Prior, deblur
 from allfocus.baselines.loops import available_threads
 from allfocus.baselines.registry import METHODS, defocus_map
@@ -140,9 +141,7 @@ def main() -> None:
     if options.output is None:
         print(text)
         return
-    beside = options.output.with_name(f"{options.output.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(options.output)
+    write_text(options.output, text)
 
 
 if __name__ == "__main__":

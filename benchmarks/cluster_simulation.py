@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from allfocus.batch.journal import Journal, PhotoTask, Result
+from allfocus.batch.entries import PhotoTask, Result
+from allfocus.batch.journal import Journal
 from allfocus.batch.sizing import Demand, Supply, size
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +115,10 @@ def journal_rate() -> float:
     """Photos a second that a journal takes on this disk: claimed, written and done, each its own transaction."""
     with tempfile.TemporaryDirectory() as folder, Journal(folder) as journal:
         journal.start("settings", {}, "benchmark")
-        tasks = [PhotoTask(f"/in/{index}.jpg", f"{index}.jpg", 1, "1", 1.0) for index in range(JOURNAL_PHOTOS)]
+        tasks = [
+            PhotoTask(source=f"/in/{index}.jpg", name=f"{index}.jpg", bytes=1, stamp="1", megapixels=1.0)
+            for index in range(JOURNAL_PHOTOS)
+        ]
         journal.plan(tasks, "settings", "weights")
         facts = {"width": 1000, "height": 1000, "seconds": 1.0, "notes": []}
         started = time.perf_counter()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from allfocus.atomic_file import write_json
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.processor import Processor
 from allfocus.metrics.lpips import LPIPS
@@ -131,9 +132,7 @@ def main() -> None:
 def finish(record: dict[str, Any], output: Path) -> None:
     """Write the verdict; exit code 1 when it is no."""
     record["passed"] = all(record[part]["passed"] for part in (*SETS, "sharp"))
-    beside = output.with_name(f"{output.name}.part")
-    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    beside.replace(output)
+    write_json(output, record)
     print(json.dumps(record["sharp"]), "passed" if record["passed"] else "NOT passed")
     if not record["passed"]:
         raise SystemExit(1)

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from allfocus.atomic_file import AtomicFile, write_text
 from allfocus.evaluate.measure import machine
 from allfocus.metrics import psnr, psnr_fit, ssim
 from allfocus.metrics.lpips import LPIPS
@@ -200,10 +201,8 @@ def _samples(options: argparse.Namespace, name: str) -> dict[str, np.ndarray]:
         with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
             parts = list(pool.map(_rendered, jobs))
         joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-        beside = path.with_suffix(".part")
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **joined)
-        beside.replace(path)
+        with AtomicFile(path) as file, file.temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **joined)
     with np.load(path) as stored:
         return {key: stored[key] for key in stored.files}
 
@@ -253,9 +252,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         whole = {**row, **gains}
         writer.writerow({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in whole.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    beside.write_text(text.getvalue(), encoding="utf-8")
-    beside.replace(path)
+    write_text(path, text.getvalue())
 
 
 def _arguments() -> argparse.Namespace:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import pyvips
 
+from allfocus.atomic_file import write_json
 from allfocus.engine.base import Engine, EngineInfo, Estimate
 from allfocus.engine.choose import choose
 from allfocus.engine.openvino import OpenVINOEngine, unavailable
@@ -230,9 +231,7 @@ def main() -> None:
         for name in options.only:
             report[name] = parts[name]()
             print(name, json.dumps(report[name])[:600], flush=True)
-            beside = options.output.with_name(f"{options.output.name}.part")
-            beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            beside.replace(options.output)
+            write_json(options.output, report)
 
 
 if __name__ == "__main__":

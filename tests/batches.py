@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pyvips
 
-from allfocus.batch.journal import PhotoTask
+from allfocus.batch.entries import PhotoTask
 from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order

@@ -14,6 +14,8 @@ import csv
 import shutil
 from pathlib import Path
 
+from allfocus.atomic_file import AtomicFile
+
 KINDS = ("losses", "validation")
 Table = dict[str, list[float]]
 
@@ -93,10 +95,9 @@ def draw(losses: Table, validation: Table, borders: list[float], path: Path) -> 
         panel.set_xlabel("step", fontsize=7)
         for border in borders:
             panel.axvline(border, color="grey", linestyle="--", linewidth=0.7)
-    beside = path.with_name(f".{path.stem}.part.png")
-    figure.savefig(beside, dpi=110)
+    with AtomicFile(path, overwrite=True) as file:
+        figure.savefig(file.temporary, dpi=110)
     pyplot.close(figure)
-    beside.replace(path)
     print(path)
 
 

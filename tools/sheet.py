@@ -17,6 +17,7 @@ import numpy as np
 import pyvips
 
 from allfocus import Deblurrer
+from allfocus.atomic_file import AtomicFile
 from allfocus.data import folder as folders
 from allfocus.data.pairs import Pair, PairSet
 
@@ -80,9 +81,8 @@ def write(rows: Sequence[pyvips.Image], output: Path) -> None:
     for one in level[1:]:
         sheet = sheet.join(one, "vertical", shim=GAP_PX, background=WHITE)
     output.parent.mkdir(parents=True, exist_ok=True)
-    beside = output.with_name(f".{output.name}.part")
-    sheet.jpegsave(str(beside), Q=QUALITY)
-    beside.replace(output)
+    with AtomicFile(output, overwrite=True) as file:
+        sheet.jpegsave(str(file.temporary), Q=QUALITY)
 
 
 def _labelled(image: pyvips.Image, label: str) -> pyvips.Image:

@@ -100,6 +100,19 @@ class AtomicFile:
         if isinstance(error, OSError):
             raise self.refusal(error.strerror or str(error)) from error
 
+    def take(self, file: Path) -> None:
+        """Give the target's name to a finished file: it is moved, or copied from another disk and removed there."""
+        self.check()
+        try:
+            file.replace(self._place)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise self.refusal(error.strerror or str(error)) from error
+            with self:
+                shutil.copyfile(file, self.temporary)
+                shutil.copymode(file, self.temporary)
+            file.unlink()
+
     def refusal(self, reason: str) -> OutputError:
         """The error to raise when writing failed for `reason`."""
         if reason.startswith(str(self.temporary)) and shutil.disk_usage(self._place.parent).free < FULL_BYTES:

@@ -109,21 +109,9 @@ class Deblurrer:
         """Deblur one photo.
 
         Args:
-            source: a path, an encoded photo as bytes, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
-                uint16 or floats in [0, 1], or a PIL image of mode L, LA, RGB, RGBA, I;16 or F.
+            source: as `deblur` takes it, and so are the options that are not named here.
             output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
             settings: strength, scale, tile and the bokeh to keep.
-            views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
-            mask: a grey picture of the upright photo's shape, in any size: black leaves a place alone, white changes
-                it fully; as `source`.
-            map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
-                NAME.map.png.
-            compare: where to write a before/after picture, a JPEG.
-            overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
-            quality: 1 to 100 of a JPEG, WebP or AVIF result; that of the source, and at least 90, when None.
-            pixel_limit: larger photos are refused.
-            allow_damaged: restore what can be read of a damaged file, with a note.
-            progress: called after every tile.
 
         Raises:
             InputError: a photo, view or mask that cannot be read, or does not have the photo's size or shape.

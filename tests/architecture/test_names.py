@@ -63,3 +63,35 @@ def test_a_planted_circle_is_found() -> None:
 def test_no_modules_import_each_other_in_a_circle(repository: Path) -> None:
     trees = modules(repository)
     assert circles({module: imports(tree, module, trees.keys()) for module, tree in trees.items()}) == []
+
+
+FOLDERS_RENAMED = {"allfocus/engine/openvino.py"}
+"""A cache of several files becomes whole by the name of its folder."""
+
+
+def renames(tree: ast.Module) -> list[int]:
+    """Lines that give a file another name: PATH.replace(TO), PATH.rename(TO), os.replace, os.rename, shutil.move."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name, module = node.func.attr, ast.unparse(node.func.value)
+            of_a_path = name in ("replace", "rename") and len(node.args) == 1 and not node.keywords
+            if of_a_path or f"{module}.{name}" in ("os.replace", "os.rename", "shutil.move"):
+                found.append(node.lineno)
+    return found
+
+
+def test_a_planted_rename_is_found() -> None:
+    moved = ["a.replace(b)", "os.replace(a, b)", "shutil.move(a, b)", "c.rename(d)"]
+    code = "\n".join([*moved, 'text.replace("a", "b")', "replace(value, a=1)"])
+    assert renames(ast.parse(code)) == [1, 2, 3, 4]
+
+
+def test_every_file_that_is_written_beside_and_renamed_goes_through_atomic_file(repository: Path) -> None:
+    by_hand = []
+    for root in ("src", "benchmarks", "tools", "integrations"):
+        for path in sorted((repository / root).rglob("*.py")):
+            name = path.relative_to(repository / root).as_posix()
+            if name != "allfocus/atomic_file.py" and name not in FOLDERS_RENAMED:
+                by_hand += [f"{root}/{name}:{line}" for line in renames(ast.parse(path.read_text()))]
+    assert by_hand == []

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allfocus.batch.journal import NAME, Claim, Journal, PhotoTask, Result
+from allfocus.batch.entries import Claim, PhotoTask, Result
+from allfocus.batch.journal import NAME, Journal
 from allfocus.batch.owner import Owner
 from allfocus.batch.store import content_hash
 from allfocus.errors import JournalError, OptionError, OutputError
@@ -19,7 +20,7 @@ FACTS = {"width": 10, "height": 10, "seconds": 0.5, "notes": ["a note"]}
 
 
 def task(name: str, megapixels: float = 1.0, stamp: str = "1") -> PhotoTask:
-    return PhotoTask(f"/photos/{name}", name, 100, stamp, megapixels)
+    return PhotoTask(source=f"/photos/{name}", name=name, bytes=100, stamp=stamp, megapixels=megapixels)
 
 
 def started(out: Path, key: str = "key") -> Journal:
@@ -186,10 +187,10 @@ def test_places_that_cannot_hold_a_journal_are_refused(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with started(tmp_path) as journal:
         journal.plan([task("a")], "key", "w")
-        journal._database.execute("PRAGMA max_page_count = 1")  # what a full disk says, SQLite says of a full file
+        journal._database.rows("PRAGMA max_page_count = 1")  # what a full disk says, SQLite says of a full file
         with pytest.raises(JournalError, match="full"):
             journal.plan([task(f"photo {index}" * 50) for index in range(200)], "key", "w")
-        journal._database.execute("PRAGMA max_page_count = 1000000")
+        journal._database.rows("PRAGMA max_page_count = 1000000")
         assert set(journal.summary().photos) == {"queued"}  # nothing half-entered, and it can still be read
 
 

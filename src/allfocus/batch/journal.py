@@ -6,213 +6,20 @@ afterwards (state "done"), so that after a kill at any moment it can be told whe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from allfocus.batch.database import Database
+from allfocus.batch.entries import Claim, Failure, PhotoFailed, PhotoTask, Planned, Result, State, Summary
 from allfocus.batch.owner import SCRATCH, Owner, living, sweep
 from allfocus.batch.store import Store, content_hash, is_url, join
-from allfocus.errors import AllfocusError, JournalError, OptionError, OutputError
+from allfocus.errors import OptionError, OutputError
 
 NAME = "allfocus-journal.sqlite"
-VERSION = 1
-WAIT_S = 30.0
-
-RESERVE_BYTES, RESERVE_EACH = 2**18, 2**10
-"""Room in the file for what is still to be written, taken at the start: on a full disk failures can be noted, too."""
-
-WAL_PAGES, WAL_BYTES = 64, 2**19
-
-
-class State(StrEnum):
-    """Where a photo stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    WRITTEN = "written"
-    DONE = "done"
-    FAILED = "failed"
-    FOUND = "found"
-
-
-@dataclass(frozen=True)
-class PhotoTask:
-    """One photo that a run is asked to restore.
-
-    Attributes:
-        source: its path or URL.
-        name: of the result, below the output folder.
-        bytes: size of the source.
-        stamp: see `store.Item`.
-        megapixels: known or estimated.
-        numbers: name of the defocus map, or None.
-        comparison: name of the before/after picture, or None.
-    """
-
-    source: str
-    name: str
-    bytes: int
-    stamp: str
-    megapixels: float
-    numbers: str | None = None
-    comparison: str | None = None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A photo that a process has taken upon itself.
-
-    Attributes:
-        number: its row in the journal.
-        source: its path or URL.
-        name: of the result, below the output folder.
-        megapixels: known or estimated.
-        replace: whether a file that lies in the result's place may be replaced (it is an earlier result, or asked for).
-        attempt: 1 for the first.
-        numbers: name of the defocus map, or None.
-        comparison: name of the before/after picture, or None.
-    """
-
-    number: int
-    source: str
-    name: str
-    megapixels: float
-    replace: bool
-    attempt: int = 1
-    numbers: str | None = None
-    comparison: str | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a process says of a photo that it has restored.
-
-    Attributes:
-        content: SHA-256 of the source.
-        output: SHA-256 of the result.
-        bytes: size of the result.
-        facts: `Deblurred.facts`: width, height, seconds and others.
-    """
-
-    content: str
-    output: str
-    bytes: int
-    facts: dict[str, Any]
-
-    @property
-    def megapixels(self) -> float:
-        """Of the photo."""
-        return self.facts["width"] * self.facts["height"] / 1e6
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A photo that failed: where it is and why."""
-
-    source: str
-    error: str
-
-
-class PhotoFailed(AllfocusError):
-    """A photo that failed earlier or on another machine; the text is what was said there."""
-
-    def __init__(self, text: str) -> None:
-        Exception.__init__(self, text)
-        self.text = text
-
-    def __reduce__(self) -> tuple[type[PhotoFailed], tuple[str]]:  # type: ignore[override]
-        return type(self), (self.text,)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a plan made of the photos of a run.
-
-    Attributes:
-        queued: photos to do.
-        done: photos that were done before, with the same content and settings.
-        found: results that lie there and are not from this journal, or were changed since; they are left alone.
-        failed: photos that failed before and are not tried again.
-        elsewhere: photos that another process works on now.
-        megapixels: of the photos to do.
-        largest: of them, in megapixels.
-        bytes: of the photos to do.
-        verdicts: name -> one of the words above, for every photo.
-    """
-
-    queued: int
-    done: int
-    found: int
-    failed: int
-    elsewhere: int
-    megapixels: float
-    largest: float
-    bytes: int
-    verdicts: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A journal at one moment.
-
-    Attributes:
-        photos: count by state.
-        megapixels: sum by state.
-        seconds: work in the photos that are done.
-        processes: how many work on it now.
-        failures: photos that failed, with their reasons.
-        settings: of the last run.
-    """
-
-    photos: dict[str, int]
-    megapixels: dict[str, float]
-    seconds: float
-    processes: int
-    failures: tuple[Failure, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-_SCHEMA = """
-CREATE TABLE photos (
-    number INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    numbers TEXT,
-    comparison TEXT,
-    source TEXT NOT NULL,
-    stamp TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    megapixels REAL NOT NULL,
-    settings TEXT NOT NULL,
-    weights TEXT NOT NULL,
-    state TEXT NOT NULL,
-    owner TEXT,
-    replace INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    content TEXT,
-    output TEXT,
-    output_stamp TEXT,
-    output_bytes INTEGER,
-    seconds REAL,
-    facts TEXT,
-    error TEXT,
-    changed REAL NOT NULL
-) STRICT;
-CREATE INDEX photos_by_state ON photos (state, megapixels DESC);
-CREATE INDEX photos_by_content ON photos (content) WHERE content IS NOT NULL;
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY, started REAL NOT NULL, owner TEXT NOT NULL, settings TEXT NOT NULL,
-    description TEXT NOT NULL, version TEXT NOT NULL, megapixels REAL NOT NULL DEFAULT 0,
-    seconds REAL NOT NULL DEFAULT 0
-) STRICT;
-"""
 
 
 class Journal:
@@ -235,7 +42,6 @@ class Journal:
         self.store = store or Store()
         self.file = file or Path(folder) / NAME
         self.owner: Owner | None = None
-        self._lock = threading.RLock()
         if not create and not self.file.is_file():
             raise OutputError(
                 f"no journal in {folder}", f"the output folder of a batch, with {NAME} in it", "another folder"
@@ -250,7 +56,7 @@ class Journal:
                 "a place that may be written to",
                 "another -o",
             ) from error
-        self._database = self._open()
+        self._database = Database(self.file)
 
     def __enter__(self) -> Journal:
         return self
@@ -260,15 +66,14 @@ class Journal:
 
     def close(self) -> None:
         """Give back what this process holds and close the file."""
-        with self._lock:
-            if self.owner is not None:
-                try:
-                    with self._change() as database:
-                        _release(database, [self.owner.token])
-                finally:
-                    self.owner.close()
-                    self.owner = None
-            self._database.close()
+        if self.owner is not None:
+            try:
+                with self._database.change() as database:
+                    _release(database, [self.owner.token])
+            finally:
+                self.owner.close()
+                self.owner = None
+        self._database.close()
 
     @property
     def scratch(self) -> Path:
@@ -287,7 +92,7 @@ class Journal:
             OptionError: another process works here with other settings.
             OutputError: the journal cannot be written.
         """
-        with self._change() as database:
+        with self._database.change() as database:
             alive = living(self.scratch)
             sweep(self.scratch)
             for (other,) in database.execute(
@@ -305,7 +110,7 @@ class Journal:
             try:
                 self.owner = Owner(self.scratch)
             except OSError as error:
-                raise self._refusal(error.strerror or str(error)) from error
+                raise self._database.refusal(error.strerror or str(error)) from error
             database.execute(
                 "INSERT INTO runs (started, owner, settings, description, version) VALUES (?, ?, ?, ?, ?)",
                 [time.time(), self.owner.token, settings, json.dumps(description), version],
@@ -348,7 +153,7 @@ class Journal:
             chosen.append((task, verdict, replace))
         if not dry:
             self._enter(chosen, settings, weights)
-            self._reserve(counts["queued"])
+            self._database.reserve(counts["queued"])
         to_do = [task for task, verdict, _ in chosen if verdict == "queued"]
         return Planned(
             **counts,
@@ -365,10 +170,10 @@ class Journal:
         others from being done.
         """
         assert self.owner is not None  # start() comes first
-        with self._change() as database:
+        with self._database.change() as database:
             row = database.execute(
-                """SELECT number, source, name, megapixels, replace, attempts, numbers, comparison FROM photos
-                   WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
+                """SELECT number, source, name, megapixels, numbers, comparison, replace, attempts + 1 AS attempt
+                   FROM photos WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
                    ORDER BY MAX(attempts - 1, 0), megapixels DESC, number LIMIT 1"""
             ).fetchone()
             if row is None:
@@ -378,11 +183,11 @@ class Journal:
                    WHERE number = ?""",
                 [self.owner.token, time.time(), row[0]],
             )
-        return Claim(row[0], row[1], row[2], row[3], bool(row[4]), row[5] + 1, row[6], row[7])
+        return Claim(**{**dict(row), "replace": bool(row["replace"])})
 
     def written(self, claim: Claim, result: Result) -> None:
         """The result is whole in scratch and gets its name next."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 """UPDATE photos SET state = 'written', content = ?, output = ?, output_bytes = ?, seconds = ?,
                    facts = ?, megapixels = ?, changed = ? WHERE number = ?""",
@@ -393,7 +198,7 @@ class Journal:
     def done(self, claim: Claim) -> None:
         """The result lies under its name."""
         item = self.store.item(join(self.folder, claim.name))
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 """UPDATE photos SET state = 'done', owner = NULL, replace = 1, output_stamp = ?, changed = ?
                    WHERE number = ?""",
@@ -402,7 +207,7 @@ class Journal:
 
     def failed(self, claim: Claim, error: str, content: str | None = None) -> None:
         """The photo cannot be restored; `error` says why."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 """UPDATE photos SET state = 'failed', owner = NULL, error = ?, content = ?, changed = ?
                    WHERE number = ?""",
@@ -411,7 +216,7 @@ class Journal:
 
     def release(self, claim: Claim) -> None:
         """Give a photo back that was not finished."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 "UPDATE photos SET state = 'queued', owner = NULL, changed = ? WHERE number = ?",
                 [time.time(), claim.number],
@@ -438,7 +243,7 @@ class Journal:
     def waiting_elsewhere(self) -> int:
         """How many photos of this run another living process holds; what dead ones held waits again afterwards."""
         assert self.owner is not None
-        with self._change() as database:
+        with self._database.change() as database:
             owners = {
                 row[0]
                 for row in database.execute(
@@ -454,35 +259,29 @@ class Journal:
 
     def wanted_states(self) -> dict[str, int]:
         """Count by state of the photos of this run."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT state, COUNT(*) FROM photos WHERE number IN wanted GROUP BY state"
-            ).fetchall()
-        return dict(rows)
+        query = "SELECT state, COUNT(*) FROM photos WHERE number IN wanted GROUP BY state"
+        return {row[0]: row[1] for row in self._database.rows(query)}
 
     def note_rate(self, megapixels: float, seconds: float) -> None:
         """How much this run has done so far, for later forecasts."""
         assert self.owner is not None
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 "UPDATE runs SET megapixels = ?, seconds = ? WHERE owner = ?", [megapixels, seconds, self.owner.token]
             )
 
     def rate(self) -> float | None:
         """Megapixels a second of the last run that did something, or None."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT megapixels, seconds FROM runs WHERE megapixels > 0 AND seconds > 0 ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-        return row[0] / row[1] if row else None
+        done = self._database.rows(
+            "SELECT megapixels, seconds FROM runs WHERE megapixels > 0 AND seconds > 0 ORDER BY number DESC LIMIT 1"
+        )
+        return done[0][0] / done[0][1] if done else None
 
     def growth(self) -> float | None:
         """How many times larger results are than their sources, over all that is done."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT SUM(output_bytes), SUM(bytes) FROM photos WHERE state = 'done' AND bytes > 0"
-            ).fetchone()
-        return row[0] / row[1] if row[1] else None
+        query = "SELECT SUM(output_bytes), SUM(bytes) FROM photos WHERE state = 'done' AND bytes > 0"
+        ((written, read),) = self._database.rows(query)
+        return written / read if read else None
 
     def failures(self, names: Iterable[str]) -> dict[str, PhotoFailed]:
         """Why the photos with results of these names failed."""
@@ -492,31 +291,22 @@ class Journal:
 
     def copy_to(self, file: Path) -> None:
         """Write a whole copy of the journal as it is now."""
-        file.unlink(missing_ok=True)
-        with self._lock, contextlib.closing(sqlite3.connect(file)) as copy:
-            self._database.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
+        self._database.copy_to(file)
 
     def summary(self) -> Summary:
         """Everything that `allfocus status` shows."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT state, COUNT(*), SUM(megapixels), SUM(COALESCE(seconds, 0)) FROM photos GROUP BY state"
-            ).fetchall()
-            failures = tuple(
-                Failure(*row)
-                for row in self._database.execute(
-                    "SELECT source, error FROM photos WHERE state = 'failed' ORDER BY name"
-                ).fetchall()
-            )
-            last = self._database.execute("SELECT description FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+        rows = self._database.rows(
+            "SELECT state, COUNT(*), SUM(megapixels), SUM(COALESCE(seconds, 0)) FROM photos GROUP BY state"
+        )
+        failed = self._database.rows("SELECT source, error FROM photos WHERE state = 'failed' ORDER BY name")
+        last = self._database.rows("SELECT description FROM runs ORDER BY number DESC LIMIT 1")
         return Summary(
             photos={row[0]: row[1] for row in rows},
             megapixels={row[0]: row[2] for row in rows},
             seconds=sum(row[3] for row in rows if row[0] == State.DONE),
             processes=len(living(self.scratch)),
-            failures=failures,
-            settings=json.loads(last[0]) if last else {},
+            failures=tuple(Failure(*row) for row in failed),
+            settings=json.loads(last[0][0]) if last else {},
         )
 
     def _verdict(
@@ -578,7 +368,7 @@ class Journal:
 
     def _enter(self, chosen: Iterable[tuple[PhotoTask, str, bool]], settings: str, weights: str) -> None:
         now = time.time()
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (number INTEGER PRIMARY KEY)")
             database.execute("DELETE FROM wanted")
             for task, verdict, replace in chosen:
@@ -601,21 +391,6 @@ class Journal:
                         [task.stamp, task.source, task.name],
                     )
                 database.execute("INSERT OR IGNORE INTO wanted SELECT number FROM photos WHERE name = ?", [task.name])
-
-    def _reserve(self, photos: int) -> None:
-        """Make the file and its log as large as this many photos will need; both keep the room for themselves."""
-        needed = RESERVE_BYTES + photos * RESERVE_EACH
-        with self._change() as database:
-            page = database.execute("PRAGMA page_size").fetchone()[0]
-            free = database.execute("PRAGMA freelist_count").fetchone()[0] * page
-            if free >= needed:
-                return
-            database.execute("CREATE TABLE reserve (room BLOB)")
-            for _ in range(-(-(needed - free) // RESERVE_BYTES)):
-                database.execute("INSERT INTO reserve VALUES (zeroblob(?))", [RESERVE_BYTES])
-            database.execute("DROP TABLE reserve")
-        with self._lock:
-            self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def _recover(self, database: sqlite3.Connection, dead: Sequence[str]) -> None:
         """Free what dead processes held; a result that had got its name before the end is done."""
@@ -642,64 +417,7 @@ class Journal:
         return {row["name"]: row for row in rows}
 
     def _select(self, condition: str, values: Sequence[Any]) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._database.execute(f"SELECT * FROM photos WHERE {condition}", values).fetchall()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            database = sqlite3.connect(self.file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-            database.row_factory = sqlite3.Row
-            _use_wal(database)
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-            database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            database.execute("BEGIN IMMEDIATE")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {VERSION}")
-            database.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            if "not a database" in str(error):
-                raise OutputError(
-                    f"{self.file} is not a journal of allfocus", "a journal or nothing", "move it away"
-                ) from error
-            raise self._refusal(str(error)) from error
-        if version not in (0, VERSION):
-            database.close()
-            raise OutputError(
-                f"{self.file} was written by another version of allfocus (format {version})",
-                f"format {VERSION}",
-                "that version, or another -o",
-            )
-        return database
-
-    @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        """A transaction; no other process writes meanwhile."""
-        with self._lock:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise self._refusal(str(error)) from error
-            finally:
-                if self._database.in_transaction:  # after a failure; on a full disk SQLite has gone back by itself
-                    self._database.execute("ROLLBACK")
-
-    def _refusal(self, reason: str) -> JournalError:
-        return JournalError(
-            f"the journal {self.file} cannot be written ({reason})",
-            "a folder with free space that may be written to",
-            "free some space and run the same command again; what is done is kept",
-        )
-
-
-def as_json(summary: Summary) -> str:
-    """One line of JSON."""
-    return json.dumps(asdict(summary))
+        return self._database.rows(f"SELECT * FROM photos WHERE {condition}", values)
 
 
 def _release(database: sqlite3.Connection, owners: Sequence[str]) -> None:
@@ -707,16 +425,3 @@ def _release(database: sqlite3.Connection, owners: Sequence[str]) -> None:
         database.execute(
             "UPDATE photos SET state = 'queued', owner = NULL, changed = ? WHERE owner = ?", [time.time(), token]
         )
-
-
-def _use_wal(database: sqlite3.Connection) -> None:
-    """Two processes that make the same file at once: SQLite does not wait here by itself."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

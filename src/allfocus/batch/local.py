@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from allfocus.batch.entries import Claim, Result
 from allfocus.batch.forecast import BatchProgress
-from allfocus.batch.journal import Claim, Journal, Result
+from allfocus.batch.journal import Journal
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, copy_twin, failure_of, fetch, publish, restore_into
 from allfocus.deblurrer import Deblurrer

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from allfocus.batch.entries import Claim, PhotoFailed, Result
 from allfocus.batch.forecast import BatchProgress
-from allfocus.batch.journal import Claim, Journal, PhotoFailed, Result
+from allfocus.batch.journal import Journal
 from allfocus.batch.local import AT_ONCE, Event
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -193,17 +192,7 @@ class Store:
             return
         place = Path(target)
         make_folder(place.parent)
-        beside = AtomicFile(place, overwrite=replace)
-        beside.check()
-        try:
-            file.replace(place.resolve() if place.is_symlink() else place)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise beside.refusal(error.strerror or str(error)) from error
-            with beside:
-                shutil.copyfile(file, beside.temporary)
-                shutil.copymode(file, beside.temporary)
-            file.unlink()
+        AtomicFile(place, overwrite=replace).take(file)
 
     def _send(self, file: Path, target: str) -> None:
         system, scheme = self._system(target), _scheme(target)

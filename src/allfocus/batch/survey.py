@@ -11,7 +11,7 @@ from statistics import median
 
 import pyvips
 
-from allfocus.batch.journal import PhotoTask
+from allfocus.batch.entries import PhotoTask
 from allfocus.batch.store import Item, Store, is_url, plain
 from allfocus.deblurrer import written_suffix
 from allfocus.errors import AllfocusError, InputError
@@ -91,7 +91,10 @@ def tasks(asked: Sequence[Asked], store: Store) -> Iterator[PhotoTask]:
         if not size:
             known = ratios.get(_ending(photo.source)) or every
             size = max(item.bytes, 0) * median(known) if known else 0.0
-        yield PhotoTask(photo.source, photo.name, max(item.bytes, 0), item.stamp, size, photo.numbers, photo.comparison)
+        yield PhotoTask(
+            source=photo.source, name=photo.name, bytes=max(item.bytes, 0), stamp=item.stamp, megapixels=size,
+            numbers=photo.numbers, comparison=photo.comparison,
+        )  # fmt: skip
 
 
 def megapixels(location: str, store: Store) -> float:

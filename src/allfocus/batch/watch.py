@@ -14,10 +14,9 @@ from allfocus.errors import InputError, OptionError
 from allfocus.inputs import MADE_HERE
 from allfocus.photo.formats import PHOTO_EXTENSIONS
 
-POLL_S = 0.1
-QUIET_S = 0.5
-BACKLOG = 1000
-KEPT_LATENCIES = 10_000
+POLL_S, QUIET_S = 0.1, 0.5
+BACKLOG, KEPT_LATENCIES = 1000, 10_000
+"""Photos that may wait; the last ones, whose latencies the percentiles are of."""
 
 
 @dataclass(frozen=True)

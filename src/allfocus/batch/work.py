@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from allfocus.atomic_file import make_folder
-from allfocus.batch.journal import Claim, Result
+from allfocus.batch.entries import Claim, Result
 from allfocus.batch.store import Store, content_hash, is_url, join
 from allfocus.deblurrer import Deblurrer
 from allfocus.errors import AllfocusError, InputError, OutputError, UnexpectedError

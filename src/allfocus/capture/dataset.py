@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allfocus.atomic_file import write_json
+from allfocus.atomic_file import AtomicFile, write_json
 from allfocus.capture.frame import digest
 from allfocus.errors import OptionError, OutputError
 
@@ -132,11 +132,9 @@ def _named(output: Path) -> set[str]:
 def _put(picture: Path, place: Path) -> None:
     """A second name for the file where the disk can give one, else a copy; whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(picture, beside)
-    except OSError:
-        shutil.copyfile(picture, beside)
-    beside.replace(place)
-    beside.unlink(missing_ok=True)  # renaming one name of a file onto another of its names leaves both
+    with AtomicFile(place, overwrite=True) as file:
+        file.temporary.unlink()
+        try:
+            os.link(picture, file.temporary)
+        except OSError:
+            shutil.copyfile(picture, file.temporary)

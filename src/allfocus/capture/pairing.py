@@ -14,8 +14,8 @@ from allfocus.capture.frame import photos, taken_at
 from allfocus.errors import DataError, OptionError
 
 WAYS = ("auto", "name", "time", "order")
-BURST_S = 1.0
-TOLERANCE_S = 2.0
+BURST_S, TOLERANCE_S = 1.0, 2.0
+"""Longest pause inside a burst, and longest difference of two clocks."""
 
 
 @dataclass(frozen=True)

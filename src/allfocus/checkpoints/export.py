@@ -117,9 +117,8 @@ def _move(folder: Path, target: Path, overwrite: bool) -> tuple[Path, ...]:
     """The files to their place, the named one last, so that it means all of them."""
     moves = [(file, target.with_name(file.name)) for file in sorted(folder.iterdir())]
     moves.sort(key=lambda move: move[1] == target)
-    there = [place for _, place in moves if place.exists()]
-    if there and not overwrite:
-        raise OutputError(f"{there[0]} exists already", "a new name", "another name, or --overwrite")
+    for _, place in moves:
+        AtomicFile(place, overwrite=overwrite).check()
     for file, place in moves:
-        file.replace(place)
+        AtomicFile(place, overwrite=overwrite).take(file)
     return tuple(place for _, place in moves)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.checkpoints.proof import TOLERANCE, run_graph
 from allfocus.errors import MissingExtraError, OptionError, WeightsError
 
@@ -15,20 +16,22 @@ PROOF_SIZE = 75, 109
 """Height and width in px, multiples of nothing."""
 
 
-def write_image_graph(source: Path, target: Path, multiple: int) -> float:
+def write_image_graph(source: Path, target: Path, multiple: int, *, overwrite: bool = False) -> float:
     """Write the graph of `source` so that it pads, runs, adds the photo, clips to [0, 1] and crops.
 
     Args:
         source: an ONNX file that `formats.onnx` wrote, for any size of photo.
         target: the file; its input "input" and output "output" are (1, 3, H, W) in [0, 1].
         multiple: of the network.
+        overwrite: replace a file that is there.
 
     Returns:
         Its largest difference to the source's residual added by numpy, on a picture of an odd size.
 
     Raises:
         OptionError: a network of two views.
-        WeightsError: it computes something else.
+        WeightsError: it computes something else; no file is left.
+        OutputError: the place cannot be written.
         MissingExtraError: onnx is not installed.
     """
     try:
@@ -39,17 +42,17 @@ def write_image_graph(source: Path, target: Path, multiple: int) -> float:
     if len(model.graph.input) != 1:
         raise OptionError("a network of two views", "a network of one view", "export it without --image")
     onnx.checker.check_model(_wrapped(model, multiple))
-    target.write_bytes(model.SerializeToString())
     height, width = PROOF_SIZE
     picture = np.random.default_rng(0).random((1, 3, height, width), np.float32)
     padded = np.pad(picture, ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple)), mode="edge")
     wanted = np.clip(picture + run_graph(source, [padded])["residual"][..., :height, :width], 0, 1)
-    difference = float(np.abs(run_graph(target, [picture])[OUTPUT] - wanted).max())
-    if not difference <= TOLERANCE:
-        target.unlink()
-        raise WeightsError(
-            f"the picture graph differs from the network by {difference:.1e}", f"at most {TOLERANCE:g}", "report it"
-        )
+    with AtomicFile(target, overwrite=overwrite) as file:
+        file.temporary.write_bytes(model.SerializeToString())
+        difference = float(np.abs(run_graph(file.temporary, [picture])[OUTPUT] - wanted).max())
+        if not difference <= TOLERANCE:
+            raise WeightsError(
+                f"the picture graph differs from the network by {difference:.1e}", f"at most {TOLERANCE:g}", "report it"
+            )
     return difference
 
 

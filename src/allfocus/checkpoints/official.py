@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +136,7 @@ def official_name(name: str, parts: list[tuple[str, str]] = PARTS) -> str:
         >>> official_name("decoder.refine.0.1.stem.0.2.bias")
         'upconv3_2.stem.0.2.bias'
     """
-    for theirs, ours in parts:
-        if name.startswith(f"{ours}."):
-            return theirs + name.removeprefix(ours)
-    raise KeyError(name)
+    return _renamed(name, ((ours, theirs) for theirs, ours in parts))
 
 
 def readable_name(name: str, parts: list[tuple[str, str]] = PARTS) -> str:
@@ -151,9 +149,13 @@ def readable_name(name: str, parts: list[tuple[str, str]] = PARTS) -> str:
         >>> readable_name("F.3.weight")
         'filter_head.project.weight'
     """
-    for theirs, ours in parts:
-        if name.startswith(f"{theirs}."):
-            return ours + name.removeprefix(theirs)
+    return _renamed(name, parts)
+
+
+def _renamed(name: str, parts: Iterable[tuple[str, str]]) -> str:
+    for old, new in parts:
+        if name.startswith(f"{old}."):
+            return new + name.removeprefix(old)
     raise KeyError(name)
 
 

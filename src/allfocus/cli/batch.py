@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allfocus.batch.entries import Planned
 from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
-from allfocus.batch.journal import Journal, Planned
+from allfocus.batch.journal import Journal
 from allfocus.batch.local import AT_ONCE, Event, LocalRun
 from allfocus.batch.snapshot import Snapshot
 from allfocus.batch.store import Store, is_url, join, plain
 from allfocus.batch.survey import Asked, photos_at, tasks
 from allfocus.batch.work import Order
-from allfocus.cli.report import Report, told_of
+from allfocus.cli.report import Report, summary_of
 from allfocus.cli.stopping import Stopped
 from allfocus.errors import InputError, OptionError, OutputError
 from allfocus.inputs import Plan, Refused, collect
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 SAY_EVERY_S = 30.0
 PROBE_PX = (1000, 1000)
-CANVASES = 3
-CANVAS_MB = 64
+CANVASES, CANVAS_MB = 3, 64
+"""Scratch pictures that each photo in work needs, and the most memory that one takes."""
 
 
 @dataclass(frozen=True)
@@ -219,19 +220,11 @@ class _BatchReport(Report):
             assert event.error is not None
             self.failed(event.claim.source, event.error)
             return
-        self.finished += 1
-        claim, facts, target = event.claim, event.result.facts, join(self.folder, event.claim.name)
-        maps = None if claim.numbers is None else join(self.folder, claim.numbers)
-        pair = None if claim.comparison is None else join(self.folder, claim.comparison)
-        row = {"source": claim.source, "status": "done", "output": target, **facts}
-        self._row({**row, "comparison": pair, "map": maps, "copied": event.copied})
-        told = "a copy: another photo has the same content" if event.copied else told_of(facts)
-        lines = [f"{target}  {told}", *(f"  note: {note}" for note in facts["notes"])]
-        if pair is not None:
-            lines.append(f"  before/after: {pair}")
-        if maps is not None:
-            lines.append(f"  defocus map: {maps} (0.01 px a step)")
-        self._lines(lines)
+        claim = event.claim
+        maps, pair = (None if name is None else join(self.folder, name) for name in (claim.numbers, claim.comparison))
+        files = {"source": claim.source, "output": join(self.folder, claim.name), "comparison": pair, "map": maps}
+        summary = "a copy: another photo has the same content" if event.copied else summary_of(event.result.facts)
+        self._done({**files, "copied": event.copied}, summary, event.result.facts)
 
     def others(self, journal: Journal) -> None:
         """Photos that another process of the same journal has done meanwhile."""

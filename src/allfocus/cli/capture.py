@@ -10,13 +10,17 @@ import typer
 capture_app = typer.Typer(help="Make pairs for training and evaluation from photos of your own.", no_args_is_help=True)
 
 
+Pairing = Annotated[str, typer.Option(help="How photos find their partner: auto, name, time or order.")]
+Pattern = Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")]
+
+
 @capture_app.command("make")
 def make_command(
     wide: Annotated[Path, typer.Argument(help="Folder of photos with a wide aperture: the blurred ones.")],
     narrow: Annotated[Path, typer.Argument(help="Folder of photos with a narrow aperture: the sharp ones.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
-    pair: Annotated[str, typer.Option(help="How photos find their partner: auto, name, time or order.")] = "auto",
-    pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")] = None,
+    pair: Pairing = "auto",
+    pattern: Pattern = None,
     mirrored: Annotated[
         bool | None,
         typer.Option("--mirrored/--not-mirrored", help="The sharp view is a mirror image; tried if unsaid."),
@@ -91,8 +95,8 @@ def calibrate_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON file of the rig.")],
     board: Annotated[str, typer.Option(help="COLUMNSxROWS inner corners, or charuco:COLUMNSxROWS squares.")] = "9x6",
     mirrored: Annotated[bool, typer.Option("--mirrored/--not-mirrored", help="A beam splitter is between.")] = True,
-    pair: Annotated[str, typer.Option(help="auto, name, time or order.")] = "auto",
-    pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")] = None,
+    pair: Pairing = "auto",
+    pattern: Pattern = None,
 ) -> None:
     """Measure a rig of two cameras: distortion, flip, and how one view lies in the other."""
     from allfocus.capture.calibration import Board, calibrate

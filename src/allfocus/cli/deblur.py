@@ -173,7 +173,7 @@ def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
 def _restore(
     deblurrer: Deblurrer, plan: Plan, settings: Settings, how: How, *, views: tuple[Path, Path] | None, as_json: bool
 ) -> None:
-    from allfocus.cli.report import Report, told_of
+    from allfocus.cli.report import Report, summary_of
 
     report = Report(plan, as_json=as_json, overwrite=how.overwrite)
 
@@ -189,7 +189,7 @@ def _restore(
                 progress=progress,
                 **asdict(how),
             )
-        report.done(job, told_of(result.facts()), result.facts())
+        report.done(job, summary_of(result.facts()), result.facts())
 
     report.each(restore)
 
@@ -225,7 +225,7 @@ def _through(
     map: bool, compare: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""
-    from allfocus.cli.report import Report, told_of
+    from allfocus.cli.report import Report, summary_of
     from allfocus.errors import OutputError
     from allfocus.inputs import PhotoJob, Plan
 
@@ -252,7 +252,7 @@ def _through(
                 raise OutputError(
                     f"standard output could not be written ({error.strerror})", "a place with room", "-o FILE"
                 ) from error
-        report.done(job, told_of(result.facts()), result.facts())
+        report.done(job, summary_of(result.facts()), result.facts())
 
     report.each(restore)
 

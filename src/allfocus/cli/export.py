@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +41,7 @@ def export_command(
     try:
         import torch  # noqa: F401
 
+        from allfocus.atomic_file import AtomicFile
         from allfocus.checkpoints.export import export
         from allfocus.targets import check
     except ImportError as error:
@@ -48,16 +51,17 @@ def export_command(
     if image and (format != "onnx" or fixed is not None):
         raise OptionError("--image with another format or a --size", "--format onnx and any size", "--image alone")
     net, architecture, name = _untrained(model) if untrained else _trained(model)
-    done = export(net, architecture, output, format, size=fixed, about={"model": name}, overwrite=overwrite)
+    about = {"model": name}
     if image:
         from allfocus.checkpoints.image_graph import write_image_graph
 
-        plain = done.path.with_name(f".{done.path.name}.plain")
-        done.path.replace(plain)
-        try:
-            write_image_graph(plain, done.path, net.multiple)
-        finally:
-            plain.unlink()
+        AtomicFile(output, overwrite=overwrite).check()  # before the minutes of work
+        with TemporaryDirectory() as scratch:
+            done = export(net, architecture, Path(scratch) / output.name, format, about=about)
+            write_image_graph(done.path, output, net.multiple, overwrite=overwrite)
+        done = replace(done, path=output, files=(output,))
+    else:
+        done = export(net, architecture, output, format, size=fixed, about=about, overwrite=overwrite)
     megabytes = sum(path.stat().st_size for path in done.files) / 1e6
     if json:
         import json as json_module

@@ -155,24 +155,26 @@ class Report:
 
             yield advance
 
-    def done(self, job: PhotoJob, told: str, facts: Mapping[str, Any]) -> None:
+    def done(self, job: PhotoJob, summary: str, facts: Mapping[str, Any]) -> None:
         """Say that a photo is finished.
 
         Args:
             job: the photo and its files.
-            told: the line for people.
+            summary: the line for people.
             facts: for the line of JSON; "notes" among them are for people too.
         """
+        maps, pair = (None if path is None else str(path) for path in (job.numbers, job.comparison))
+        files = {"source": str(job.source), "output": str(job.target), "comparison": pair, "map": maps}
+        self._done(files, summary, facts)
+
+    def _done(self, files: Mapping[str, Any], summary: str, facts: Mapping[str, Any]) -> None:
         self.finished += 1
-        maps = None if job.numbers is None else str(job.numbers)
-        pair = None if job.comparison is None else str(job.comparison)
-        row = {"source": str(job.source), "status": "done", "output": str(job.target), **facts}
-        self._row({**row, "comparison": pair, "map": maps})
-        lines = [f"{job.target}  {told}", *(f"  note: {note}" for note in facts["notes"])]
-        if pair is not None:
-            lines.append(f"  before/after: {pair}")
-        if maps is not None:
-            lines.append(f"  defocus map: {maps} (0.01 px a step), picture {job.writes[2].name}")
+        self._row({**files, "status": "done", **facts})
+        lines = [f"{files['output']}  {summary}", *(f"  note: {note}" for note in facts["notes"])]
+        if files["comparison"] is not None:
+            lines.append(f"  before/after: {files['comparison']}")
+        if files["map"] is not None:
+            lines.append(f"  defocus map: {files['map']} (0.01 px a step), its picture beside it")
         self._lines(lines)
 
     def skipped(self, job: PhotoJob) -> None:
@@ -206,7 +208,7 @@ class Report:
             self.lost = error
 
 
-def told_of(facts: Mapping[str, Any]) -> str:
+def summary_of(facts: Mapping[str, Any]) -> str:
     """What the line for people says of a photo that the network restored; see `Deblurred.facts`."""
     scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in facts["scales"])
     return (

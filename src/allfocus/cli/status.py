@@ -13,7 +13,8 @@ def status_command(
     json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
 ) -> None:
     """How far a batch is: photos done, waiting and failed, and why."""
-    from allfocus.batch.journal import Journal, State, as_json
+    from allfocus.batch.entries import State
+    from allfocus.batch.journal import Journal
     from allfocus.batch.snapshot import Snapshot
     from allfocus.batch.store import Store, is_url, plain
 
@@ -24,7 +25,7 @@ def status_command(
     with Journal(folder, file=None if snapshot is None else snapshot.file, store=store, create=False) as journal:
         summary, rate = journal.summary(), journal.rate()
     if json:
-        print(as_json(summary))
+        print(summary.as_json())
         return
     words = {
         State.DONE: "done", State.QUEUED: "waiting", State.RUNNING: "being restored", State.WRITTEN: "being written",

@@ -183,7 +183,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
                 progress(min(number * SHARD, spec.count), spec.count)
     for name in spec.fields:
         _join(folder, name, starts)
-    unfinished.replace(folder / "cache.json")
+    AtomicFile(folder / "cache.json").take(unfinished)
     for start in starts:
         _shard_path(folder, start).unlink()
     return SampleCache(folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from allfocus.atomic_file import AtomicFile
 from allfocus.errors import MissingExtraError, OutputError, WeightsError
 from allfocus.metrics.lpips import FEATURES_NAME, LAYERS, LINEAR_NAME, cache_folder
 
@@ -54,8 +55,8 @@ def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Downl
             names = [f"features.{index}.{kind}" for index, *_ in LAYERS for kind in ("weight", "bias")]
             features = Path(scratch, FEATURES_NAME)
             save_file({name: tensors[name].half().contiguous() for name in names}, features)
-            features.replace(place / FEATURES_NAME)
-            heads.replace(place / LINEAR_NAME)
+            for file in (features, heads):
+                AtomicFile(place / file.name, overwrite=True).take(file)
     except OSError as error:
         raise OutputError(
             f"{place} cannot be written ({error.strerror})", "a folder with 300 MB", "--lpips DIR"

@@ -19,6 +19,8 @@ PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.
 PAPER_AUGMENT = AugmentConfig(
     flips=False, turns=False, reduce_chance=0.5, reduce_to=(0.7, 1.0), noise_chance=0.05, grey_chance=0.3
 )
+PUBLISHED = TrainConfig(warmup=0, schedule="drops", ema=0.0, precision="32-true")
+"""What papers have in common: no warm-up, a rate that drops in steps, the last weights, float32."""
 OUR_AUGMENT = AugmentConfig(reduce_chance=0.3, reduce_to=(0.5, 1.0), dark_chance=0.25)
 
 
@@ -28,25 +30,12 @@ def ifan_paper(tied: bool = False) -> TrainConfig:
     Args:
         tied: as the released checkpoints were trained, with the vertical filters in the horizontal pass.
     """
-    return TrainConfig(
-        architecture="ifan-tied" if tied else "ifan",
-        steps=600_000,
-        batch=8,
-        patch_px=256,
-        optimiser="radam",
-        learning_rate=1e-4,
-        warmup=0,
-        schedule="drops",
-        drop_at=(500 / 600, 550 / 600),
-        weight_decay=0.01,
-        ema=0.0,
-        residual_gain=1.0,
-        precision="32-true",
-        validate_every=5_000,
-        save_every=1_000,
-        loss=PAPER_LOSS,
-        augment=PAPER_AUGMENT,
-    )
+    return replace(
+        PUBLISHED, architecture="ifan-tied" if tied else "ifan",
+        steps=600_000, batch=8, patch_px=256, optimiser="radam", learning_rate=1e-4, drop_at=(500 / 600, 550 / 600),
+        weight_decay=0.01, residual_gain=1.0, validate_every=5_000, save_every=1_000,
+        loss=PAPER_LOSS, augment=PAPER_AUGMENT,
+    )  # fmt: skip
 
 
 def ifan() -> TrainConfig:
@@ -129,23 +118,13 @@ def smoke() -> TrainConfig:
 
 def dpdnet_s() -> TrainConfig:
     """DPDNet from one photo, as its authors trained it: squared distance, Adam, crops of 512 px, batch of 5."""
-    return TrainConfig(
-        architecture="dpdnet-s",
-        steps=200_000,
-        batch=5,
-        patch_px=512,
-        optimiser="adam",
-        learning_rate=2e-5,
-        warmup=0,
-        schedule="drops",
-        drop_at=(0.3, 0.6, 0.9),
-        weight_decay=0.0,
-        clip_norm=100.0,
-        ema=0.0,
-        precision="32-true",
+    return replace(
+        PUBLISHED, architecture="dpdnet-s",
+        steps=200_000, batch=5, patch_px=512, optimiser="adam", learning_rate=2e-5, drop_at=(0.3, 0.6, 0.9),
+        weight_decay=0.0, clip_norm=100.0,
         loss=LossWeights(distance="squared", fourier=0.0, disparity=0.0),
         augment=AugmentConfig(flips=False, turns=False),
-    )
+    )  # fmt: skip
 
 
 def dpdnet_d() -> TrainConfig:

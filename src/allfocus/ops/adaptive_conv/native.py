@@ -19,6 +19,8 @@ from pathlib import Path
 
 import torch
 
+from allfocus.atomic_file import AtomicFile
+from allfocus.errors import OutputError
 from allfocus.ops.adaptive_conv.contract import NEGATIVE_SLOPE
 
 SOURCE = Path(__file__).with_suffix(".cpp")
@@ -89,7 +91,7 @@ def obstacle() -> str | None:
         return f"the variable {SWITCH} is 0"
     try:
         library()
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, OutputError, subprocess.SubprocessError) as error:
         return " ".join(str(error).split())
     return None
 
@@ -117,7 +119,7 @@ def library() -> ctypes.CDLL:
                 capture_output=True,
                 timeout=COMPILE_SECONDS,
             )
-            built.replace(path)
+            AtomicFile(path, overwrite=True).take(built)
     return ctypes.CDLL(str(path))
 
 

@@ -247,14 +247,7 @@ def _adaptive_pass_backward(
 
 
 @_adaptive_pass_backward.register_fake
-def _(
-    gradient: torch.Tensor,
-    features: torch.Tensor,
-    filters: torch.Tensor,
-    output: torch.Tensor,
-    activate: bool,
-    backend: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _(_gradient: torch.Tensor, features: torch.Tensor, filters: torch.Tensor, *_: object) -> tuple[torch.Tensor, ...]:
     return torch.empty_like(features), torch.empty_like(filters)
 
 
