@@ -22,18 +22,18 @@ FLOAT32_TOLERANCE, ROUNDED_DB = 1e-4, 48.0
 
 
 def bench_command(
-    models: Annotated[str, typer.Option(help="Comma-separated; random weights where none are installed.")] = (
-        "ifan,ifan-fast"
-    ),
-    width: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 1280,
-    height: Annotated[int, typer.Option(min=16, help="Of the photo in px.")] = 720,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; every engine runs once in each.")] = 5,
+    models: Annotated[
+        str, typer.Option(help="Models or networks, comma-separated; networks without weights get random ones.")
+    ] = ("ifan,ifan-fast"),
+    width: Annotated[int, typer.Option(min=16, help="Width of the photo in px.")] = 1280,
+    height: Annotated[int, typer.Option(min=16, help="Height of the photo in px.")] = 720,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; each engine runs once per round.")] = 5,
     share: Annotated[
-        Path | None, typer.Option(help="Also write a file to send in: processor, versions and times, nothing else.")
+        Path | None, typer.Option(help="Also write a file to share: processor, versions and times, nothing else.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the numbers.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the times.")] = None,
 ) -> None:
-    """Time every engine at one size, interleaved; -o writes the numbers with the conditions they were taken under."""
+    """Time every engine on photos of one size, in turns; -o writes the times with their conditions."""
     from allfocus.atomic_file import AtomicFile, make_folder, write_json
     from allfocus.errors import OptionError
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-capture_app = typer.Typer(help="Make pairs for training and evaluation from photos of your own.", no_args_is_help=True)
+capture_app = typer.Typer(help="Make training and evaluation pairs from your own photos.", no_args_is_help=True)
 
 
-Pairing = Annotated[str, typer.Option(help="How photos find their partner: auto, name, time or order.")]
+Pairing = Annotated[str, typer.Option(help="How photos are paired: auto, name, time or order.")]
 Pattern = Annotated[str | None, typer.Option(help="Regular expression with one group, for --pair name.")]
 
 
@@ -23,18 +23,20 @@ def make_command(
     pattern: Pattern = None,
     mirrored: Annotated[
         bool | None,
-        typer.Option("--mirrored/--not-mirrored", help="The sharp view is a mirror image; tried if unsaid."),
+        typer.Option("--mirrored/--not-mirrored", help="Whether the sharp view is mirrored; detected if not given."),
     ] = None,
-    rig: Annotated[Path | None, typer.Option(help="A rig that `allfocus capture calibrate` has measured.")] = None,
-    flow: Annotated[float, typer.Option(min=0, help="Let a smooth field move pixels up to so many px more.")] = 0.0,
+    rig: Annotated[Path | None, typer.Option(help="Rig file made by `allfocus capture calibrate`.")] = None,
+    flow: Annotated[float, typer.Option(min=0, help="Also allow a smooth displacement of up to so many px.")] = 0.0,
     layout: Annotated[str, typer.Option(help="dpdd (train, val, test) or realdof (test only).")] = "dpdd",
     val: Annotated[float, typer.Option(help="Share of scenes for validation.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share of scenes for testing.")] = 0.15,
-    scene: Annotated[str | None, typer.Option(help="Regular expression with one group: the scene in a name.")] = None,
-    bits: Annotated[int, typer.Option(help="Of the pictures that are written: 8 or 16.")] = 8,
+    scene: Annotated[
+        str | None, typer.Option(help="Regular expression whose group is the scene in a file name.")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Bit depth of the output: 8 or 16.")] = 8,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
-    """Align, match in colour, judge, and lay out as a data set; a run that was stopped goes on."""
+    """Align pairs, match their colours, reject bad ones, and write a data set; an interrupted run resumes."""
     from allfocus.capture.calibration import Rig
     from allfocus.capture.dataset import Split
     from allfocus.capture.pair import PairOptions
@@ -56,13 +58,13 @@ def make_command(
 @capture_app.command("demo")
 def demo_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the session: wide/, narrow/, truth/.")],
-    good: Annotated[int, typer.Option(min=0, help="Pairs without fault.")] = 12,
-    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Also one pair of each fault.")] = True,
-    photos: Annotated[Path | None, typer.Option(help="Sharp photos to take the scenes from; drawn otherwise.")] = None,
+    good: Annotated[int, typer.Option(min=0, help="Number of good pairs.")] = 12,
+    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Add one pair with each fault.")] = True,
+    photos: Annotated[Path | None, typer.Option(help="Sharp photos for the scenes; drawn if not given.")] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photos in px.")] = "384x320",
-    seed: Annotated[int, typer.Option(help="Two sessions of one seed are equal.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
-    """Make a small simulated session of two cameras, with its truth."""
+    """Simulate a small session of two cameras, with ground truth."""
     from allfocus.capture.demo import FAULTS, make_demo
     from allfocus.errors import OptionError
 
@@ -71,17 +73,17 @@ def demo_command(
         raise OptionError(f"--size {size}", "WIDTHxHEIGHT of at least 128 px each", "--size 384x320")
     planted = tuple(FAULTS) if faults else ()
     scenes = make_demo(output, good, planted, (int(height), int(width)), seed, photos)
-    print(f"{len(scenes)} scenes, {len(planted)} of them faulty, in {output}; now:")
+    print(f"{len(scenes)} scenes, {len(planted)} of them faulty, in {output}; next:")
     print(f"allfocus capture make {output / 'wide'} {output / 'narrow'} -o PAIRS")
 
 
 @capture_app.command("stack")
 def stack_command(
-    frames: Annotated[Path, typer.Argument(help="Folder of photos of one still scene, focused differently.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The picture that is sharp everywhere: PNG or TIFF.")],
-    bits: Annotated[int, typer.Option(help="8 or 16.")] = 16,
+    frames: Annotated[Path, typer.Argument(help="Folder of photos of one still scene at different focus.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The all-in-focus picture: PNG or TIFF.")],
+    bits: Annotated[int, typer.Option(help="Bit depth: 8 or 16.")] = 16,
 ) -> None:
-    """Fuse a focus stack into one picture that is sharp everywhere, aligned with its first frame."""
+    """Fuse a focus stack into one all-in-focus picture, aligned with its first frame."""
     from allfocus.capture.focus_stack import fuse_files
 
     fused = fuse_files(frames, output, bits)
@@ -90,15 +92,17 @@ def stack_command(
 
 @capture_app.command("calibrate")
 def calibrate_command(
-    wide: Annotated[Path, typer.Argument(help="Folder of shots of a board by the wide-open camera.")],
-    narrow: Annotated[Path, typer.Argument(help="The same by the other camera.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file of the rig.")],
+    wide: Annotated[Path, typer.Argument(help="Photos of the board by the wide-aperture camera.")],
+    narrow: Annotated[Path, typer.Argument(help="Photos of the board by the other camera.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Rig file to write (JSON).")],
     board: Annotated[str, typer.Option(help="COLUMNSxROWS inner corners, or charuco:COLUMNSxROWS squares.")] = "9x6",
-    mirrored: Annotated[bool, typer.Option("--mirrored/--not-mirrored", help="A beam splitter is between.")] = True,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored/--not-mirrored", help="One view is mirrored, as by a beam splitter.")
+    ] = True,
     pair: Pairing = "auto",
     pattern: Pattern = None,
 ) -> None:
-    """Measure a rig of two cameras: distortion, flip, and how one view lies in the other."""
+    """Calibrate a rig of two cameras: distortion, flip, and the homography between the views."""
     from allfocus.capture.calibration import Board, calibrate
     from allfocus.capture.pairing import pair_up
 
@@ -112,12 +116,12 @@ def calibrate_command(
 
 @capture_app.command("compare")
 def compare_command(
-    results: Annotated[Path, typer.Argument(help="RESULTS/SET of `allfocus eval`, with both models in it.")],
-    before: Annotated[str, typer.Option(help="The model before.")] = "ifan-fast",
-    after: Annotated[str, typer.Option(help="The model after.")] = "mine",
-    card: Annotated[Path | None, typer.Option(help="Card (NAME.json) to write the comparison into.")] = None,
+    results: Annotated[Path, typer.Argument(help="Folder RESULTS/SET of `allfocus eval` with both models.")],
+    before: Annotated[str, typer.Option(help="Model before training.")] = "ifan-fast",
+    after: Annotated[str, typer.Option(help="Model after training.")] = "mine",
+    card: Annotated[Path | None, typer.Option(help="Card (NAME.json) to record the comparison in.")] = None,
 ) -> None:
-    """Say what a model gained on held-out scenes, and put it into its card."""
+    """Compare two models on held-out scenes, and record the gain in the card."""
     from dataclasses import replace
 
     from allfocus.capture.gain import gain

@@ -45,45 +45,49 @@ def deblur_command(
     ] = None,
     left: Annotated[Path | None, typer.Option(help="Left dual-pixel view, for a model of two views.")] = None,
     right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
-    speed: Annotated[str, typer.Option(help="fast, balanced or best: model, scales and mirror images.")] = "balanced",
+    speed: Annotated[str, typer.Option(help="fast, balanced or best: time against quality.")] = "balanced",
     model: Annotated[
         str | None, typer.Option(help="A name from `allfocus models`, or a weights file. [as --speed has it]")
     ] = None,
     method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    strength: Annotated[float, typer.Option(help="0 keeps the photo, 1 is the whole correction.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")] = 1.0,
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
-    tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
+    tile: Annotated[int, typer.Option(help="Tile size in px; 0 chooses automatically.")] = 0,
     map: Annotated[bool, typer.Option("--map", help="Also write the defocus map: NAME.map.tiff and .png.")] = False,
     keep_bokeh: Annotated[
-        float | None, typer.Option(metavar="PX", help="Leave places alone that are blurred by this radius or more.")
+        float | None, typer.Option(metavar="PX", help="Leave areas alone whose blur radius is PX or more.")
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Grey picture: black leaves a place, white sharpens.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Greyscale picture: black areas are left alone, white ones deblurred."),
     ] = None,
     compare: Annotated[bool, typer.Option(help="Also write a before/after picture: NAME.compare.jpg.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace results that are there; never a photo of this run.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing results; input photos are never replaced.")] = False,
     quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF. [the source's, 90 or more]")
+        int | None,
+        typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF results. [the source's, 90 or more]"),
     ] = None,
     allow_damaged: Annotated[
-        bool, typer.Option("--allow-damaged", help="Restore what can be read of a damaged photo.")
+        bool, typer.Option("--allow-damaged", help="Deblur what can be read of a damaged photo.")
     ] = False,
     pixel_limit: Annotated[float, typer.Option(metavar="MEGAPIXELS", help="Refuse larger photos.")] = 500.0,
-    retry_failed: Annotated[bool, typer.Option(help="Folders: try photos again that failed before.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Folders: say what there is to do, how long and how large.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Batch: retry photos that failed before.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Batch: show what would be done, how long it takes and how large it gets.")
+    ] = False,
     cluster: Annotated[
-        str | None, typer.Option(metavar="auto|ADDRESS", help="Folders: restore on the nodes of a Ray cluster.")
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Batch: run on the nodes of a Ray cluster.")
     ] = None,
-    worker_cpus: Annotated[int, typer.Option(help="CPUs of each worker of the cluster.")] = 2,
-    worker_gpus: Annotated[float, typer.Option(help="GPUs of each worker of the cluster.")] = 0.0,
-    json: Annotated[bool, typer.Option(help="One JSON object for each photo on standard output.")] = False,
+    worker_cpus: Annotated[int, typer.Option(help="Cluster: CPUs per worker.")] = 2,
+    worker_gpus: Annotated[float, typer.Option(help="Cluster: GPUs per worker.")] = 0.0,
+    json: Annotated[bool, typer.Option(help="Print one JSON object per photo.")] = False,
 ) -> None:
-    """Make photos sharp everywhere. Originals are never touched; results that are there are skipped.
+    """Deblur out-of-focus photos. Originals are never changed; existing results are skipped.
 
-    A folder with an output folder is a batch: a journal in the output says what is done, so that the same command goes
-    on after any end. Photos and outputs may be s3://, gs:// and (to read) http:// addresses.
+    A folder with -o is a batch: a journal in the output folder records what is done, so the same command resumes after
+    any interruption. Inputs and outputs may be s3:// and gs:// addresses; inputs also http://.
     """
     from allfocus.batch.ray import Cluster
     from allfocus.batch.work import Order

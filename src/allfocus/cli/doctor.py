@@ -17,11 +17,12 @@ def doctor_command(
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     warm: Annotated[
-        bool, typer.Option("--warm", help="Compile every model for this machine now, so that no photo waits for it.")
+        bool,
+        typer.Option("--warm", help="Compile every model for this machine now, so that the first photo does not wait."),
     ] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what this machine runs on: engines, models, expected seconds per megapixel."""
+    """Show which engines and models work on this machine, and the expected seconds per megapixel."""
     from dataclasses import asdict
 
     from allfocus import __version__

@@ -25,32 +25,32 @@ def evaluate_command(
     ] = None,
     data: Annotated[str, typer.Option(help=f"One of {', '.join(LOADERS)}.")] = "pairs",
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    targets: Annotated[
-        Path | None, typer.Option(help="Sharp photos for those in --root, when the two are apart.")
-    ] = None,
+    targets: Annotated[Path | None, typer.Option(help="Folder of sharp photos, if they are not below --root.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     subset: Annotated[str | None, typer.Option(help="One group of scenes, such as indoor.")] = None,
     every: Annotated[int, typer.Option(help="Only every Nth scene, from the first.")] = 1,
     limit: Annotated[int | None, typer.Option(help="Only the first N scenes.")] = None,
-    save_images: Annotated[bool, typer.Option("--save-images", help="Keep every output as PNG.")] = False,
-    maps: Annotated[bool, typer.Option("--maps", help="Also score the method's defocus map.")] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all results.")] = Path("results"),
+    save_images: Annotated[bool, typer.Option("--save-images", help="Save every output as PNG.")] = False,
+    maps: Annotated[bool, typer.Option("--maps", help="Also score the defocus map.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("results"),
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
-    tile: Annotated[int, typer.Option(help="Side of a tile in px; 0 chooses.")] = 0,
+    tile: Annotated[int, typer.Option(help="Tile size in px; 0 chooses automatically.")] = 0,
     ungated: Annotated[
-        bool, typer.Option("--ungated", help="Let networks act on what is in focus too, as papers score them.")
+        bool, typer.Option("--ungated", help="Let networks change areas in focus too, as papers score them.")
     ] = False,
-    bits: Annotated[int | None, typer.Option(help="8 rounds 16-bit files to 8 bits as they are read.")] = None,
+    bits: Annotated[int | None, typer.Option(help="8 rounds 16-bit files to 8 bits when reading.")] = None,
     crop: Annotated[int, typer.Option(help="Crop photos to multiples of this; 1 scores them whole.")] = 1,
     rounding: Annotated[str, typer.Option(help="float, or 8-bit as a saved file would be.")] = "float",
     lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files.")] = None,
-    fetch_lpips: Annotated[bool, typer.Option("--fetch-lpips", help="Bring the LPIPS files (244 MB) first.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes, for methods that use one core each.")] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left.")] = False,
+    fetch_lpips: Annotated[
+        bool, typer.Option("--fetch-lpips", help="Download the LPIPS files (244 MB) first.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Processes; for methods that use one core each.")] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the scores of earlier runs.")] = False,
 ) -> None:
-    """Score methods on a data set; rows go to OUTPUT/SET/METHOD.csv, and a run that was stopped continues."""
+    """Score methods on a data set. Scores go to OUTPUT/SET/METHOD.csv; an interrupted run resumes."""
     from allfocus.evaluate.methods import MethodSpec
     from allfocus.evaluate.run import EvaluationOptions, evaluate
 

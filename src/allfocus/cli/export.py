@@ -20,22 +20,22 @@ BESIDE_XML = ".bin"
 
 def export_command(
     model: Annotated[str, typer.Argument(help="A name from `allfocus models`, a weights file, or a run's folder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file: .onnx, .xml, .pt or .pytorch.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .onnx, .xml, .pt or .pytorch.")],
     format: Annotated[str, typer.Option(help="onnx, openvino, torchscript or official.")] = "onnx",
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="The only size of photo that it takes, in px. [any size]")
+        str | None, typer.Option(metavar="WxH", help="Fix the photo size in px; without, any size works. [any size]")
     ] = None,
     untrained: Annotated[
-        bool, typer.Option("--untrained", help="MODEL is a network of `allfocus models --all`, with random weights.")
+        bool, typer.Option("--untrained", help="Export a network of `allfocus models --all` with random weights.")
     ] = False,
     image: Annotated[
         bool,
-        typer.Option("--image", help="ONNX from picture to picture of any size, as chaiNNer loads it."),
+        typer.Option("--image", help="ONNX: from picture to picture of any size, as chaiNNer loads it."),
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
-    """Write a network for another program; kept only if it computes what torch computes, within 1e-4."""
+    """Export a network for other programs. The file is kept only if its output agrees with torch within 1e-4."""
     from allfocus.errors import MissingExtraError, OptionError
 
     try:

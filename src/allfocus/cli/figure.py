@@ -12,17 +12,20 @@ from allfocus.data.registry import LOADERS
 
 def figure_command(
     methods: Annotated[
-        list[str], typer.Argument(metavar="METHOD...", help="Models, baselines, [LABEL=]folder:PATH, left to right.")
+        list[str],
+        typer.Argument(metavar="METHOD...", help="Models, baselines or [LABEL=]folder:PATH, from left to right."),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     data: Annotated[str, typer.Option(help=f"One of {', '.join(LOADERS)}.")] = "pairs",
-    scene: Annotated[list[str] | None, typer.Option(help="A scene by name; again for more. [the first]")] = None,
-    limit: Annotated[int, typer.Option(help="How many scenes, when none is named.")] = 3,
+    scene: Annotated[list[str] | None, typer.Option(help="Name of a scene; repeat for more. [the first]")] = None,
+    limit: Annotated[int, typer.Option(help="Number of scenes, if none is named.")] = 3,
     crop: Annotated[
         list[str] | None,
-        typer.Option(help="X,Y,WIDTH,HEIGHT to enlarge; again for more. [where most detail came back]"),
+        typer.Option(help="Area to enlarge: X,Y,WIDTH,HEIGHT; repeat for more. [where most detail came back]"),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Written as PNG and as PDF.")] = Path("figure"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Name of the figure, written as PNG and PDF.")] = Path(
+        "figure"
+    ),
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",

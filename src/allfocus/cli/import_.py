@@ -17,12 +17,13 @@ def import_command(
         Path | None, typer.Option("-o", "--output", help="Folder for its three files. [where --model looks]")
     ] = None,
     photos: Annotated[
-        Path | None, typer.Option(help="Folder of photos to measure its reach on; without, tiles overlap by 192 px.")
+        Path | None,
+        typer.Option(help="Photos to measure the network's reach on; without them, tiles overlap by 192 px."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "LicenseRef-unknown",
-    overwrite: Annotated[bool, typer.Option(help="Replace a model of that name in that folder.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing model of that name.")] = False,
 ) -> None:
-    """Turn a released checkpoint into weights, graph and card. Nothing that is pickled in it is executed."""
+    """Convert a released checkpoint to weights, graph and card. No pickled code in it is executed."""
     from allfocus.errors import MissingExtraError
 
     try:

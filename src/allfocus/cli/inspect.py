@@ -10,14 +10,14 @@ import typer
 
 def inspect_command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
-    at: Annotated[str, typer.Option(metavar="X,Y", help="The place, in px from the upper left corner.")],
+    at: Annotated[str, typer.Option(metavar="X,Y", help="The pixel, from the upper left corner.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The figure. [NAME.inspect.png]")] = None,
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
-    scale: Annotated[int, typer.Option(help="The network sees the photo 1, 2 or 4 times smaller.")] = 1,
-    overwrite: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+    scale: Annotated[int, typer.Option(help="Working scale: the photo is reduced 1, 2 or 4 times.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
-    """Draw the effective kernels and the receptive field at a place, as a PNG (needs torch)."""
+    """Draw the effective kernels and the receptive field at one pixel, as a PNG (needs torch)."""
     from allfocus.atomic_file import AtomicFile
     from allfocus.errors import OptionError
     from allfocus.inspection import inspect, write_figure

@@ -131,13 +131,13 @@ def _application(arguments: list[str]):
 
     def root(
         version: bool = typer.Option(False, "--version", help="Print the version."),
-        debug: bool = typer.Option(False, "--debug", help="Print the traceback of an error that is not foreseen."),
+        debug: bool = typer.Option(False, "--debug", help="Print the traceback of an unexpected error."),
     ) -> None:
-        """A photo that is out of focus in, a photo that is sharp everywhere out."""
+        """Deblur photos that are out of focus, on any CPU, offline."""
 
     application = typer.Typer(
         name="allfocus",
-        help="A photo that is out of focus in, a photo that is sharp everywhere out.",
+        help="Deblur photos that are out of focus, on any CPU, offline.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=True,

@@ -21,16 +21,16 @@ _NETWORK_PEAK_PX = 16.0
 def map_command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
     method: Annotated[str, typer.Option(help="ifan, ebdb, jnb or dmenet.")] = "ifan",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The TIFF with the numbers. [NAME.map.tiff]")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Weights file of dmenet, or model of ifan.")] = None,
-    picture: Annotated[bool, typer.Option(help="Also write a coloured PNG with a legend beside it.")] = True,
-    peak: Annotated[float, typer.Option(help="Radius of the brightest colour in px; 0 chooses.")] = 0.0,
-    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The TIFF to write. [NAME.map.tiff]")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights file for dmenet, or model name for ifan.")] = None,
+    picture: Annotated[bool, typer.Option(help="Also write a coloured PNG with a legend.")] = True,
+    peak: Annotated[
+        float, typer.Option(help="Blur radius of the brightest colour in px; 0 chooses automatically.")
+    ] = 0.0,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure blur: the radius of the defocus disc at each pixel, in px, as a 16-bit TIFF (steps of 0.01 px)."""
+    """Write the defocus map of a photo: the blur radius at each pixel, as a 16-bit TIFF in steps of 0.01 px."""
     import numpy as np
 
     from allfocus.cli.bar import bar

@@ -30,7 +30,7 @@ def models_command(
     everything: Annotated[
         bool, typer.Option("--all", help="Also list the networks without weights (needs torch).")
     ] = False,
-    json: Annotated[bool, typer.Option(help="One JSON object on standard output.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
     """List the installed models with their size, cost and scores; with NAME, show everything about one."""
     from allfocus.weights.store import DEFAULT, find, installed, user_folder

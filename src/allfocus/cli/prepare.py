@@ -10,14 +10,16 @@ import typer
 
 def prepare_command(
     photos: Annotated[Path, typer.Option(help="Folder of sharp photos.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the cache; a killed run continues there.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder; an interrupted run resumes.")],
     count: Annotated[int, typer.Option(min=1, help="Samples to render.")] = 4000,
     side: Annotated[int, typer.Option(min=64, help="Side of a sample in px, a multiple of 16.")] = 256,
     seed: Annotated[int, typer.Option(help="Sample i is rendered from seed + i.")] = 0,
-    views: Annotated[bool, typer.Option("--views", help="Keep the dual-pixel views too; twice the size.")] = False,
-    grid: Annotated[int, typer.Option(help="Cells of the blur map in px: 8, or 4 or 2 for DMENet.")] = 8,
+    views: Annotated[bool, typer.Option("--views", help="Also keep the dual-pixel views; doubles the size.")] = False,
+    grid: Annotated[int, typer.Option(help="Cell size of the defocus map in px: 8, or 4 or 2 for DMENet.")] = 8,
     config: Annotated[Path | None, typer.Option(help="JSON file with simulator settings.")] = None,
-    leave_out: Annotated[Path | None, typer.Option(help="Text file naming photos that are not used.")] = None,
+    leave_out: Annotated[
+        Path | None, typer.Option(help="Text file with the names of photos to leave out, one per line.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Pre-render simulated samples from a folder of sharp photos, for `allfocus train`."""

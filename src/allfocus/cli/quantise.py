@@ -15,12 +15,12 @@ def quantise_command(
     photos: Annotated[Path, typer.Option(help="Folder of sharp photos; defocus is simulated on them.")],
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     left_out: Annotated[
-        Path | None, typer.Option(help="Text file of photos that are not used, one name a line.")
+        Path | None, typer.Option(help="Text file with the names of photos to leave out, one per line.")
     ] = None,
-    crops: Annotated[int, typer.Option(min=1, help="Simulated photos to measure on.")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated photos.")] = 0,
+    crops: Annotated[int, typer.Option(min=1, help="Number of simulated photos to measure on.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated photos.")] = 0,
 ) -> None:
-    """Measure the ranges of a model's activations; engines then run it in int8. Writes NAME.int8 beside the weights."""
+    """Calibrate a model for int8: measure the ranges of its activations and write NAME.int8 beside the weights."""
     import numpy as np
 
     from allfocus.data.stream import SimulatedStream

@@ -17,22 +17,22 @@ def release_command(
     name: Annotated[str, typer.Option(help="Name of the model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for its files.")],
     cache: Annotated[
-        Path | None, typer.Option(help="The samples that it was trained on, where the run does not tell.")
+        Path | None, typer.Option(help="Samples that it was trained on, if the run does not record them.")
     ] = None,
     photos: Annotated[
-        Path | None, typer.Option(help="Folder of photos on which the network's reach is measured; IFAN needs it.")
+        Path | None, typer.Option(help="Photos to measure the network's reach on; required for IFAN.")
     ] = None,
-    gain: Annotated[float, typer.Option(help="Factor on the residual, to calibrate it on real photos.")] = 1.0,
+    gain: Annotated[float, typer.Option(help="Factor on the residual, for calibration on real photos.")] = 1.0,
     average_with: Annotated[
         str | None, typer.Option(help="Model or run whose weights are averaged with the run's, after --gain.")
     ] = None,
     share: Annotated[float, typer.Option(help="The run's share in that average.")] = 0.5,
-    failures: Annotated[Path | None, typer.Option(help="Text file, one known failure a line, for the card.")] = None,
-    command: Annotated[str, typer.Option(help="The line that reproduces it, for the card.")] = "",
+    failures: Annotated[Path | None, typer.Option(help="Text file for the card, one known failure per line.")] = None,
+    command: Annotated[str, typer.Option(help="Command that reproduces the model, for the card.")] = "",
 ) -> None:
-    """Write weights, graph and card of a run's averaged weights; the graph is checked against torch.
+    """Turn a training run into a model: averaged weights, a graph that is checked against torch, and a card.
 
-    A DPDNet or DMENet becomes weights and card without graph, which `allfocus eval` finds by their name.
+    A DPDNet or DMENet gets no graph; `allfocus eval` finds its weights by name.
     """
     from dataclasses import replace
 

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def simulate_command(
-    photos: Annotated[Path, typer.Option(help="Folder of sharp photos; its sub-folders are searched too.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the set; a killed run continues there.")],
+    photos: Annotated[Path, typer.Option(help="Folder of sharp photos, searched recursively.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder; an interrupted run resumes.")],
     count: Annotated[int, typer.Option(min=1, help="Samples in all.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Sample i is rendered from seed + i.")] = 0,
     config: Annotated[Path | None, typer.Option(help="JSON file with simulator settings (docs/simulator.md).")] = None,
     depth: Annotated[
-        Path | None, typer.Option(help="Folder of maps NAME.png, .tif, .pfm or .npy, one a photo.")
+        Path | None, typer.Option(help="Folder of depth maps NAME.png, .tif, .pfm or .npy, one per photo.")
     ] = None,
     depth_kind: Annotated[
         str, typer.Option(help="depth (larger is farther) or disparity (larger is nearer).")
     ] = "depth",
-    split: Annotated[str, typer.Option(help="train, val or test: the first word of the folders.")] = "train",
+    split: Annotated[str, typer.Option(help="train, val or test: the prefix of the folders.")] = "train",
     preview: Annotated[bool, typer.Option("--preview", help="Also write a contact sheet, SPLIT_preview.jpg.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
 ) -> None:
-    """Make dual-pixel defocus from a folder of sharp photos, in the folder layout of DPDD."""
+    """Simulate dual-pixel defocus on a folder of sharp photos; the output has the layout of DPDD."""
     import torch
 
     from allfocus.errors import OptionError

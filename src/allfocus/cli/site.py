@@ -9,14 +9,15 @@ import typer
 
 
 def site_command(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     runtime: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The dist folder of onnxruntime-web. [fetched by npm]")
+        Path | None,
+        typer.Option(metavar="DIR", help="The dist folder of onnxruntime-web, if already downloaded. [fetched by npm]"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Write into a folder that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Write into an existing folder.")] = False,
 ) -> None:
-    """Write the page as files for any web server: the network runs in the visitor's browser, nothing is uploaded."""
+    """Write the page as static files. The network runs in the visitor's browser; nothing is uploaded."""
     from allfocus.web.site import build
 
     size = build(output, model, runtime, overwrite=overwrite)

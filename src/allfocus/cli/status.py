@@ -9,10 +9,10 @@ import typer
 
 def status_command(
     folder: Annotated[str, typer.Argument(metavar="OUT", help="The output folder of a batch, or its URL.")],
-    failures: Annotated[bool, typer.Option(help="Name the photos that failed, and why.")] = True,
-    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+    failures: Annotated[bool, typer.Option(help="List the photos that failed, and why.")] = True,
+    json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
-    """How far a batch is: photos done, waiting and failed, and why."""
+    """Show the progress of a batch: photos done, waiting and failed, and why they failed."""
     from allfocus.batch.entries import State
     from allfocus.batch.journal import Journal
     from allfocus.batch.snapshot import Snapshot

@@ -9,13 +9,13 @@ import typer
 
 
 def tables_command(
-    results: Annotated[Path, typer.Option(help="Folder that `allfocus eval` wrote, with published.csv.")] = Path(
+    results: Annotated[Path, typer.Option(help="Folder with the results of `allfocus eval` and published.csv.")] = Path(
         "results"
     ),
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the tables. [RESULTS]")] = None,
     show: Annotated[bool, typer.Option("--show", help="Also print the Markdown.")] = False,
 ) -> None:
-    """Write tables.md, tables.tex, tables.csv and tables.html: ours beside published, and the difference."""
+    """Write tables.md, .tex, .csv and .html: our results beside published ones, with the difference."""
     from allfocus.atomic_file import make_folder, write_text
     from allfocus.evaluate.published import NAME, read
     from allfocus.evaluate.render import FORMATS

@@ -17,39 +17,43 @@ if TYPE_CHECKING:
 
 def train_command(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the run; a killed run continues there.")
+        Path | None, typer.Option("-o", "--output", help="Folder of the run; an interrupted run resumes.")
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Settings for a run of your own: ifan, ifan-fast, finetune, ...")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Named settings: ifan, ifan-fast, finetune, ...")] = None,
     provenance: Annotated[
         str | None,
-        typer.Option(help="Replay what made the weights of a model (ifan-fast, ...) from --photos, stage by stage."),
+        typer.Option(help="Repeat the training stages of a shipped model (ifan-fast, ...) from --photos."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands of --provenance and end.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands of --provenance and exit.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, on top of the recipe's.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="One setting: NAME=VALUE, loss.warp=0.5.")] = None,
     cache: Annotated[
-        list[Path] | None, typer.Option(help="Samples that `allfocus prepare` has made; several are mixed.")
+        list[Path] | None, typer.Option(help="Folder made by `allfocus prepare`; several are mixed.")
     ] = None,
-    photos: Annotated[Path | None, typer.Option(help="Sharp photos; samples are simulated while training.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of sharp photos; samples are simulated during training.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Photographed pairs: DIR, or dpdd:ROOT.")] = None,
-    simulator: Annotated[Path | None, typer.Option(help="JSON file with simulator settings, with --photos.")] = None,
-    leave_out: Annotated[Path | None, typer.Option(help="Text file naming photos not used, with --photos.")] = None,
+    simulator: Annotated[Path | None, typer.Option(help="With --photos: JSON file with simulator settings.")] = None,
+    leave_out: Annotated[
+        Path | None, typer.Option(help="With --photos: text file with the names of photos to leave out.")
+    ] = None,
     validate: Annotated[
         list[str] | None, typer.Option(help="Pairs to validate on: DIR with source/ and target/, or syndp:DIR.")
     ] = None,
-    lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files, for that column.")] = None,
+    lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files; adds LPIPS to the validation.")] = None,
     start_from: Annotated[str | None, typer.Option(help="A run's folder or a model, to fine-tune from.")] = None,
-    stop_at: Annotated[int | None, typer.Option(min=1, help="End at this step, schedule unchanged.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the configured number of steps.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples ahead of time.")] = 0,
-    devices: Annotated[int, typer.Option(min=1, help="Devices of this machine; torchrun says it itself.")] = 1,
+    stop_at: Annotated[
+        int | None, typer.Option(min=1, help="Stop at this step; the schedule stays that of --steps.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps, instead of the recipe's.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples in advance.")] = 0,
+    devices: Annotated[int, typer.Option(min=1, help="Devices on this machine; ignored under torchrun.")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    board: Annotated[bool, typer.Option(help="Write for TensorBoard too, with pictures.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print all settings as YAML and end.")] = False,
+    board: Annotated[bool, typer.Option(help="Also log to TensorBoard, with pictures.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print all settings as YAML and exit.")] = False,
 ) -> None:
-    """Train a network; writes checkpoints, losses.csv and validation.csv, and resumes where it was stopped."""
+    """Train a network: checkpoints, losses.csv and validation.csv. The same command resumes an interrupted run."""
     if provenance is not None:
         if recipe is not None or config is not None or change or cache or data is not None:
             raise OptionError("--provenance with settings or samples of your own", "--photos DIR alone", "--dry-run")

@@ -9,23 +9,25 @@ import typer
 
 
 def watch_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that photos arrive in.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The folder for the results.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to watch.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for the results.")],
     model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    strength: Annotated[float, typer.Option(help="0 keeps the photo, 1 is the whole correction.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")] = 1.0,
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
-    quiet: Annotated[float, typer.Option(metavar="S", help="A file is whole when it has rested so long.")] = 0.5,
-    backlog: Annotated[int, typer.Option(help="Whole photos that may wait at one time.")] = 1000,
+    quiet: Annotated[
+        float, typer.Option(metavar="S", help="Treat a file as complete once it has not changed for S seconds.")
+    ] = 0.5,
+    backlog: Annotated[int, typer.Option(help="Most photos waiting at a time.")] = 1000,
     idle_exit: Annotated[
-        float | None, typer.Option(metavar="S", help="End when nothing has come for so long. [never]")
+        float | None, typer.Option(metavar="S", help="Exit after S seconds without a new photo. [never]")
     ] = None,
-    json: Annotated[bool, typer.Option(help="One JSON object for each photo on standard output.")] = False,
+    json: Annotated[bool, typer.Option(help="Print one JSON object per photo.")] = False,
 ) -> None:
-    """Restore photos as they arrive in a folder; what was done before the start is known from the journal.
+    """Deblur photos as they arrive in a folder; photos done by earlier runs are skipped.
 
-    The latency of a photo runs from the moment when its file was first seen to the moment when its result is whole.
+    The latency of a photo is the time from when its file is first seen to when its result is complete.
     """
     from allfocus.batch.watch import Arrivals
     from allfocus.batch.work import Order
