@@ -40,7 +40,7 @@ def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     target.write_bytes(b"old")
     target.chmod(0o640)
-    with pytest.raises(OutputError, match="exists already"), AtomicFile(target):
+    with pytest.raises(OutputError, match="already exists"), AtomicFile(target):
         pass
     assert target.read_bytes() == b"old"
     with AtomicFile(target, overwrite=True) as beside:
@@ -51,7 +51,7 @@ def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
-    with pytest.raises(OutputError, match="exists already"), AtomicFile(target) as beside:
+    with pytest.raises(OutputError, match="already exists"), AtomicFile(target) as beside:
         beside.temporary.write_bytes(b"mine")
         target.write_bytes(b"theirs")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]

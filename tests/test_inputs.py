@@ -175,7 +175,7 @@ def test_one_bad_argument_does_not_stop_the_others(tmp_path: Path) -> None:
     plan = collect([*bad, str(tmp_path / "a.jpg")], None)
     assert [job.source.name for job in plan.jobs] == ["a.jpg"]
     said = [str(refused.error) for refused in plan.refused]
-    assert "cannot be looked up (File name too long)" in said[0]
+    assert "cannot be read (File name too long)" in said[0]
     assert "gone.jpg does not exist" in said[1]
     assert "an empty name" in said[2]
     assert "no photo in the folder" in said[3]

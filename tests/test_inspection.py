@@ -53,7 +53,7 @@ def test_any_place_of_any_photo(
     write_figure(found, tmp_path / "a.png")
     sheet = pyvips.Image.new_from_file(str(tmp_path / "a.png"))
     assert (sheet.width, sheet.height, sheet.bands) == (2 * 360 + 12, 2 * 390 + 12, 3)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_figure(found, tmp_path / "a.png")
 
 

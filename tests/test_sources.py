@@ -97,7 +97,7 @@ def test_an_array_is_written_where_an_output_is_named(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 255, (20, 30, 3), dtype=np.uint8)
     assert allfocus.deblur(pixels, tmp_path / "a.png") == tmp_path / "a.png"
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), allfocus.deblur(pixels))
-    with pytest.raises(AllfocusError, match="exists already"):
+    with pytest.raises(AllfocusError, match="already exists"):
         allfocus.deblur(pixels, tmp_path / "a.png")
 
 

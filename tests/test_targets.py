@@ -50,10 +50,10 @@ def test_a_target_that_is_read_is_refused_whatever_it_is_called(tmp_path: Path) 
 def test_all_targets_of_a_photo_are_taken_or_none(tmp_path: Path) -> None:
     claims = Claims([])
     claims.take([tmp_path / "a"])
-    with pytest.raises(OutputError, match="would be one file"):
+    with pytest.raises(OutputError, match="are the same file"):
         claims.take([tmp_path / "b", tmp_path / "a"])
     claims.take([tmp_path / "b"])
-    with pytest.raises(OutputError, match="would be one file"):
+    with pytest.raises(OutputError, match="are the same file"):
         claims.take([tmp_path / "c", tmp_path / "c"])
 
 
@@ -64,7 +64,7 @@ def test_a_name_that_turns_out_to_be_an_earlier_result_is_refused(tmp_path: Path
     (tmp_path / "A.jpg").write_bytes(b"result")
     (tmp_path / "a.jpg").hardlink_to(tmp_path / "A.jpg")
     claims.add_written([tmp_path / "A.jpg"])
-    with pytest.raises(OutputError, match="would be one file"):
+    with pytest.raises(OutputError, match="are the same file"):
         claims.take([tmp_path / "a.jpg"])
 
 

@@ -46,7 +46,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"the folder {folder} cannot be made ({error.strerror})", "a place that may be written to", "another -o"
+            f"the folder {folder} cannot be created ({error.strerror})", "a writable folder", "another -o"
         ) from error
 
 
@@ -120,8 +120,8 @@ class AtomicFile:
         reason = reason.replace(f"{self.temporary}: ", "")
         return OutputError(
             f"{self.target} could not be written ({reason})",
-            "a folder with free space that may be written to",
-            "another place with -o, or free some space",
+            "a writable folder with free space",
+            "another -o, or free some space",
         )
 
     def check(self) -> None:
@@ -144,7 +144,7 @@ class AtomicFile:
         if not os.access(folder, os.W_OK):
             raise self.refusal("no permission to write in its folder")
         if os.path.lexists(self._place) and not self.overwrite:
-            raise OutputError(f"{self.target} exists already", "a new name", "another name, or --overwrite")
+            raise OutputError(f"{self.target} already exists", "a name that is free", "another name, or --overwrite")
 
 
 @lru_cache(maxsize=256)

@@ -124,9 +124,7 @@ class _Search:
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             shown = text if len(text) <= 200 else f"{text[:200]}..."
-            refusal = InputError(
-                f"{shown} cannot be looked up ({cause})", "a photo, a folder or a glob", "another name"
-            )
+            refusal = InputError(f"{shown} cannot be read ({cause})", "a photo, a folder or a glob", "another name")
             self.refused.append(Refused(Path(shown), refusal))
 
     def _take_folder(self, root: Path) -> None:
@@ -138,7 +136,9 @@ class _Search:
             return
         if len(self.results) > met:
             raise InputError(
-                f"{root} holds only results of allfocus", "photos as they came", "name one of them to restore it again"
+                f"{root} holds only results of allfocus",
+                "photos that are not results",
+                "name one of them to deblur it again",
             )
         raise InputError(f"no photo in the folder {root}", f"files ending in {USUAL}", "another folder")
 
@@ -160,7 +160,7 @@ class _Search:
     def _closed(self, error: OSError) -> None:
         place = Path(os.fsdecode(error.filename or "?"))
         refusal = InputError(
-            f"the folder {place} cannot be read ({error.strerror})", "a folder that may be entered", "its permissions"
+            f"the folder {place} cannot be read ({error.strerror})", "a readable folder", "check its permissions"
         )
         self.refused.append(Refused(place, refusal))
 
@@ -235,7 +235,7 @@ def _output_folder(output: str | Path | None, named: bool, count: int) -> Path |
     looks_like_file = ending in OTHER_PICTURES or (named and 1 < len(ending) <= 5 and not ending[1:].isdecimal())
     if looks_like_file:
         raise OptionError(
-            f"-o {path}, an ending that is not written here", f"a name ending in {USUAL}, or a folder", f"-o {path}/"
+            f"-o {path}, a format that cannot be written", f"a name ending in {USUAL}, or a folder", f"-o {path}/"
         )
     return path
 

@@ -213,7 +213,7 @@ def check_views(card: Card, photo: Photo, views: Views | None) -> None:
             raise InputError(
                 f"a {name} view of {view.width}x{view.height} px",
                 f"the photo's {photo.width}x{photo.height}",
-                "views that were developed and cropped like the photo",
+                "views developed and cropped like the photo",
             )
 
 

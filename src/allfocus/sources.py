@@ -55,7 +55,7 @@ class Given:
         if isinstance(source, str | os.PathLike):
             name = os.fspath(source)
             if not isinstance(name, str) or not name:
-                raise OptionError(f"the path {name!r}", "a name that is not empty", 'allfocus.deblur("photo.jpg")')
+                raise OptionError(f"the path {name!r}", "a non-empty path", 'allfocus.deblur("photo.jpg")')
             return cls(path=Path(name))
         if isinstance(source, bytes | bytearray | memoryview):
             return cls(data=bytes(source))

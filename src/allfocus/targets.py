@@ -74,7 +74,7 @@ def check_apart(folder: Path, searched: Path) -> None:
     if any(identity(place) == key for place in (folder, *Path(os.path.realpath(folder)).parents)):
         raise OutputError(
             f"the output folder {folder} lies in {searched}, which is searched for photos",
-            "a folder outside it",
+            "a folder outside of it",
             "another -o",
         )
 
@@ -104,7 +104,7 @@ class Claims:
             before = new.get(key) or self._taken.get(key)
             if before is not None:
                 raise OutputError(
-                    f"{path} and {before} would be one file", "a file of its own for each result", "other names"
+                    f"{path} and {before} are the same file", "a separate file for each result", "other names"
                 )
             new[key] = path
         self._taken |= new
@@ -135,14 +135,14 @@ def clashes(wanted: Sequence[tuple[Path, Sequence[Path]]]) -> dict[int, OutputEr
                 owners[key] = index, path
             elif owners[key][0] == index:
                 refused[index] = OutputError(
-                    f"{path} and {owners[key][1]} would be one file", "a file of its own for each result", "other names"
+                    f"{path} and {owners[key][1]} are the same file", "a separate file for each result", "other names"
                 )
             else:
                 first = owners[key][0]
                 error = OutputError(
                     f"two photos for {path}: {wanted[first][0]} and {source}",
                     "one target per photo",
-                    "restore them one after the other, each with its own -o",
+                    "separate runs, each with its own -o",
                 )
                 refused.setdefault(first, error)
                 refused[index] = error
@@ -153,7 +153,7 @@ def _is_read(path: Path, source: Path) -> OutputError:
     what = "the input itself" if path == source else f"the same file as the input {source}"
     return OutputError(
         f"{path} is {what}",
-        "a target that is not read; originals are never replaced, with --overwrite neither",
+        "a target that is not an input; originals are never replaced, even with --overwrite",
         "another -o",
     )
 

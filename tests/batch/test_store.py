@@ -67,7 +67,7 @@ def test_a_result_appears_whole_and_never_over_another(tmp_path: Path) -> None:
     store.publish(staged, str(tmp_path / "out" / "below" / "a.png"), replace=False)
     assert (tmp_path / "out" / "below" / "a.png").read_bytes() == b"sharp" and not staged.exists()
     staged.write_bytes(b"other")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         store.publish(staged, str(tmp_path / "out" / "below" / "a.png"), replace=False)
     store.publish(staged, str(tmp_path / "out" / "below" / "a.png"), replace=True)
     staged.write_bytes(b"third")

@@ -101,7 +101,7 @@ def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[PlantedSc
 
 
 def test_refusals_teach(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one name a scene"):
+    with pytest.raises(DataError, match="one name per scene"):
         list(run([Exposures("a"), Exposures("a")], Session(tmp_path)))
     with pytest.raises(OptionError, match="8 or 16"):
         Session(tmp_path, bits=12)

@@ -143,7 +143,7 @@ def test_a_released_checkpoint_is_read_as_one_and_holds_its_proof(tmp_path: Path
         (SMALL["ifan"], "net.onnx", "onnx", Size(0, 8), "--size 8x8"),
         (SMALL["ifan"], "net.pt", "torchscript", FIXED, "leave --size out"),
         (SMALL["ifan"], "net.pytorch", "official", FIXED, "leave --size out"),
-        (SMALL["ifan"], "net.pytorch", "official", None, "the released code computes only that"),
+        (SMALL["ifan"], "net.pytorch", "official", None, "the released code computes nothing else"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused(
@@ -186,7 +186,7 @@ def test_a_translation_that_is_wrong_is_noticed(tmp_path: Path, monkeypatch: pyt
 
 def test_files_that_are_there_stay(tmp_path: Path) -> None:
     (tmp_path / "net.bin").write_bytes(b"mine")
-    with pytest.raises(OutputError, match=r"net\.bin exists already"):
+    with pytest.raises(OutputError, match=r"net\.bin already exists"):
         export(built(SMALL["ifan"]), SMALL["ifan"], tmp_path / "net.xml", "openvino")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("net.bin", b"mine")]
     with pytest.raises(OutputError, match="does not exist"):

@@ -122,7 +122,7 @@ def test_the_weights_of_the_file_count_not_those_of_the_network(tmp_path: Path) 
 def test_weights_elsewhere_or_of_another_network_are_refused(tmp_path: Path) -> None:
     weights = saved(FAST, tmp_path)
     (tmp_path / "other").mkdir()
-    with pytest.raises(WeightsError, match="one folder for both"):
+    with pytest.raises(WeightsError, match="both in one folder"):
         write_graph(FAST.build(), weights, tmp_path / "other" / "net.onnx")
     with pytest.raises(WeightsError, match="does not fit the network"):
         write_graph(Architecture(iterations=4, unshuffle=2, width=8).build(), weights, tmp_path / "net.onnx")

@@ -74,7 +74,7 @@ def test_a_released_file_becomes_a_model_and_goes_back(tmp_path: Path) -> None:
     assert list(first) == list(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
-    with pytest.raises(OutputError, match=r"mine\.json is already there"):
+    with pytest.raises(OutputError, match=r"mine\.json already exists"):
         adopt(found, "mine", tmp_path / "models", origin="IFAN.pytorch", context_px=96, licence="CC0-1.0")
 
 

@@ -92,7 +92,7 @@ def test_an_output_that_is_a_file_and_options_without_a_folder_are_refused(
     assert run(folder / "a.png", "--dry-run") == 2
     assert "-o FOLDER" in capfd.readouterr().err
     assert run("s3://bucket/photos") == 2
-    assert "addresses without -o" in capfd.readouterr().err
+    assert "addresses as input without -o" in capfd.readouterr().err
     assert run("s3://bucket/photos", "-o", "one.jpg") == 2
     assert "a folder" in capfd.readouterr().err
 

@@ -54,7 +54,7 @@ def test_sixteen_bits_stay_sixteen_and_results_are_not_replaced(
     assert "deep.sharp.tif  32x24, ebdb" in capsys.readouterr().out
     assert pyvips.Image.new_from_file(str(tmp_path / "deep.sharp.tif")).format == "ushort"
     assert run(photo, "--method", "ebdb") == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_one_bad_photo_does_not_stop_the_others(

@@ -47,7 +47,7 @@ def test_a_model_by_name(models: Path, tmp_path: Path, capfd: pytest.CaptureFixt
     assert "differs from torch by" in told
     assert format_class("onnx").read_facts(tmp_path / "a.onnx")["model"] == "mine"
     assert run("mine", "-o", tmp_path / "a.onnx") == 2
-    assert "a.onnx exists already" in capfd.readouterr().err
+    assert "a.onnx already exists" in capfd.readouterr().err
 
 
 def test_json_names_every_file(models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_a_figure_and_numbers(photo: Path, capfd: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--at", "30"), "the place '30'; expected two whole numbers of px"),
+        (("--at", "30"), "the place '30'; expected two whole numbers, in px"),
         (("--at", "-1,2"), "the place '-1,2'"),
         (("--at", "56,0"), "the place 56,0; expected one in the photo of 56x40"),
         (("--at", "1,1", "--scale", "3"), "scale 3"),

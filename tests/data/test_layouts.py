@@ -176,7 +176,7 @@ def test_results_are_found_by_name_or_by_order(tmp_path: Path, names: tuple[str,
         ((), "no photos in"),
         (("1.png",), "none for 3"),
         (("x.png", "y.png", "z.png"), "0 of them named"),
-        (("1.png", "1.jpg"), "one result a scene"),
+        (("1.png", "1.jpg"), "one result per scene"),
     ],
 )
 def test_results_that_do_not_fit_are_refused(tmp_path: Path, names: tuple[str, ...], words: str) -> None:

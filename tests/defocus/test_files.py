@@ -54,7 +54,7 @@ def test_colours_only_get_lighter() -> None:
 
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "a.tiff").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_tiff(np.zeros((2, 2)), tmp_path / "a.tiff", "ebdb")
     assert (tmp_path / "a.tiff").read_text(encoding="utf-8") == "mine"
     write_tiff(np.zeros((2, 2)), tmp_path / "a.tiff", "ebdb", overwrite=True)
@@ -89,7 +89,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> No
     with pytest.raises(OptionError, match=r"a\.png for the numbers; expected a name ending in \.tiff"):
         check_files(tmp_path / "a.png")
     (tmp_path / "a.map.png").touch()
-    with pytest.raises(OutputError, match=r"a\.map\.png exists already"):
+    with pytest.raises(OutputError, match=r"a\.map\.png already exists"):
         check_files(tmp_path / "a.tiff")
     check_files(tmp_path / "a.tiff", picture=False)
     check_files(tmp_path / "a.tiff", overwrite=True)

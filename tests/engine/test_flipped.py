@@ -33,5 +33,5 @@ def test_a_network_without_a_side_is_left_as_it_is() -> None:
 
 def test_views_are_refused() -> None:
     batch = np.zeros((1, 3, 16, 16), np.float32)
-    with pytest.raises(OptionError, match="dual-pixel views to be mirrored"):
+    with pytest.raises(OptionError, match="dual-pixel views with --speed best"):
         FlippedEngine(LocalEngine()).run(batch, np.zeros((1, 6, 16, 16), np.float32))

@@ -111,7 +111,7 @@ def test_values_that_are_not_finite_are_computed_again_in_float32(fast: Model, s
 
 
 def test_values_that_are_not_finite_in_float32_are_an_error(fast: Model, photo: Photo) -> None:
-    with pytest.raises(EngineError, match="fast on openvino gave values that are not finite, in float32 too"):
+    with pytest.raises(EngineError, match="fast on openvino returned values that are not finite, even in float32"):
         Spoilt(fast, "float32").run(photo(32, 48))
 
 

@@ -97,7 +97,7 @@ def test_a_board_has_two_halves_of_one_size() -> None:
         (PLANE[:20], {}, "at least 24x24"),
         (SCENE, {}, "one finite channel"),
         (np.full(SHAPE, np.nan), {}, "NaN or infinity"),
-        (PLANE, {"weights": PLANE[:-1]}, "one weight a pixel"),
+        (PLANE, {"weights": PLANE[:-1]}, "one weight per pixel"),
     ],
 )
 def test_refusals_teach(moving: np.ndarray, options: dict, words: str) -> None:

@@ -462,7 +462,7 @@ def test_an_existing_file_is_not_touched(tmp_path: Path) -> None:
     photo = decode(RGB)
     target = tmp_path / "out.png"
     target.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         encode(photo, canvas_of(photo), target)
     assert target.read_bytes() == b"precious"
     encode(photo, canvas_of(photo), target, overwrite=True)
@@ -493,7 +493,7 @@ except OutputError as error:
     done = subprocess.run([sys.executable, "-c", program, target], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert f"{target} could not be written (" in done.stdout
-    assert done.stdout.endswith("try: another place with -o, or free some space\n")
+    assert done.stdout.endswith("try: another -o, or free some space\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -101,7 +101,7 @@ def test_what_a_site_needs_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"without ort\.wasm\.min\.mjs"):
         build(tmp_path / "site", runtime=tmp_path)
     assert not (tmp_path / "site").exists()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         build(tmp_path, runtime=tmp_path)
 
 

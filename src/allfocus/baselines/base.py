@@ -110,7 +110,7 @@ class Baseline(ABC):
         Raises:
             OptionError: a method without a map. InputError: as `run`.
         """
-        raise OptionError(f"{self.name} estimates no defocus map", "a method that does", "'ebdb'")
+        raise OptionError(f"{self.name} estimates no defocus map", "a method that estimates one", "'ebdb'")
 
     @classmethod
     def published_network(cls, views: int = 1) -> Any:

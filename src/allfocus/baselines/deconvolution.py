@@ -84,7 +84,7 @@ def deblur(
         raise InputError(
             f"a defocus map of shape {sigma_px.shape} for a photo of shape {rgb.shape}",
             "one finite sigma of 0 or more for each pixel",
-            "estimate the map on this very photo",
+            "estimate the map on this photo",
         )
     photo = np.asarray(rgb, dtype=np.float32)
     levels, shares = _shares(sigma_px, selection)

@@ -52,8 +52,8 @@ class Journal:
             if self.file.parent.is_file():
                 raise OutputError(f"{self.file.parent} is a file", "a folder for the results", "another -o") from error
             raise OutputError(
-                f"the folder {self.file.parent} cannot be made ({error.strerror})",
-                "a place that may be written to",
+                f"the folder {self.file.parent} cannot be created ({error.strerror})",
+                "a writable folder",
                 "another -o",
             ) from error
         self._database = Database(self.file)
@@ -101,9 +101,9 @@ class Journal:
             ).fetchall():
                 if other != settings:
                     raise OptionError(
-                        f"another allfocus works on {self.folder} with other settings",
-                        "the same settings, so that the two share the work",
-                        "another -o, or wait for it",
+                        f"another allfocus is working on {self.folder} with other settings",
+                        "the same settings, to share the work",
+                        "another -o, or wait until it ends",
                     )
             held = [row[0] for row in database.execute("SELECT DISTINCT owner FROM photos WHERE owner IS NOT NULL")]
             self._recover(database, [token for token in held if token not in alive])

@@ -124,7 +124,7 @@ class ClusterRun:
     def _settle(self, claim: Claim, told: dict[str, Any], tell: Callable[[Event], None]) -> None:
         assert self.forecast is not None
         if told.get("away"):
-            raise StoreError(told["error"], "a store that answers", "the same command again when it does")
+            raise StoreError(told["error"], "a store that responds", "the same command again later")
         if told.get("error") is not None:
             self.journal.failed(claim, told["error"], told.get("content"))
             self.forecast.skip(claim.megapixels)
@@ -207,7 +207,7 @@ class _Worker:
         if not Path(self.scratch).is_dir():
             raise OutputError(
                 f"the node {socket.gethostname()} does not see {self.scratch}",
-                "an output folder that every node sees, under the same path",
+                "an output folder that every node can reach under the same path",
                 "a shared file system, or -o s3://BUCKET/FOLDER",
             )
         return Path(self.scratch) / f"{claim.number}-{uuid.uuid4().hex[:8]}"
@@ -227,6 +227,6 @@ def _connect(address: str) -> ModuleType:
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EngineError(
-            f"no Ray cluster at {address} ({reason})", "a cluster that runs", "`ray start --head`, or --cluster local"
+            f"no Ray cluster at {address} ({reason})", "a running cluster", "`ray start --head`, or --cluster local"
         ) from error
     return ray

@@ -68,7 +68,7 @@ def size(demand: Demand, supply: Supply) -> ClusterSize:
     """
     given = (demand.photos, demand.megapixels, demand.hours, supply.rate, supply.cores, supply.share)
     if min(given) <= 0 or supply.share > 1:
-        raise OptionError(f"{demand} with {supply}", "numbers above 0, a share of at most 1", "measured ones")
+        raise OptionError(f"{demand} with {supply}", "numbers above 0 and a share of at most 1", "measured values")
     seconds = demand.hours * 3600
     needed = demand.photos * demand.megapixels / seconds
     nodes = math.ceil(needed / (supply.rate * supply.cores * supply.share))

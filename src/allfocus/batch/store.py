@@ -173,7 +173,7 @@ class Store:
             OptionError: an http address.
         """
         if is_url(location) and _scheme(location) in READ_ONLY:
-            raise OptionError(f"{location} as output", "a folder, s3:// or gs://", "an output of another kind")
+            raise OptionError(f"{location} as output", "a folder, s3:// or gs://", "another -o")
 
     def publish(self, file: Path, target: str, *, replace: bool) -> None:
         """Give a finished local file its name; it appears there whole or not at all. A path's file is moved.
@@ -213,9 +213,7 @@ class Store:
             self._ask(target, send)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OutputError(
-                f"{target} could not be written ({reason})", "a place that may be written to", "another -o"
-            ) from error
+            raise OutputError(f"{target} could not be written ({reason})", "a writable folder", "another -o") from error
 
     def _system(self, location: str) -> Any:
         scheme = _scheme(location)
@@ -229,7 +227,7 @@ class Store:
                 raise MissingExtraError(f"{scheme}://", "cloud", needed) from error
             except ValueError as error:
                 raise OptionError(
-                    f"{location}, an address of a kind that is not known", "a path, s3://, gs:// or http://", "a path"
+                    f"{location}, an unknown kind of address", "a path, s3://, gs:// or http://", "a path"
                 ) from error
         return self._systems[scheme]
 
@@ -246,9 +244,9 @@ class Store:
                     raise error if isinstance(error, OSError) else PermissionError(errno.EACCES, str(error)) from error
                 if time.monotonic() + pause > deadline:
                     raise StoreError(
-                        f"{location} does not answer ({type(error).__name__}: {_one_line(error)})",
-                        "a store that answers",
-                        "the same command again when it does; what is done is kept",
+                        f"{location} does not respond ({type(error).__name__}: {_one_line(error)})",
+                        "a store that responds",
+                        "the same command again later; finished photos are kept",
                     ) from error
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -277,7 +275,7 @@ def _scheme(location: str) -> str:
 
 def _gone(location: str, error: OSError) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{location} is no longer there", "a photo", "list the folder again")
+        return InputError(f"{location} no longer exists", "a photo", "list the folder again")
     return InputError(f"{location} cannot be read ({error.strerror or error})", "a photo", "check its permissions")
 
 

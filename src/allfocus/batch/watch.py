@@ -93,7 +93,7 @@ class Arrivals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder", "a folder that photos arrive in", "make it first")
+            raise InputError(f"{folder} is not a folder", "an existing folder to watch", "make it first")
         if quiet_s < 0 or backlog < 1:
             raise OptionError(f"quiet {quiet_s:g} s, backlog {backlog}", "0 or more, 1 or more", "the defaults")
         self.folder, self.out = folder.resolve(), out.resolve()

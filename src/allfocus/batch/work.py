@@ -178,7 +178,7 @@ def failure_of(source: str, error: Exception) -> AllfocusError:
         return InputError(f"{source} needs more memory than is free", "a smaller photo", "--tile 256")
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        return InputError(f"{source} could not be restored ({reason})", "a disk that can be used", "again")
+        return InputError(f"{source} could not be restored ({reason})", "a readable and writable disk", "again")
     return UnexpectedError(error)
 
 

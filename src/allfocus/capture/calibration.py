@@ -138,7 +138,7 @@ class Rig:
             return cls(size=tuple(record.pop("size")), **cameras, **record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path} is no rig ({error})", "a file of allfocus capture calibrate", "make it again"
+                f"{path} is not a rig file ({error})", "a file written by `allfocus capture calibrate`", "make it again"
             ) from None
 
 
@@ -172,7 +172,9 @@ def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -
         theirs.append(second)
         places.append(np.column_stack([on_board, np.zeros(len(on_board))]).astype(np.float32))
     if len(sizes) > 1:
-        raise DataError("photos of several sizes", "one size for both cameras", "the same settings throughout")
+        raise DataError(
+            "photos of several sizes", "photos of one size from both cameras", "the same camera settings throughout"
+        )
     if len(ours) < LEAST_SHOTS:
         raise DataError(f"the board in {len(ours)} of {len(shots)} pairs", f"at least {LEAST_SHOTS}", HINT)
     height, width = sizes.pop()

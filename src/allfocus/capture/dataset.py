@@ -40,7 +40,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
-            raise OptionError(f"shares of {self.val} and {self.test}", "two that leave some to train on", "--test 0.15")
+            raise OptionError(
+                f"shares of {self.val} and {self.test}", "shares that leave scenes to train on", "--test 0.15"
+            )
 
     def of(self, names: Sequence[str]) -> dict[str, str]:
         """The split of each name: drawn by a digest of its scene, so that it does not depend on the order."""
@@ -111,7 +113,7 @@ def lay_out(
         counts = {part: sum(value == part for value in parts.values()) for part in SPLITS}
         write_json(output / MANIFEST, {"layout": layout, "scenes": counts, "pairs": entries})
     except OSError as error:
-        raise OutputError(f"{output} cannot be written ({error})", "a place with room", "-o DIR") from error
+        raise OutputError(f"{output} cannot be written ({error})", "a place with free space", "-o DIR") from error
     return parts
 
 

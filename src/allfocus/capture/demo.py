@@ -116,7 +116,7 @@ def read_truth(folder: Path) -> list[PlantedScene]:
         return [PlantedScene(**one) for one in record["scenes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder} has no truth ({error})", "a session of allfocus capture demo", "make it again"
+            f"{folder} has no ground truth ({error})", "a session made by `allfocus capture demo`", "make it again"
         ) from None
 
 
@@ -224,7 +224,7 @@ def _noisy(linear: Image, noise: float, generator: np.random.Generator) -> Image
 
 def _usable(folder: Path) -> list[Path]:
     if not folder.is_dir() or not photos(folder):
-        raise DataError(f"no photos in {folder}", "sharp photos", "leave --photos out to have scenes drawn")
+        raise DataError(f"no photos in {folder}", "sharp photos", "leave --photos out for drawn scenes")
     return photos(folder)
 
 

@@ -67,9 +67,9 @@ def fuse(frames: Sequence[Frame]) -> Fused:
         DataError: fewer than two, several sizes, or frames that do not show one scene.
     """
     if len(frames) < FEWEST:
-        raise DataError(f"a stack of {len(frames)}", "two frames or more", "photos of one scene, focused differently")
+        raise DataError(f"a stack of {len(frames)}", "two frames or more", "photos of one scene at different focus")
     if len({frame.shape for frame in frames}) > 1:
-        raise DataError("frames of several sizes", "one size", "leave out what is of another camera")
+        raise DataError("frames of several sizes", "one size", "remove the frames of other cameras")
     shape = frames[0].shape
     lumas = [frame.luma for frame in frames]
     warps = [np.eye(3)]

@@ -54,7 +54,7 @@ def gain(folder: Path, before: str, after: str) -> Gain:
     rows = [_rows(folder / f"{name}.csv") for name in (before, after)]
     metrics = [record["protocol"]["metrics"] for record in records]
     if metrics[0] != metrics[1] or rows[0].keys() != rows[1].keys() or not rows[0]:
-        raise DataError(f"{before} and {after} in {folder} are of different scenes or protocols", "one run", HINT)
+        raise DataError(f"{before} and {after} in {folder} have different scenes or protocols", "one run", HINT)
     means = [
         {name: float(record["scores"][name]) for name in METRICS if record["scores"].get(name) is not None}
         for record in records
@@ -68,9 +68,9 @@ def _summary(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         whole = bool(record["complete"]) and bool(record["protocol"]) and bool(record["scores"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "a summary of allfocus eval", HINT) from error
+        raise DataError(f"{path} cannot be read ({error})", "a summary written by `allfocus eval`", HINT) from error
     if not whole:
-        raise DataError(f"{path} is of a run that was stopped", "a finished one", "the same allfocus eval again")
+        raise DataError(f"{path} belongs to an interrupted run", "a finished one", "the same allfocus eval again")
     return record
 
 
@@ -80,4 +80,4 @@ def _rows(path: Path) -> dict[str, float]:
         with path.open(encoding="utf-8", newline="") as file:
             return {row["name"]: float(row["psnr_fit"]) for row in csv.DictReader(file)}
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "scores of allfocus eval", HINT) from error
+        raise DataError(f"{path} cannot be read ({error})", "scores written by `allfocus eval`", HINT) from error

@@ -18,13 +18,13 @@ REASONS = {
     "unreadable": "a file could not be read",
     "different sizes": "the two photos differ in size",
     "black": "one of the photos is black",
-    "no texture": "there is nothing to hold on to",
+    "no texture": "too little texture to align",
     "no overlap": "the photos do not show the same scene",
     "clipping": "too much is overexposed",
     "noise": "the target is too noisy",
     "flicker": "the light changed between the frames, or within one",
-    "target not sharper than source": "there is nothing to learn",
-    "residual shift": "no one warp lays the photos on each other",
+    "target not sharper than source": "the pair teaches nothing",
+    "residual shift": "no single warp aligns the photos",
     "moving object": "something is in one photo and not in the other",
 }
 """What each reason means; where several hold, the first here is the one that is told first."""

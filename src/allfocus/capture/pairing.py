@@ -70,7 +70,7 @@ def pair_up(
     if len(sources) != len(targets):
         raise DataError(
             f"{len(sources)} photos in {wide} and {len(targets)} in {narrow}",
-            "as many in both, to pair them by order",
+            "equally many in both, to pair them by order",
             "--pair time, or --pair name --pattern REGEX",
         )
     return [Exposures(one.name, one.files, two.files) for one, two in zip(sources, targets, strict=True)]
@@ -159,7 +159,7 @@ def _timed(bursts: Sequence[Burst], burst_s: float) -> list[tuple[float, Burst]]
         times = [taken_at(file) for file in burst.files]
         if any(time is None for time in times):
             missing = burst.files[times.index(None)]
-            raise DataError(f"{missing.name} states no time", "EXIF with DateTimeOriginal", "--pair name, or order")
+            raise DataError(f"{missing.name} has no capture time", "EXIF DateTimeOriginal", "--pair name, or order")
         found.append((min(time for time in times if time is not None), burst))
     joined: list[tuple[float, Burst]] = []
     last = -np.inf

@@ -45,7 +45,9 @@ def read_decisions(output: Path) -> dict[str, str]:
     found = {}
     for row in rows:
         if row.get("name") is None or row.get("decision") is None:
-            raise DataError(f"{path} without name or decision", "the columns it was written with", "remove the file")
+            raise DataError(
+                f"{path} without name or decision", "the columns that it was written with", "remove the file"
+            )
         word = row["decision"].strip().lower()
         if word not in ("", ACCEPT, REJECT):
             raise DataError(

@@ -73,7 +73,7 @@ def run(shots: Sequence[Exposures], session: Session) -> Iterator[SessionStep]:
     names = [shot.name for shot in shots]
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
-        raise DataError(f"two shots called {twice}", "one name a scene", "--pattern, or rename one of them")
+        raise DataError(f"two shots named {twice}", "one name per scene", "--pattern, or rename one of them")
     folder = session.output / PAIRS
     make_folder(folder)
     decisions = read_decisions(session.output)

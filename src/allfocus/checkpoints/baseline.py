@@ -41,7 +41,7 @@ def find(name: str, published: tuple[str, ...] = ()) -> Path:
     raise WeightsError(
         f"there are no weights for {name}",
         " or ".join(f"{name}{suffix}" for suffix in suffixes),
-        f"name the file, or put it into {user_folder()}; allfocus does not carry it",
+        f"name the file, or put it into {user_folder()}; it does not come with allfocus",
     )
 
 
@@ -50,7 +50,7 @@ def _verify(path: Path) -> None:
     card = path.with_suffix(CARD_SUFFIX)
     if card.is_file() and Card.read(card).sha256 != sha256(path):
         raise WeightsError(
-            f"{path} is damaged or another file", f"the sha256 that {card.name} tells", "copy both files again"
+            f"{path} is damaged or not the right file", f"the sha256 in {card.name}", "copy both files again"
         )
 
 
@@ -88,9 +88,7 @@ def load_dpdnet(path: Path, views: int) -> DPDNet:
         net = DPDNet(DPDNetSizes(**sizes)).eval()
         load_into(net, path)
     if net.sizes.views != views:
-        raise WeightsError(
-            f"{path.name} takes {net.sizes.views} view(s)", f"{views}", "name the file of the other DPDNet"
-        )
+        raise WeightsError(f"{path.name} takes {net.sizes.views} view(s)", f"{views}", "the file of the other DPDNet")
     return net
 
 

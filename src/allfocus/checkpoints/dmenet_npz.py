@@ -141,7 +141,7 @@ def _sort_in(path: Path, layers: list[_StoredLayer], name: str, values: NDArray)
         layers.append(_StoredLayer(name, values))
         return
     if not layers or values.ndim != 1:
-        raise WeightsError(f"{path.name}: {name} is an array of {values.shape} out of place", _EXPECTED, _HINT)
+        raise WeightsError(f"{path.name}: {name} is an unexpected array of {values.shape}", _EXPECTED, _HINT)
     kind = next((kind for kind in _NORMALISATION if last.endswith(kind)), None)
     if kind is not None:
         layers[-1].normalisation[kind] = values

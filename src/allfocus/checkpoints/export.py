@@ -86,7 +86,7 @@ def export(
             return Exported(target, _move(final, target, overwrite), proof)
     except OSError as error:
         raise OutputError(
-            f"{target} cannot be written ({error})", "a writable folder with room", "another -o"
+            f"{target} cannot be written ({error})", "a writable folder with free space", "another -o"
         ) from error
 
 
@@ -102,7 +102,7 @@ def _check(net: IFAN, target: Path, format: str, size: Size | None, exporter: ty
         )
     if size is not None and not exporter.takes_size:
         raise OptionError(
-            f"a {format} file for {size.width}x{size.height} only", "any size: it takes them all", "leave --size out"
+            f"a {format} file for {size.width}x{size.height} only", "no size: such a file takes any", "leave --size out"
         )
     if size is not None and (min(size) < 1 or size.width % net.multiple or size.height % net.multiple):
         fitting = (max(-(-length // net.multiple), 1) * net.multiple for length in size)

@@ -128,9 +128,7 @@ def write_graph(net: IFAN, weights_path: Path, graph_path: Path, *, tolerance: f
     """
     weights_path, graph_path = Path(weights_path), Path(graph_path)
     if weights_path.resolve().parent != graph_path.resolve().parent:
-        raise WeightsError(
-            f"{graph_path} is not beside {weights_path}", "one folder for both", "copy the weights there"
-        )
+        raise WeightsError(f"{graph_path} is not beside {weights_path}", "both in one folder", "copy the weights there")
     reference = copy.deepcopy(net).float().cpu().eval()
     load_into(reference, weights_path)
     model = trace_ifan(reference, weights_path)

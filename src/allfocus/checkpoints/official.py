@@ -215,7 +215,7 @@ def write(net: IFAN, path: str | Path, *, reblurring: ReblurringNetwork | None =
     if type(net) is not IFAN or not net.tied or net.unshuffle != 1 or net.width != RELEASED_WIDTH:
         raise OptionError(
             f"a {type(net).__name__} with tied={net.tied}, unshuffle={net.unshuffle}, width={net.width}",
-            f"an IFAN with tied=True, unshuffle=1, width={RELEASED_WIDTH}: the released code computes only that",
+            f"an IFAN with tied=True, unshuffle=1, width={RELEASED_WIDTH}: the released code computes nothing else",
             "'--format onnx', or train 'ifan-tied'",
         )
     prefix = WRAPPER if wrapped else ""

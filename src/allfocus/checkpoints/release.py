@@ -118,7 +118,7 @@ def adopt(
     """
     card = folder / f"{name}{CARD_SUFFIX}"
     if card.exists() and not overwrite:
-        raise OutputError(f"{card} is already there", "a name that is free", "--overwrite, or another --name")
+        raise OutputError(f"{card} already exists", "a name that is free", "--overwrite, or another --name")
     return release(
         found.build(),
         found.architecture,

@@ -115,8 +115,8 @@ class PhotoBatch:
             if photo.name in names:
                 raise OutputError(
                     f"{photo.source} and {names[photo.name]} would both become {join(folder, photo.name)}",
-                    "a place for each",
-                    "one after the other, with two output folders",
+                    "a separate file for each",
+                    "two runs with two output folders",
                 )
             names[photo.name] = photo.source
         return cls(folder, plan, tuple(asked), order, options, store)
@@ -310,7 +310,7 @@ def _without_odd_names(plan: Plan) -> Plan:
             InputError(
                 f"the name of {job.source} is not UTF-8",
                 "a name that a journal can hold",
-                "rename it, or restore it alone",
+                "rename it, or deblur it alone",
             ),
         )
         for job in odd

@@ -123,13 +123,13 @@ def deblur_command(
             _through(deblurrer, inputs[0], output, settings, how, map=map, compare=compare, as_json=json)
             return
         if _is_remote(inputs, output) and output is None:
-            raise OptionError("addresses without -o", "a folder for the results", "-o FOLDER")
+            raise OptionError("addresses as input without -o", "a folder for the results", "-o FOLDER")
         if not _is_remote(inputs, output):
             plan = collect(inputs, output, map=map, compare=compare)
         for_batch = retry_failed or dry_run or cluster is not None
         journaled = output is not None and (plan is None or (plan.folder is not None and not plan.named))
         if for_batch and not journaled:
-            raise OptionError("--retry-failed, --dry-run or --cluster", "many photos and -o FOLDER", "-o FOLDER")
+            raise OptionError("--retry-failed, --dry-run or --cluster", "a folder of photos and -o FOLDER", "-o FOLDER")
         plain = method == "ifan" and mask is None and left is None and right is None
         if journaled and output is not None and plain:
             nodes = None if cluster is None else Cluster(cluster, worker_cpus, worker_gpus)
@@ -219,9 +219,9 @@ def _check_stream(inputs: list[str], output: str | None, *, side_files: bool) ->
     if len(inputs) > 1:
         raise OptionError(f"{len(inputs)} photos and -", "one photo", "a folder with -o DIR")
     if side_files and (output is None or output == STANDARD_STREAM):
-        raise OptionError("--map or --compare with -", "a file for the photo, beside which they go", "-o sharp.jpg")
+        raise OptionError("--map or --compare with -", "a file for the photo, to put them beside", "-o sharp.jpg")
     if output in (None, STANDARD_STREAM) and sys.stdout.isatty():
-        raise OptionError("a photo for the terminal", "standard output that goes to a file", "> sharp.jpg")
+        raise OptionError("a photo written to the terminal", "standard output redirected to a file", "> sharp.jpg")
 
 
 def _through(
@@ -254,7 +254,7 @@ def _through(
                 sys.stdout.buffer.flush()
             except OSError as error:
                 raise OutputError(
-                    f"standard output could not be written ({error.strerror})", "a place with room", "-o FILE"
+                    f"standard output could not be written ({error.strerror})", "a place with free space", "-o FILE"
                 ) from error
         report.done(job, summary_of(result.facts()), result.facts())
 

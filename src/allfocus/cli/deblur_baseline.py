@@ -40,7 +40,7 @@ def deblur_with(
         raise OptionError(
             f"{method}, which needs dual-pixel views, for a photo",
             f"one of {', '.join(name for name, known in registry.METHODS.items() if known.views == 1)}",
-            "`allfocus eval` reads views from data sets",
+            "`allfocus eval`, which reads views from data sets",
         )
     baseline = registry.load(method, weights)
     report = Report(plan, as_json=as_json, overwrite=how.overwrite)

@@ -42,7 +42,7 @@ def figure_command(
     unknown = [name for name in scene or () if name not in by_name]
     if unknown:
         some = ", ".join(list(by_name)[:4])
-        raise DataError(f"no scene {unknown[0]!r} in {pairs.name}", f"names such as {some}", "leave --scene out")
+        raise DataError(f"no scene {unknown[0]!r} in {pairs.name}", f"a name such as {some}", "leave --scene out")
     chosen = [by_name[name] for name in scene] if scene else list(pairs.first(limit))
     ending = output.suffix.lower()
     stem = output.with_suffix("") if ending in (".png", ".pdf") else output

@@ -59,5 +59,5 @@ def _place(text: str) -> tuple[int, int]:
 
     parts = text.split(",")
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise OptionError(f"the place {text!r}", "two whole numbers of px", "--at 640,360")
+        raise OptionError(f"the place {text!r}", "two whole numbers, in px", "--at 640,360")
     return int(parts[0]), int(parts[1])

@@ -41,7 +41,7 @@ def quantise_command(
     said += f"{ranges.lowest_psnr_db} dB"
     if ranges.psnr_db < ENOUGH_DB:
         raise EngineError(
-            said, f"{ENOUGH_DB:g} dB on average", "more --crops; --precision float32 needs nothing of this"
+            said, f"{ENOUGH_DB:g} dB on average", "more --crops, or --precision float32, which needs no ranges"
         )
     target = found.weights.with_suffix(INT8_SUFFIX)
     ranges.write(target)

@@ -95,7 +95,9 @@ class Report:
         except OSError as error:
             print_trace()
             reason = InputError(
-                f"{job.source} could not be restored ({error.strerror or error})", "a disk that can be used", "again"
+                f"{job.source} could not be restored ({error.strerror or error})",
+                "a readable and writable disk",
+                "again",
             )
             self.failed(job.source, reason)
         except Exception as error:  # one photo never ends the others

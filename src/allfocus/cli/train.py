@@ -56,7 +56,7 @@ def train_command(
     """Train a network: checkpoints, losses.csv and validation.csv. The same command resumes an interrupted run."""
     if provenance is not None:
         if recipe is not None or config is not None or change or cache or data is not None:
-            raise OptionError("--provenance with settings or samples of your own", "--photos DIR alone", "--dry-run")
+            raise OptionError("--provenance with other settings or samples", "--photos DIR alone", "--dry-run")
         passed = [word for place in validate or [] for word in ("--validate", place)]
         passed += [] if lpips is None else ["--lpips", str(lpips)]
         passed += [] if accelerator == "auto" else ["--accelerator", accelerator]

@@ -74,10 +74,10 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         low, high = self.reduce_to
         if not 0.125 <= low <= high <= 1:
-            raise OptionError(f"reduce_to {self.reduce_to}", "two sizes from 0.125 to 1, the smaller first", "0.25, 1")
+            raise OptionError(f"reduce_to {self.reduce_to}", "two sizes from 0.125 to 1, smaller first", "0.25, 1")
         least, most = self.dark_stops
         if not 0 <= least <= most:
-            raise OptionError(f"dark_stops {self.dark_stops}", "two numbers from 0, the smaller first", "0.5, 3.5")
+            raise OptionError(f"dark_stops {self.dark_stops}", "two numbers of 0 or more, smaller first", "0.5, 3.5")
 
 
 @dataclass(frozen=True)

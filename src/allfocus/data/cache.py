@@ -80,7 +80,7 @@ class SampleCache:
         if not description.is_file():
             raise DataError(
                 f"{folder} has no cache.json",
-                "a folder that `allfocus prepare` has finished",
+                "a folder written by `allfocus prepare`",
                 f"allfocus prepare --photos DIR -o {folder} --count 4000",
             )
         self.spec = CacheSpec(**json.loads(description.read_text()))
@@ -89,7 +89,7 @@ class SampleCache:
         self.fields = frozenset(self.spec.fields) - set(PICTURES)
         for name in self.spec.fields:
             if not (self.folder / f"{name}.npy").is_file():
-                raise DataError(f"{folder} lacks {name}.npy", "a whole cache", "render it again into another folder")
+                raise DataError(f"{folder} lacks {name}.npy", "a complete cache", "render it again into another folder")
         self._arrays: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
     for stamp in (unfinished, folder / "cache.json"):
         if stamp.exists() and CacheSpec(**json.loads(stamp.read_text())) != CacheSpec(**json.loads(wanted)):
             raise DataError(
-                f"{folder} holds samples of other settings", "an empty folder, or the same settings", "another -o"
+                f"{folder} holds samples with other settings", "an empty folder, or the same settings", "another -o"
             )
     if (folder / "cache.json").exists():
         return SampleCache(folder)

@@ -49,7 +49,7 @@ def load_layout(
     left, right = (photos(base / f"{split}_{side}" / "source") for side in "lr")
     if bool(left) != bool(right):
         raise DataError(
-            f"{base} has only one of {split}_l and {split}_r", "both dual-pixel views or none", "fetch the other one"
+            f"{base} has only one of {split}_l and {split}_r", "both dual-pixel views or none", "download the other one"
         )
     found = assemble(
         f"{name}-{split}",
@@ -75,7 +75,7 @@ def _with_labels(pairs: PairSet, split: str) -> PairSet:
             raise DataError(
                 f"{path} names photos {positions.min()} to {positions.max()}",
                 f"positions from 1 to {len(pairs)}",
-                "the labels of this release of the data set",
+                "the labels of the same release of the data set",
             )
         for position in positions:
             groups[int(position) - 1] = (*groups.get(int(position) - 1, ()), group)

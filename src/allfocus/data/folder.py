@@ -69,7 +69,7 @@ def match_results(folder: Path, pairs: PairSet) -> dict[str, Path]:
     for path in found:
         twin = by_name.setdefault(_result_key(path), path)
         if twin != path:
-            raise DataError(f"{twin.name} and {path.name} in {folder}", "one result a scene", "remove one of them")
+            raise DataError(f"{twin.name} and {path.name} in {folder}", "one result per scene", "remove one of them")
     shared = Counter(pair.target for pair in pairs)
     matched: dict[str, Path] = {}
     for pair in pairs:
@@ -84,7 +84,7 @@ def match_results(folder: Path, pairs: PairSet) -> dict[str, Path]:
     raise DataError(
         f"{folder} has {len(found)} photos, {len(matched)} of them named like one of the {len(pairs)} scenes "
         f"(none for {missing})",
-        "one result a scene, named like its source or target",
+        "one result per scene, named like its source or target",
         "rename the results, or run with the --limit that they were made with",
     )
 

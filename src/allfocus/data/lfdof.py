@@ -37,7 +37,7 @@ def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
         raise DataError(
             f"{lonely[0]} has no ground truth ({len(lonely)} of {len(sources)} photos)",
             f"{folders[1]}/{APERTURE.sub('', lonely[0].stem)}.png",
-            "fetch the missing files, or remove the surplus",
+            "download the missing files, or remove the extra ones",
         )
     targets = [sharp[APERTURE.sub("", path.stem)] for path in sources]
     return assemble(f"lfdof-{split}", base, sources, targets, bits=bits)

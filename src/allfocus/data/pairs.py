@@ -192,9 +192,9 @@ def header(path: Path) -> PairHeader:
         image = pyvips.Image.new_from_file(str(path), access="sequential").autorot()  # type: ignore[attr-defined]
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else "unknown format"
-        raise DataError(f"{path} cannot be read ({reason})", "a photo", "fetch this file again") from error
+        raise DataError(f"{path} cannot be read ({reason})", "a photo", "download this file again") from error
     if _cut_off(path):
-        raise DataError(f"{path} ends too early", "a whole file", "fetch this file again")
+        raise DataError(f"{path} ends too early", "a whole file", "download this file again")
     return PairHeader(image.width, image.height, 16 if image.format == "ushort" else 8)
 
 
@@ -273,7 +273,9 @@ def read_groups(root: Path) -> dict[str, tuple[str, ...]]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"name", "group"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path} has columns {reader.fieldnames}", "name and group", "write them in its first line")
+            raise DataError(
+                f"{path} has columns {reader.fieldnames}", "name and group", "write the column names in its first line"
+            )
         for row in reader:
             groups[row["name"]] = (*groups.get(row["name"], ()), row["group"])
     return groups
@@ -292,8 +294,8 @@ def _check_names(sources: Sequence[Path], others: Sequence[Path], role: str) -> 
     index = next(i for i in range(len(ours)) if ours[i] != theirs[i])
     raise DataError(
         f"photo {index + 1} is {sources[index].name} as source but {others[index].name} as {role}",
-        "names that agree in all places (or in none, as in DPDD)",
-        "rename or remove the odd file",
+        "names that agree for all photos (or for none, as in DPDD)",
+        "rename or remove that file",
     )
 
 
@@ -310,7 +312,7 @@ def _odd_one(sources: Sequence[Path], others: Sequence[Path]) -> str:
     lonely = sorted(ours ^ theirs)
     if ours & theirs and lonely:
         return f"look for {lonely[0]}, which is on one side only"
-    return "fetch the missing files, or remove the surplus"
+    return "download the missing files, or remove the extra ones"
 
 
 def _check_sizes(pair: Pair, headers: dict[Path, PairHeader]) -> None:

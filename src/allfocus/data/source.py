@@ -90,7 +90,7 @@ class Batches(Dataset[Batch]):
             raise DataError(f"{source.name} without {' and '.join(lacking)}", "samples that have it", source.remedy)
         if size % processes:
             raise DataError(
-                f"a batch of {size} for {processes} processes", "a multiple of the processes", "--set batch=N"
+                f"a batch of {size} for {processes} processes", "a multiple of the number of processes", "--set batch=N"
             )
         self.source, self.size, self.patch_px, self.augmentation, self.seed = source, size, patch_px, augment, seed
         self.fields = tuple(name for name in OPTIONAL if name in fields)

@@ -194,9 +194,9 @@ def check(item: SynDPScene, sample: Quadruples) -> None:
     found = signature(sample)
     if pinned is None or found["recipe"] != pinned["recipe"]:
         raise DataError(
-            f"SynDP scene {item.name} was drawn differently from version {VERSION}",
-            "the same scenes everywhere",
-            "the allfocus release that the compared numbers are from",
+            f"SynDP scene {item.name} differs from version {VERSION}",
+            "identical scenes on every machine",
+            "the allfocus release of the scores to compare with",
         )
     difference = float(np.abs(np.subtract(found["means"], pinned["means"])).max())
     if difference > _SIGNATURE_TOLERANCE:
@@ -230,7 +230,9 @@ def _check_version(root: Path) -> None:
     try:
         found = json.loads(stamp.read_text(encoding="utf-8"))["version"] if stamp.is_file() else VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{stamp} cannot be read ({error})", "the note of a finished set", "another --root") from error
+        raise DataError(
+            f"{stamp} cannot be read ({error})", "the record of a finished set", "another --root"
+        ) from error
     if found != VERSION:
         raise DataError(f"{root} holds version {found} of SynDP", f"version {VERSION}", "--root with a new folder")
 
@@ -242,7 +244,9 @@ def _write_notes(root: Path, wanted: tuple[SynDPScene, ...]) -> None:
         write_text(root / GROUPS_FILE, "\n".join(lines) + "\n")
         write_json(root / STAMP, {"name": "SynDP", "version": VERSION})
     except OSError as error:
-        raise OutputError(f"{root} cannot be written ({error.strerror})", "a place with room", "--root DIR") from error
+        raise OutputError(
+            f"{root} cannot be written ({error.strerror})", "a place with free space", "--root DIR"
+        ) from error
 
 
 @lru_cache(maxsize=4)

@@ -146,7 +146,7 @@ def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list
             )
         if array.shape[0] != batch.shape[0] or array.shape[2:] != batch.shape[2:]:
             raise OptionError(
-                f"a pair of shape {array.shape}", f"the size of the photo {batch.shape}", "crop all alike"
+                f"a pair of shape {array.shape}", f"the size of the photo {batch.shape}", "views cropped like the photo"
             )
     return arrays
 
@@ -160,7 +160,7 @@ def is_finite(estimate: Estimate) -> bool:
 def not_finite(info: EngineInfo) -> EngineError:
     """The error for values that are not finite in float32 either."""
     return EngineError(
-        f"{info.model} on {info.name} gave values that are not finite, in float32 too",
+        f"{info.model} on {info.name} returned values that are not finite, even in float32",
         "a finite residual",
-        "another model; or look for NaN in the input",
+        "another model, or check the input for NaN",
     )

@@ -73,13 +73,15 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
         chosen = _preferred(reasons)
         if chosen is None:
             told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-            raise EngineError(f"no engine can run {model.card.name} here ({told})", "one of them", "allfocus doctor")
+            raise EngineError(
+                f"no engine can run {model.card.name} here ({told})", "an available engine", "allfocus doctor"
+            )
         return _room(chosen).start(model, precision)
     if engine not in ENGINES:
         raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
     reason = _room(engine).unavailable(precision, model)
     if reason is not None:
-        raise EngineError(f"{engine} cannot run here: {reason}", "an engine that is here", "allfocus doctor")
+        raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
     return _room(engine).start(model, precision)
 
 

@@ -31,7 +31,7 @@ class FlippedEngine:
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
         """See `Engine.run`; dual-pixel views are refused, since a mirror image exchanges them."""
         if pair is not None:
-            raise OptionError("dual-pixel views to be mirrored", "a photo alone", "--speed balanced")
+            raise OptionError("dual-pixel views with --speed best", "a photo alone", "--speed balanced")
         found = self._engine.run(batch)
         mirrored = self._engine.run(np.ascontiguousarray(batch[..., ::-1])).residual[..., ::-1]
         return Estimate((found.residual + mirrored) * np.float32(0.5), found.disparity)

@@ -185,7 +185,7 @@ def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
     except RuntimeError as error:
         if any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise EngineMemoryError(
-                f"no memory to load {model.card.name}", "some 300 MB", "end other programs"
+                f"no memory to load {model.card.name}", "about 300 MB of free memory", "close other programs"
             ) from error
         raise EngineError(
             f"OpenVINO cannot load {model.graph} ({_last_line(error)})",

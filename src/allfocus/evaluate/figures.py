@@ -50,7 +50,7 @@ class Crop:
             raise OptionError(
                 f"a crop of {self.width}x{self.height} at {self.x},{self.y}",
                 f"one inside the photo of {width}x{height} px",
-                "leave --crop out to have it chosen",
+                "leave --crop out to choose one automatically",
             )
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 

@@ -120,7 +120,7 @@ class ResultsFolder:
         height, width = given.photo.shape[:2]
         if sharp.shape[0] < height or sharp.shape[1] < width:
             raise DataError(
-                f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at their full size"
+                f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at full size"
             )
         return Outcome(sharp[:height, :width])
 

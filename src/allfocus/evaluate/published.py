@@ -57,7 +57,9 @@ def read(path: Path) -> list[Published]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise DataError(f"{path} has columns {reader.fieldnames}", ", ".join(COLUMNS), "the one of the project")
+                raise DataError(
+                    f"{path} has columns {reader.fieldnames}", ", ".join(COLUMNS), "the published.csv of the project"
+                )
             numbers = [Published(**row) for row in reader]
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})", "published numbers", "--results DIR") from error

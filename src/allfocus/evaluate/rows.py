@@ -148,9 +148,7 @@ class Sheet:
         if not self.summary.is_file():
             leftover = [path for path in (self.scores, self.timing) if path.is_file()]
             if leftover:
-                raise DataError(
-                    f"{leftover[0]} without {self.summary.name}", "rows that say where they are from", "move it away"
-                )
+                raise DataError(f"{leftover[0]} without {self.summary.name}", "rows with a summary", "move it away")
             return
         summary = read_summary(self.summary)
         self._known = dict(summary.get("contents", {}))
@@ -160,7 +158,7 @@ class Sheet:
             name = different[0]
             raise DataError(
                 f"{self.summary} was made with {name} {stored.get(name)!r}, this run has {self.fingerprint[name]!r}",
-                "one protocol, one model and one set in a file",
+                "one protocol, one model and one set per file",
                 "another folder with -o, or --fresh to start this one again",
             )
 
@@ -186,7 +184,9 @@ def read_summary(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "a summary of allfocus eval", "run it again") from error
+        raise DataError(
+            f"{path} cannot be read ({error})", "a summary written by `allfocus eval`", "run it again"
+        ) from error
     return record if isinstance(record, dict) else {}
 
 
@@ -243,7 +243,9 @@ def _append_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "a place with room", "-o DIR") from error
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror})", "a place with free space", "-o DIR"
+        ) from error
 
 
 def _whole_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -253,7 +255,7 @@ def _whole_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     whole = text[: text.rfind("\n") + 1]  # a kill can only tear the last line
     reader = csv.DictReader(io.StringIO(whole))
     if whole and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise DataError(f"{path} has other columns", ", ".join(columns), "move it away; it is from another version")
+        raise DataError(f"{path} has other columns", ", ".join(columns), "move the file away; another version wrote it")
     return [row for row in reader if all(row.get(column) is not None for column in columns)]
 
 

@@ -96,7 +96,7 @@ def evaluate(
     """
     labels = [spec.label for spec in specs]
     if len(set(labels)) < len(labels):
-        raise OptionError(f"two methods called {max(labels, key=labels.count)}", "different names", "LABEL=folder:PATH")
+        raise OptionError(f"two methods named {max(labels, key=labels.count)}", "different names", "LABEL=folder:PATH")
     lpips, lpips_state = load_lpips(options.lpips)
     wanted = pairs.every(options.every)
     wanted = wanted if options.limit is None else wanted.first(options.limit)
@@ -225,9 +225,9 @@ def _scored(
             yield from pool.map(_work, left)  # in order, so that the files are the same as with one process
         except BrokenProcessPool as error:
             raise EngineError(
-                f"a process of {spec.text} was ended from outside",
-                "processes that live",
-                "--jobs 1; memory may be short",
+                f"a process of {spec.text} was killed",
+                "processes that keep running",
+                "--jobs 1, if memory is short",
             ) from error
 
 

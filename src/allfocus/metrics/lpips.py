@@ -125,7 +125,9 @@ def _read_features(path: Path, device: object) -> list[tuple[Tensor, Tensor]]:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be read ({error})", "a safetensors file", "fetch it again") from error
+        raise WeightsError(
+            f"{path.name} cannot be read ({error})", "a safetensors file", "download it again"
+        ) from error
     pairs = []
     for index, shape, *_ in LAYERS:
         weight = _take(tensors, f"features.{index}.weight", shape, path)
@@ -142,7 +144,7 @@ def _read_heads(path: Path, device: object) -> list[Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, OSError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{path.name} cannot be read ({error})", "a file of tensors", "fetch it again") from error
+        raise WeightsError(f"{path.name} cannot be read ({error})", "a file of tensors", "download it again") from error
     shapes = [(1, shape[0], 1, 1) for _, shape, *_ in LAYERS]
     return [
         _take(tensors, f"lin{i}.model.1.weight", shape, path).to(device)  # type: ignore[arg-type]
@@ -154,7 +156,7 @@ def _take(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], path
     found = tensors.get(name)
     if found is None or tuple(found.shape) != shape:
         got = "nothing" if found is None else f"a tensor of {tuple(found.shape)}"
-        raise WeightsError(f"{path.name} holds {got} under {name}", f"a tensor of {shape}", "fetch the file again")
+        raise WeightsError(f"{path.name} holds {got} under {name}", f"a tensor of {shape}", "download the file again")
     return found.float()
 
 

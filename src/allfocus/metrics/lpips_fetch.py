@@ -59,7 +59,7 @@ def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Downl
                 AtomicFile(place / file.name, overwrite=True).take(file)
     except OSError as error:
         raise OutputError(
-            f"{place} cannot be written ({error.strerror})", "a folder with 300 MB", "--lpips DIR"
+            f"{place} cannot be written ({error.strerror})", "a folder with 300 MB of free space", "--lpips DIR"
         ) from error
     return place
 
@@ -75,9 +75,9 @@ def _download(file: Download, target: Path) -> None:
         raise WeightsError(
             f"{file.url} cannot be reached ({getattr(error, 'reason', error)})",
             "a network",
-            f"fetch it elsewhere and put it beside {target.name} in a folder that --lpips names",
+            f"download it elsewhere and put it beside {target.name} in a folder that --lpips names",
         ) from error
     except RuntimeError as error:
         raise WeightsError(
-            f"{file.url} is not the file it was ({error})", f"sha256 {file.sha256}...", "an earlier copy of it"
+            f"{file.url} has changed ({error})", f"sha256 {file.sha256}...", "a copy of the original file"
         ) from error

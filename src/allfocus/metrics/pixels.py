@@ -33,7 +33,7 @@ def as_unit(image: ArrayLike, name: str = "image") -> NDArray[np.float64]:
         )
     unit = array.astype(np.float64).reshape(array.shape[0], array.shape[1], -1)  # (H, W, C)
     if not np.isfinite(unit).all():
-        raise InputError(f"{name} holds NaN or infinity", "finite values", "look at what produced it")
+        raise InputError(f"{name} holds NaN or infinity", "finite values", "check what produced it")
     return unit
 
 

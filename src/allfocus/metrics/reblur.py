@@ -39,7 +39,7 @@ def reblur(image: ArrayLike, radius_px: ArrayLike, levels: int = 12) -> NDArray[
     if radii.shape != unit.shape[:2] or not np.isfinite(radii).all() or levels < 1:
         raise InputError(
             f"a defocus map of shape {radii.shape} for a photo of shape {unit.shape[:2]}, at {levels} levels",
-            "one finite radius a pixel and at least one level",
+            "one finite radius per pixel and at least one level",
             "resize the map to the photo and scale its values by the same factor",
         )
     linear = np.clip(unit, 0.0, 1.0) ** GAMMA

@@ -82,7 +82,7 @@ def register(
     first, second = _plane(moving, "the moving picture"), _plane(fixed, "the fixed picture")
     trust = np.ones_like(second) if weights is None else _plane(weights, "the weights")
     if trust.shape != second.shape:
-        raise InputError(f"weights of shape {trust.shape}", f"the picture's {second.shape}", "one weight a pixel")
+        raise InputError(f"weights of shape {trust.shape}", f"the picture's {second.shape}", "one weight per pixel")
     matrix = np.eye(3) if start is None else np.array(start, dtype=np.float64)
     pyramid = _pyramid(first, second, trust, levels)
     for index in range(len(pyramid) - 1, min(finest, len(pyramid) - 1) - 1, -1):

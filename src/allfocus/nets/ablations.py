@@ -104,7 +104,7 @@ class FiltersOnly(IFAN):
 
 def _lacks(what: str) -> OptionError:
     return OptionError(
-        f"a request for the {what} of an ablation network that has none",
-        "a network of a row with it",
+        f"the {what} of an ablation network that has none",
+        "a network with it",
         "switch that loss off, or train 'ifan'",
     )

@@ -92,9 +92,9 @@ class Decoder:
         format = formats.sniff(head, self.name)
         if format is None:
             raise UnknownFormatError(
-                f"{self.name} is not a photo that can be read here ({_looks(head)})",
+                f"{self.name} is not a readable photo ({_looks(head)})",
                 formats.READABLE,
-                "export it as TIFF or PNG from the program that made it",
+                "export it as TIFF or PNG",
             )
         self.format = format
         self.head = head
@@ -181,7 +181,7 @@ class Decoder:
         """
         if width * height > self.max_pixels:
             raise PhotoSizeError(
-                f"{self.name} says it has {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",
+                f"{self.name} states a size of {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",
                 f"at most {self.max_pixels / 1e6:g} megapixels",
                 "a smaller version, or a higher --pixel-limit if you trust this file",
             )
@@ -434,7 +434,7 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
     got = f"an array of shape {array.shape} and {array.dtype}"
     pixels = array[..., None] if array.ndim == 2 else array
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
-        raise InputError(got, expected, "one photo an array, channels last")
+        raise InputError(got, expected, "one photo per array, channels last")
     if pixels.dtype.kind == "f":
         pixels = pixels.astype(np.float32)
     elif not pixels.dtype.isnative:

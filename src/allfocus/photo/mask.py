@@ -29,8 +29,8 @@ class Mask:
         if abs(across / down - 1) > SHAPE_TOLERANCE + coarse:
             raise InputError(
                 f"a mask of {picture.width}x{picture.height} for a photo of {width}x{height}",
-                "the photo's shape, upright",
-                f"a mask of {width}x{height}",
+                "the size of the upright photo",
+                f"a mask of {width}x{height} px",
             )
         self._peak = picture.peak
         image = picture.image

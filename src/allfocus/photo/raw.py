@@ -31,7 +31,7 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         cause = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise InputError(
             f"{name} cannot be developed ({cause})",
-            "a camera raw file that LibRaw knows",
+            "a camera raw file that LibRaw can read",
             "develop it to a 16-bit TIFF",
         ) from None
     height, width, bands = pixels.shape

@@ -123,7 +123,7 @@ def make_folders(folder: Path, split: str) -> None:
         for place in (*PICTURES.values(), "coc", "parameters"):
             (folder / f"{split}_{place}").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror})", "a folder to write to", "-o DIR") from error
+        raise OutputError(f"{folder} cannot be created ({error.strerror})", "a writable folder", "-o DIR") from error
 
 
 def _digest(files: list[tuple[str, int]]) -> str:
@@ -139,7 +139,7 @@ def _claim(spec: DatasetSpec, folder: Path) -> None:
         if different:
             raise DataError(
                 f"{folder} holds samples made with other {' and '.join(different)}",
-                "the same photos, settings and seed, to continue it",
+                "the same photos, settings and seed, to resume",
                 "another -o DIR",
             )
     else:

@@ -141,12 +141,12 @@ def _read(source: Path | np.ndarray) -> np.ndarray:
         else:
             values = np.asarray(pyvips.Image.new_from_file(str(source), fail_on="truncated").numpy())
     except (OSError, ValueError, EOFError, pyvips.Error) as error:
-        raise DataError(f"{source.name} cannot be read", "a whole file", "write it again") from error
+        raise DataError(f"{source.name} cannot be read", "a complete file", "write it again") from error
     if values.ndim == 3 and (values[..., :1] == values[..., :3]).all():
         values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise DataError(
-            f"{source.name} has shape {values.shape}", "one channel", "store plain values, no false colours"
+            f"{source.name} has shape {values.shape}", "one channel", "store plain values, not false colours"
         )
     return values.astype(np.float32)
 

@@ -247,7 +247,7 @@ def _decode(path: Path, longest_px: int) -> np.ndarray:
         return _rgb(np.asarray(opaque.cast("uchar").numpy()))
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1]
-        raise DataError(f"{path.name} cannot be decoded ({reason})", "a readable photo", "take it out") from error
+        raise DataError(f"{path.name} cannot be decoded ({reason})", "a readable photo", "remove it") from error
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ class SceneConfig:
         modes = (self.composite, self.single, self.plane, self.identity)
         for name, weights in (("mode", modes), ("objects", self.objects), ("outlines", self.outlines)):
             if min(weights) < 0.0 or sum(weights) <= 0.0:
-                raise OptionError(f"{name} weights {weights}", "none negative and not all zero", "mend the config")
+                raise OptionError(f"{name} weights {weights}", "none negative and not all zero", "correct the settings")
 
 
 @dataclass(frozen=True)

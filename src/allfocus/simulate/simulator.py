@@ -70,7 +70,7 @@ class SimulatorConfig:
 
     def __post_init__(self) -> None:
         if min(self.reductions) < 0.0 or sum(self.reductions) <= 0.0:
-            raise OptionError(f"reductions {self.reductions}", "none negative and not all zero", "mend the config")
+            raise OptionError(f"reductions {self.reductions}", "none negative and not all zero", "correct the settings")
 
     def to_dict(self) -> dict[str, Any]:
         """Every field as plain values, ready for JSON."""
@@ -267,13 +267,13 @@ def _shift_colours(pictures: Tensor, lens: Lens, half_diagonal_px: float) -> Ten
 
 def _build(cls: type[Any], values: Any, path: str) -> Any:
     if not isinstance(values, Mapping):
-        raise OptionError(f"simulator setting '{path}' {values!r}", "an object of settings", "mend the value")
+        raise OptionError(f"simulator setting '{path}' {values!r}", "an object of settings", "correct the value")
     hints, defaults = get_type_hints(cls), cls()
     built: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints:
             raise OptionError(
-                f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "mend the name"
+                f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "correct the name"
             )
         default = getattr(defaults, name)
         if dataclasses.is_dataclass(default):
@@ -281,7 +281,9 @@ def _build(cls: type[Any], values: Any, path: str) -> Any:
             continue
         built[name] = tuple(value) if isinstance(value, list) else value
         if not _like(built[name], default):
-            raise OptionError(f"simulator setting '{path}{name}' {value!r}", f"something like {default!r}", "mend it")
+            raise OptionError(
+                f"simulator setting '{path}{name}' {value!r}", f"something like {default!r}", "correct it"
+            )
     return cls(**built)
 
 

@@ -132,7 +132,7 @@ class TrainConfig:
             if patch < 16 or patch % 16:
                 raise OptionError(f"crops of {patch} px", "multiples of 16", "--set patch_px=192")
         if min(self.steps, self.batch, self.log_every, self.validate_every, self.save_every) < 1:
-            raise OptionError("a count below 1", "steps, batch and the intervals from 1 on", "look at the recipe")
+            raise OptionError("a count below 1", "steps, batch and intervals of 1 or more", "the recipe's values")
 
     @property
     def patches(self) -> tuple[int, ...]:

@@ -66,7 +66,9 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     kind = accelerator if accelerator != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cuda" and torch.cuda.device_count() < devices:
-        raise OptionError(f"{devices} CUDA devices", f"at most {torch.cuda.device_count()}, found here", "--devices 1")
+        raise OptionError(
+            f"{devices} CUDA devices", f"at most {torch.cuda.device_count()}, as found here", "--devices 1"
+        )
     if kind == "cpu" and config.precision == "16-mixed":
         raise OptionError("16-mixed on a CPU", "bf16-mixed or 32-true", "--set precision=bf16-mixed")
     if kind == "cpu":

@@ -138,7 +138,7 @@ class Provenance:
             unknown = [one for one in stage.samples if one not in found.all_samples()]
             if unknown:
                 raise OptionError(
-                    f"{path}: stage {stage.number} uses samples {unknown}", "samples it names", "name them"
+                    f"{path}: stage {stage.number} uses samples {unknown}", "samples it names", "define them"
                 )
         return found
 
@@ -222,7 +222,7 @@ def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | No
             raise TrainingError(
                 f"step {number} ended with exit code {code}: {command.line}",
                 "0",
-                "the same again; it goes on from there",
+                "the same command again; it resumes there",
             )
 
 

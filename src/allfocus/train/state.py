@@ -143,8 +143,8 @@ class TrainState:
             if self.skipped_in_a_row >= MOST_SKIPPED:
                 raise TrainingError(
                     f"{self.skipped_in_a_row} steps in a row without finite gradients, up to step {self.step}",
-                    "gradients that are finite",
-                    "a lower learning_rate, from the last checkpoint's folder or a new one",
+                    "finite gradients",
+                    "a lower learning_rate, from the last checkpoint or in a new folder",
                 )
             return
         self.skipped_in_a_row = 0
@@ -199,7 +199,7 @@ def fill(net: nn.Module, first: str) -> None:
         inherit(found, net)
         return
     if not alike or getattr(found, "tied", None) != getattr(net, "tied", None):
-        raise OptionError(f"--start-from {first}, which is another network", "the same network", "its recipe")
+        raise OptionError(f"--start-from {first}, a different network", "the same network", "its recipe")
     net.load_state_dict(stored)
 
 

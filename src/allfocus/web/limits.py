@@ -57,8 +57,8 @@ def check_reach(host: str, token: SecretStr | None) -> None:
         )
     if token is None and not is_loopback(host):
         raise OptionError(
-            f"to listen on {host} without a token",
-            "a token, because others can reach that address",
+            f"listening on {host} without a token",
+            "a token, because other machines can reach that address",
             "ALLFOCUS_SERVE_TOKEN=... allfocus serve --host ..., or --host 127.0.0.1",
         )
 

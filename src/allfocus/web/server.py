@@ -33,9 +33,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host.strip("[]"), port))
     except OSError as error:
         listener.close()
-        raise OutputError(
-            f"{host}:{port} cannot be listened on ({error.strerror})", "a free port", "--port 0"
-        ) from None
+        raise OutputError(f"{host}:{port} is not available ({error.strerror})", "a free port", "--port 0") from None
     listener.listen(128)
     return listener
 

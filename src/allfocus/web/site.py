@@ -48,7 +48,7 @@ def build(output: Path, model: str = store.DEFAULT, runtime: Path | None = None,
     """
     found = store.find(model)
     if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already", "a new folder", "another -o, or --overwrite")
+        raise OutputError(f"{output} already exists", "a new folder", "another -o, or --overwrite")
     network = smallest_graph(found)
     with tempfile.TemporaryDirectory(prefix="allfocus-site-") as scratch:
         files = _runtime(runtime, Path(scratch))
@@ -65,7 +65,7 @@ def build(output: Path, model: str = store.DEFAULT, runtime: Path | None = None,
             _stamp(output)
         except OSError as error:
             raise OutputError(
-                f"{output} cannot be written ({error.strerror})", "a folder with room", "another -o"
+                f"{output} cannot be written ({error.strerror})", "a folder with free space", "another -o"
             ) from error
     return sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
 
@@ -116,7 +116,9 @@ def _runtime(folder: Path | None, scratch: Path) -> list[Path]:
         done = None if npm is None else _pack(npm, scratch)
         if done is None or done.returncode:
             cause = "npm is not installed" if done is None else done.stderr.strip().splitlines()[-1:]
-            raise InputError(f"no {RUNTIME} ({cause})", "npm with a network", "--runtime DIR with its dist folder")
+            raise InputError(
+                f"no {RUNTIME} ({cause})", "npm and a network connection", "--runtime DIR with its dist folder"
+            )
         with tarfile.open(next(scratch.glob("*.tgz"))) as archive:
             archive.extractall(scratch, filter="data")
         folder = scratch / "package" / "dist"

@@ -208,7 +208,7 @@ def _no_memory() -> AllfocusError:
 
 
 def _unexpected(error: Exception) -> AllfocusError:
-    return AllfocusError(f"{type(error).__name__} inside allfocus", "a result", "report it; the service's log has more")
+    return AllfocusError(f"{type(error).__name__} inside allfocus", "a result", "report it, with the service's log")
 
 
 def main() -> None:

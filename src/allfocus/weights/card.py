@@ -109,7 +109,7 @@ class Card:
         if version != FORMAT:
             raise WeightsError(
                 f"{origin} is a card of format {version}",
-                f"format {FORMAT}, the one that this allfocus reads",
+                f"format {FORMAT}, which this allfocus reads",
                 "a newer allfocus" if version > FORMAT else "weights that were released with this allfocus",
             )
         known = {one.name: one for one in fields(cls)}
@@ -158,4 +158,4 @@ def _check_type(origin: str, name: str, value: object) -> None:
 
 
 def _refusal(got: str) -> WeightsError:
-    return WeightsError(got, "the card that was written beside the weights", "copy the model's three files again")
+    return WeightsError(got, "the card written with the weights", "copy the model's three files again")

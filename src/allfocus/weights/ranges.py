@@ -56,5 +56,5 @@ class Ranges:
             return cls(activations=pairs, **values)
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise WeightsError(
-                f"{path} cannot be used ({error})", "ranges as allfocus quantise writes them", "allfocus quantise"
+                f"{path} cannot be used ({error})", "ranges written by `allfocus quantise`", "allfocus quantise"
             ) from error

@@ -62,7 +62,7 @@ class Model:
             if not path.is_file():
                 raise WeightsError(
                     f"{self.card.name} lacks its file {path}",
-                    "card, weights and graph beside each other",
+                    "card, weights and graph in one folder",
                     "copy the model's three files again, or reinstall allfocus",
                 )
         found = sha256(self.weights)
@@ -117,8 +117,8 @@ def find(name_or_path: str | Path = DEFAULT) -> Model:
     if not card.is_file():
         raise WeightsError(
             f"no card {card} for {name_or_path}",
-            "card, weights and graph beside each other",
-            "copy the model's three files, or train and release it with this allfocus",
+            "card, weights and graph in one folder",
+            "copy the model's three files, or release it with this allfocus",
         )
     model = Model.beside(card)
     model.verify()

@@ -112,7 +112,7 @@ class IFANTask(Deblurring):
             if getattr(self.loss, term) and not hasattr(self.net, module):
                 raise OptionError(
                     f"loss.{term} for {type(self.net).__name__}, which has no {module.replace('_', ' ')}",
-                    "terms that the network can be taught by",
+                    "loss terms that this network supports",
                     f"--set loss.{term}=0",
                 )
 
