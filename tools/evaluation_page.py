@@ -26,7 +26,13 @@ METHODS = (
     "dpdnet-d-small",
     "dpdnet-d-small@ungated",
 )
-SCORES = {"psnr": ("PSNR", 2), "psnr_fit": ("PSNR-fit", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
+SCORES = {
+    "psnr": ("PSNR", 2),
+    "psnr_fit": ("PSNR-fit", 2),
+    "psnr_aligned": ("PSNR-aligned", 2),
+    "ssim": ("SSIM", 3),
+    "lpips": ("LPIPS", 3),
+}
 CHECKS = {"ringing": ("ringing x 0.01", 3, 100.0), "reblur": ("re-blurred, dB", 1, 1.0)}
 
 
@@ -40,7 +46,7 @@ def scores(set_name: str) -> list[str]:
     lines = [table_line(["", "images", *heads, "s/image"]), "|---|" + "---:|" * (len(heads) + 2)]
     for name, record in records.items():
         found = record["scores"]
-        cells = [number(found[score], digits) for score, (_, digits) in SCORES.items()]
+        cells = [number(found.get(score), digits) for score, (_, digits) in SCORES.items()]
         cells += [number(found[score], digits, factor) for score, (_, digits, factor) in CHECKS.items()]
         seconds, found_on = record["timing"]["seconds_median"], record["machine"]
         ran = record["conditions"]["kind"] not in ("input", "folder")
@@ -237,6 +243,7 @@ SECTIONS = {
     "same-photos": same_photos,
     "maps": maps,
     "real-val": lambda: scores("real-val"),
+    "lytro-val": lambda: scores("lytro-val"),
     "syndp": lambda: scores("syndp-test"),
     "weights": weights,
     "known-blur": known_blur,

@@ -5,33 +5,46 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from page import ROOT, main, stored
+from page import ROOT, main, number, stored, table
 
 TITLES = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "avif": "AVIF"}
 ITEMS = ("pixels", "transparency", "ICC", "EXIF", "XMP", "orientation")
-NAMES = {"psnr_fit": "PSNR-fit (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE", "lpips": "LPIPS"}
-ROWS = {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"}
-DIGITS = {"psnr_fit": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
+NAMES = {
+    "psnr_fit": "PSNR-fit (dB)",
+    "psnr_aligned": "PSNR-aligned (dB)",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "mae": "MAE",
+    "lpips": "LPIPS",
+}
+PHOTOS = {
+    "real-val": (
+        "DPDD test scenes at 61 % scale; no weights were trained on them, one factor was chosen on them",
+        "deblur",
+        {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"},
+    ),
+    "lytro-val": (
+        "Lytro light field camera, two focuses of each scene; the targets are their fusion, exactly aligned",
+        "eval",
+        {"input": "input", "`ifan-fast`": "ifan-fast", "`ifan`": "ifan"},
+    ),
+}
+"""Sets of real pairs: what they are, the command that was scored, and the result file of each row."""
+DIGITS = {"psnr_fit": 2, "psnr_aligned": 2, "psnr": 2, "ssim": 4, "mae": 4, "lpips": 4}
 
 
 def real_photos() -> list[str]:
-    """The table of real pairs."""
-    rows = {name: stored(f"results/real-val/{file}.json") for name, file in ROWS.items()}
-    rows = {name: record for name, record in rows.items() if record is not None}
-    if not {"input", "`ifan-fast`"} <= rows.keys():
-        return []
-    lines = [
-        f"**{rows['input']['images']} real defocused photos** (DPDD test scenes at 61 % scale; "
-        "no weights were trained on them, one factor was chosen on them), "
-        "through `allfocus deblur`:",
-        "",
-        "| | " + " | ".join(NAMES.values()) + " |",
-        "|---|" + "---|" * len(NAMES),
-    ]
-    for label, record in rows.items():
-        cells = [f"{record['scores'][name]:.{DIGITS[name]}f}" for name in NAMES]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+    """The tables of real pairs."""
+    lines = []
+    for name, (what, command, files) in PHOTOS.items():
+        records = {label: stored(f"results/{name}/{file}.json") for label, file in files.items()}
+        lines += [f"**{records['input']['images']} real defocused photos** ({what}), through `allfocus {command}`:", ""]
+        rows = [
+            [label, *(number(record["scores"][score], DIGITS[score]) for score in NAMES)]
+            for label, record in records.items()
+        ]
+        lines += [*table(("", *NAMES.values()), rows), ""]
+    return lines
 
 
 def facts() -> list[str]:
