@@ -40,7 +40,7 @@ def test_a_target_that_is_read_is_refused_whatever_it_is_called(tmp_path: Path) 
     photo, link = tmp_path / "a.jpg", tmp_path / "link.jpg"
     photo.write_bytes(b"x")
     link.symlink_to(photo)
-    with pytest.raises(OutputError, match=r"a\.jpg is the input itself; expected a target that is not read"):
+    with pytest.raises(OutputError, match=r"a\.jpg is the input itself; expected a target that is not an input"):
         check([photo], [photo])
     with pytest.raises(OutputError, match=r"link\.jpg is the same file as the input .*a\.jpg"):
         check([tmp_path / "b.jpg", link], [photo])

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
 DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
 SOURCE = ROOT / "src" / "allfocus"
+CODE = [path for folder in ("src", "tests", "benchmarks", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]
 WRITTEN_BY_BENCHMARKS = " ".join(
     path.read_text(encoding="utf-8") for path in sorted((ROOT / "benchmarks").glob("*.py"))
 )
@@ -94,6 +95,21 @@ def test_links_and_files_that_documents_name_exist(document: Path) -> None:
         return  # speaks of its time
     for path in re.findall(r"(?<![\w/.])((?:benchmarks|tools|results|recipes|docs|examples)/[\w./@-]*\w\.\w+)", text):
         assert (ROOT / path).exists() or Path(path).name in WRITTEN_BY_BENCHMARKS, f"{document.name}: {path}"
+
+
+def test_no_file_names_a_page_that_the_repository_does_not_have() -> None:
+    pages = {path.name for folder in ("", "docs", "examples", "results") for path in (ROOT / folder).glob("*.md")}
+    pages |= {path.name for path in SOURCE.rglob("*.md")}
+    for path in [*DOCUMENTS, *CODE]:
+        named = set(re.findall(r"[\w-]+\.md\b", path.read_text(encoding="utf-8")))
+        assert named <= pages | {"tables.md"}, f"{path.relative_to(ROOT)}: {sorted(named - pages)}"
+
+
+def test_what_the_project_is_built_on_is_called_the_paper() -> None:
+    for path in [*DOCUMENTS, *CODE]:
+        text = path.read_text(encoding="utf-8").replace("poster.txt", "")
+        assert path == Path(__file__) or "poster" not in text.lower(), path.relative_to(ROOT)
+    assert "https://arxiv.org/abs/2108.13610" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -84,7 +84,7 @@ def test_the_protocol_of_the_paper_rounds_to_eight_bits(photo: NDArray[np.float3
 
 @pytest.mark.parametrize("name", ["dmenet", "dpdnet-s", "dpdnet-d"])
 def test_without_weights_it_says_so_before_any_work(name: str, folder: Path) -> None:
-    with pytest.raises(WeightsError, match=f"there are no weights for {name}.*allfocus does not carry it"):
+    with pytest.raises(WeightsError, match=f"there are no weights for {name}.*it does not come with allfocus"):
         find_weights(name)
     with pytest.raises(WeightsError):
         load(name)

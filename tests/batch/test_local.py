@@ -106,7 +106,7 @@ def test_corrupt_vanished_and_blocked_photos_fail_alone_with_one_line_each(
     events = batch(folder, out, at_once=1, tell=vanish)
     failed = {event.claim.name: str(event.error) for event in events if event.error is not None}
     assert sorted(failed) == ["below/e.png", "broken.jpg", "empty.png", "gone.png"]
-    assert "no longer there" in failed["gone.png"] and "empty" in failed["empty.png"]
+    assert "no longer exists" in failed["gone.png"] and "empty" in failed["empty.png"]
     assert sorted(contents(out)) == ["a.png", "b.jpg", "below", "c.tif", "d.webp", "large.png"]
     with Journal(str(out)) as journal:
         summary = journal.summary()

@@ -71,7 +71,7 @@ def test_a_result_appears_whole_and_never_over_another(tmp_path: Path) -> None:
         store.publish(staged, str(tmp_path / "out" / "below" / "a.png"), replace=False)
     store.publish(staged, str(tmp_path / "out" / "below" / "a.png"), replace=True)
     staged.write_bytes(b"third")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         store.publish(staged, str(tmp_path / "out" / "below" / "a.png" / "b.png"), replace=True)
 
 
@@ -141,7 +141,7 @@ def test_a_store_that_is_away_is_asked_again_and_then_named(tmp_path: Path) -> N
     closed = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     address = f"http://127.0.0.1:{closed.server_address[1]}"
     closed.server_close()
-    with pytest.raises(StoreError, match="does not answer"):
+    with pytest.raises(StoreError, match="does not respond"):
         Store(patience_s=0.5).fetch(f"{address}/a.jpg", tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_a_call_that_fails_twice_and_then_works_is_no_failure(memory: str, tmp_p
 
 
 def test_what_cannot_be_reached_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OptionError, match="a kind that is not known"):
+    with pytest.raises(OptionError, match="an unknown kind of address"):
         Store().item("gopher+x://place/a.jpg")
 
     def missing(*_: object, **__: object) -> None:

@@ -101,5 +101,5 @@ def test_a_board_is_written_in_one_way(text: str) -> None:
 
 def test_another_file_is_no_rig(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(DataError, match="is no rig"):
+    with pytest.raises(DataError, match="is not a rig file"):
         Rig.read(tmp_path / "x.json")

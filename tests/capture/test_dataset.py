@@ -32,7 +32,7 @@ def test_pairs_of_one_scene_stay_together() -> None:
 
 @pytest.mark.parametrize(("val", "test"), [(0.6, 0.4), (-0.1, 0.2), (0.2, 1.0)])
 def test_something_is_left_to_train_on(val: float, test: float) -> None:
-    with pytest.raises(OptionError, match="leave some to train on"):
+    with pytest.raises(OptionError, match="leave scenes to train on"):
         Split(val, test)
 
 

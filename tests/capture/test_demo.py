@@ -36,5 +36,5 @@ def test_refusals_teach(tmp_path: Path) -> None:
         make_demo(tmp_path, 1, ("ghost",))
     with pytest.raises(DataError, match="sharp photos"):
         make_demo(tmp_path, 1, (), photo_folder=tmp_path / "none")
-    with pytest.raises(DataError, match="has no truth"):
+    with pytest.raises(DataError, match="has no ground truth"):
         read_truth(tmp_path / "elsewhere")

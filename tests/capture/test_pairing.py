@@ -59,7 +59,7 @@ def test_a_folder_inside_is_a_burst(tmp_path: Path) -> None:
 
 def test_by_order_only_where_counts_agree(tmp_path: Path) -> None:
     wide, narrow = folder(tmp_path / "wide", a=0, b=1), folder(tmp_path / "narrow", x=0)
-    with pytest.raises(DataError, match="as many in both"):
+    with pytest.raises(DataError, match="equally many in both"):
         pair_up(wide, narrow, "order")
     assert [shot.targets[0].stem for shot in pair_up(wide, folder(tmp_path / "two", x=0, y=1), "order")] == ["x", "y"]
 

@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     small = Architecture(iterations=1, width=8, tied=True)
     found = official.OfficialCheckpoint(small, small.build().state_dict(), None, 0, False)
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         adopt(found, "mine", tmp_path / "file" / "models", origin="x", context_px=0, licence="CC0-1.0")
 
 

@@ -33,7 +33,7 @@ def test_rendering_again_gives_the_same_samples_and_other_settings_are_refused(t
     again = render_cache(spec, tmp_path / "b", workers=1)
     np.testing.assert_array_equal(first.array("centre"), again.array("centre"))
     other = CacheSpec(**{**spec.__dict__, "seed": 6})
-    with pytest.raises(DataError, match="holds samples of other settings"):
+    with pytest.raises(DataError, match="holds samples with other settings"):
         render_cache(other, tmp_path / "a", workers=1)
 
 

@@ -21,7 +21,7 @@ def numbers(repository: Path) -> list[Published]:
 
 
 @pytest.fixture(scope="module")
-def poster(repository: Path) -> list[str]:
+def paper(repository: Path) -> list[str]:
     path = repository.parent / "shared" / "spec" / "poster.txt"
     if not path.is_file():
         pytest.skip("no ../shared/spec/poster.txt beside this checkout")
@@ -40,20 +40,20 @@ def printed(lines: list[str], table: str, set_name: str) -> dict[tuple[str, str,
     return cells
 
 
-def comparisons(poster: list[str]) -> dict[tuple[str, str, str, str], str]:
-    starts = [index for index, line in enumerate(poster) if line.startswith("Input\t")]
+def comparisons(paper: list[str]) -> dict[tuple[str, str, str, str], str]:
+    starts = [index for index, line in enumerate(paper) if line.startswith("Input\t")]
     assert len(starts) == 2
     blocks = [
-        poster[start : next(i for i in range(start, len(poster)) if poster[i].startswith("Ours\t")) + 1]
+        paper[start : next(i for i in range(start, len(paper)) if paper[i].startswith("Ours\t")) + 1]
         for start in starts
     ]
     return printed(blocks[0], "comparison", "dpdd-test") | printed(blocks[1], "comparison", "realdof")
 
 
-def ablation(poster: list[str]) -> dict[tuple[str, str, str, str], str]:
-    start = next(index for index, line in enumerate(poster) if line.startswith("IFAN\t")) + 2
+def ablation(paper: list[str]) -> dict[tuple[str, str, str, str], str]:
+    start = next(index for index, line in enumerate(paper) if line.startswith("IFAN\t")) + 2
     cells, costs = {}, {}
-    for line in poster[start : start + 6]:
+    for line in paper[start : start + 6]:
         marks, values = line.split("\t")[:3], line.split("\t")[3:]
         label = "+".join(letter for letter, mark in zip("FDR", marks, strict=True) if mark.strip() == CHECK) or "none"
         for metric, value in zip(METRICS[:4], values, strict=False):
@@ -66,8 +66,8 @@ def ablation(poster: list[str]) -> dict[tuple[str, str, str, str], str]:
     return cells
 
 
-def test_every_cell_of_the_tables(poster: list[str], numbers: list[Published]) -> None:
-    expected = comparisons(poster) | ablation(poster)
+def test_every_cell_of_the_tables(paper: list[str], numbers: list[Published]) -> None:
+    expected = comparisons(paper) | ablation(paper)
     assert len(expected) == (7 * 4 + 4 * 2 + 6) + 6 * 4 + 6 * 6  # scores, costs and times; RealDOF; ablation
     ours = {
         (one.table, one.set, one.method, one.metric): one.value for one in numbers if one.source.startswith("IFAN (Lee")

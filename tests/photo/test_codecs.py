@@ -244,7 +244,7 @@ def huge_tiff() -> bytes:
 )
 def test_a_decompression_bomb_is_refused_from_its_header(data: bytes, size: str) -> None:
     with pytest.raises(
-        InputError, match=rf"says it has {size} pixels .*; expected at most 500 megapixels; try: a smaller"
+        InputError, match=rf"states a size of {size} pixels .*; expected at most 500 megapixels; try: a smaller"
     ):
         decode(data)
 
@@ -292,7 +292,7 @@ def test_a_damaged_png_is_found_out() -> None:
     ("content", "message"),
     [
         (b"", r"photo.jpg is empty \(0 bytes\); expected a JPEG, PNG, TIFF, WebP or AVIF photo; try: copy it"),
-        (b"just a letter\nto you\n", r"not a photo that can be read here \(it looks like text\)"),
+        (b"just a letter\nto you\n", r"not a readable photo \(it looks like text\)"),
         (pillow(RGB, "gif"), r"\(it looks like GIF\)"),
         (b"\0" * 100, r"\(nothing known begins like this\)"),
     ],

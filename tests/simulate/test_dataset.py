@@ -89,7 +89,7 @@ def test_other_settings_do_not_mix(spec: DatasetSpec, tmp_path: Path, change: di
 
 def test_a_place_that_cannot_be_written_is_refused(spec: DatasetSpec, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         write_dataset(spec, tmp_path / "file" / "set")
 
 

@@ -111,7 +111,7 @@ def test_a_run_starts_from_the_averaged_weights_of_another(tmp_path: Path, confi
     new = TrainState.start(replace(small, seed=3, start_from=str(tmp_path)), fabric(small))
     for ours, theirs in zip(new.task.net.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
-    with pytest.raises(OptionError, match="which is another network"):
+    with pytest.raises(OptionError, match="a different network"):
         TrainState.start(replace(config, start_from=str(tmp_path)), fabric(config))
 
 

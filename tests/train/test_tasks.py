@@ -72,7 +72,7 @@ def test_averaged_weights_lie_between(tmp_path: Path) -> None:
         torch.testing.assert_close(ours, between)
     with pytest.raises(OptionError, match=r"a share of 1\.5; expected a number from 0 to 1"):
         average(first.task.net, str(tmp_path), 1.5)
-    with pytest.raises(OptionError, match="which is another network"):
+    with pytest.raises(OptionError, match="a different network"):
         average(
             build(TrainConfig(architecture="ifan-fast", net=NetConfig(width=8, iterations=2))).net, str(tmp_path), 0.5
         )

@@ -1,7 +1,7 @@
 """Canny's edges with thresholds chosen from the picture itself.
 
-Source: Canny, "A Computational Approach to Edge Detection", PAMI 1986; automatic thresholds as methods.md
-6.1 gives them.
+Source: Canny, "A Computational Approach to Edge Detection", PAMI 1986; automatic thresholds as
+in the `edge` function of MATLAB, which the authors of EBDB use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Deblurring with a defocus map: hyper-Laplacian deconvolution at a few blur levels, each pixel taking its own.
 
 Source of the solver: Krishnan and Fergus, "Fast Image Deconvolution using Hyper-Laplacian Priors", NIPS 2009. The
-levels, the padding and the constants are those of the comparison in the paper (methods.md 5.4).
+levels, the padding and the constants are those of the scripts published with DMENet, which suit the IFAN paper's
+comparison of EBDB, JNB and DMENet (https://github.com/codeslake/DMENet, folder deconvolution).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """EBDB: blur from the ratio of gradients at edges, over several scales.
 
 Source: Karaali and Jung, "Edge-Based Defocus Blur Estimation With Adaptive Scale Selection", IEEE TIP 2018;
-constants as methods.md 6.1 gives them.
+constants as in the authors' MATLAB code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """JNB: blur from how many atoms a patch needs. Sharp patches need many atoms of a dictionary of blurred ones.
 
-Source: Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR 2015; constants as methods.md 6.2
-gives them. The authors' dictionary and their curve from sparsity to sigma are not public: both are ours, learnt and
+Source: Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR 2015; constants as in the
+authors' demo. The authors' dictionary and their curve from sparsity to sigma are not public: both are ours, learnt and
 calibrated by jnb_calibrate.py. The permutohedral lattice of their demo is replaced by a bilateral grid.
 """
 
