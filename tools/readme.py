@@ -19,7 +19,7 @@ NAMES = {
 }
 PHOTOS = {
     "real-val": (
-        "DPDD test scenes at 61 % scale; no weights were trained on them, one factor was chosen on them",
+        "DPDD test scenes, reduced to 1024 x 683 px; no weights were trained on them, one factor was chosen on them",
         "deblur",
         {"input": "input", "`ifan-fast`": "ifan-fast@command", "`ifan`": "ifan@command"},
     ),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
+from allfocus.simulate import SimulatorConfig
+from allfocus.train.provenance import Provenance
 from page import ROOT, main, number, stored, table
 
 Statistics = Mapping[str, Any]
@@ -37,6 +40,36 @@ VARIANTS = {
     "first-settings": "first settings",
 }
 """Rows of the table of what each part is worth, as `benchmarks/simulator_ablation.py` names them."""
+
+
+CHANGES = {
+    "sensor/sharpen_chance": "sharpened pairs have seams in the target, and the network learns to draw them",
+    "scene/highlight_gain": "lamps brighter than white clip in the target; the network darkened around bright edges",
+    "sensor/contrast_chance": "developed photos have more contrast than sRGB",
+    "resolution_scale": "photos are often reduced before they are deblurred",
+    "reductions": "noise and power spectra nearer to those of reduced real photos",
+    "scene/print_chance": "text",
+}
+"""Settings that samples `a` of `ifan-fast` did not have, and why they were changed."""
+
+
+def first_settings() -> list[str]:
+    """What was changed after the first stage of training."""
+    first, now = Provenance.read("ifan-fast").samples["a"].simulator, asdict(SimulatorConfig())
+    rows = [[path.replace("/", "."), said(first, path), said(now, path), why] for path, why in CHANGES.items()]
+    return table(("setting", "first", "now", "why"), rows, words=4)
+
+
+def said(settings: Mapping[str, Any], path: str) -> str:
+    """A setting as the page writes it."""
+    value: Any = settings
+    for key in path.split("/"):
+        value = value[key]
+    if path == "reductions":  # weights of full, half and quarter size
+        return f"{1 - value[0]:.1g} of all" if value[0] < 1 else "none"
+    if isinstance(value, list | tuple):
+        return f"{value[0]:g} to {value[1]:g}"
+    return f"{value:g}" if value else "none"
 
 
 def calibration() -> list[str]:
@@ -81,7 +114,7 @@ def speed() -> list[str]:
     ]
 
 
-SECTIONS = {"calibration": calibration, "ablation": ablation, "speed": speed}
+SECTIONS = {"calibration": calibration, "first-settings": first_settings, "ablation": ablation, "speed": speed}
 
 
 if __name__ == "__main__":
