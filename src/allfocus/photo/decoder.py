@@ -16,7 +16,7 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import InputError, PhotoSizeError, UnknownFormatError
-from allfocus.photo import avif, exif, formats, heic, icc, jpeg, png, raw, webp, xmp
+from allfocus.photo import avif, exif, formats, heic, icc, jpeg, orientation, png, raw, webp
 from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_source
 from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
@@ -285,7 +285,7 @@ class Decoder:
                 blob = exif.blob(exif.read(file))
         except (ValueError, OSError):
             return None
-        return exif.upright(blob)[0] if blob else None
+        return orientation.upright_exif(blob)[0] if blob else None
 
     def _plain(self, image: pyvips.Image) -> pyvips.Image:
         """The picture as grey, grey + alpha, RGB or RGB + alpha of 8 bit, 16 bit or float samples."""
@@ -334,14 +334,14 @@ class Decoder:
 
     def _finished(self, header: pyvips.Image, image: pyvips.Image, canvas: Canvas) -> Photo:
         blob, packet = self._metadata(header)
-        blob, orientation = exif.upright(blob.removeprefix(exif.PREFIX)) if blob else (None, None)
-        packet, stated = xmp.upright(packet) if packet else (None, None)
+        blob, turn = orientation.upright_exif(blob.removeprefix(exif.PREFIX)) if blob else (None, None)
+        packet, stated = orientation.upright_xmp(packet) if packet else (None, None)
         if self.format == "tiff":
-            orientation = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), None)
+            turn = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), None)
         if self.format == "avif":
-            orientation = 1  # its own rotation boxes hold, and have been applied; EXIF only repeats them
+            turn = 1  # its own rotation boxes hold, and have been applied; EXIF only repeats them
         return Photo.from_bands(
-            turned(canvas.image(), orientation or stated or 1),
+            orientation.turned(canvas.image(), turn or stated or 1),
             self.format,
             icc=field(image, "icc-profile-data") or self._stated_profile(image),
             exif=blob,
@@ -462,15 +462,6 @@ def _sampling(factors: tuple[tuple[int, int], ...]) -> str:
     ratio = across // chroma[0][0], down // chroma[0][1]
     names = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0", (4, 1): "4:1:1"}
     return names.get(ratio, "of its own kind")
-
-
-def turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
-    """The picture as it is meant to be seen, from its EXIF orientation (1 to 8)."""
-    if orientation == 1:
-        return image
-    image = image.copy()
-    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
-    return image.autorot()
 
 
 def settled(pixels: np.ndarray, name: str) -> np.ndarray:

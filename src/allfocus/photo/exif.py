@@ -1,4 +1,4 @@
-"""EXIF as what it is, TIFF directories: reading, setting upright, and moving between TIFF files and blobs.
+"""EXIF as what it is, TIFF directories: reading, and moving between TIFF files and blobs.
 
 TIFF files have no EXIF block: its tags stand among those that say how the pixels are stored, and libvips writes none
 of them. `blob` gathers them from a TIFF into the block that other formats carry, `append` puts such a block's tags
@@ -84,46 +84,8 @@ def read(file: BinaryIO) -> Tags:
     Raises:
         ValueError: not a TIFF, or a first directory that cannot be reached.
     """
-    order, big, first = _header(file)
+    order, big, first = header(file)
     return Tags(order, _directory(file, order, big, first, POINTERS))
-
-
-def upright(exif: bytes) -> tuple[bytes, int | None]:
-    """An EXIF blob (without prefix) with its orientation set to 1, and what it was; None if it stated none.
-
-    Where the orientation lays the picture on its side, the width and height that EXIF states change places.
-
-    >>> upright(b"not exif")
-    (b'not exif', None)
-    """
-    patched = bytearray(exif)
-    try:
-        order, _, first = _header(io.BytesIO(exif))
-        records = _records(exif, order, first)
-        at, letter = records.get(ORIENTATION, (0, None))
-        if letter is None:
-            return exif, None
-        (was,) = struct.unpack_from(order + letter, exif, at)
-        struct.pack_into(order + letter, patched, at, 1)
-        if 5 <= was <= 8 and records.get(EXIF_POINTER, (0, None))[1] == "I":
-            inner = _records(exif, order, struct.unpack_from(order + "I", exif, records[EXIF_POINTER][0])[0])
-            across, down = inner.get(PIXELS_ACROSS), inner.get(PIXELS_DOWN)
-            if across and down and across[1] == down[1]:
-                patched[across[0] : across[0] + 4] = exif[down[0] : down[0] + 4]
-                patched[down[0] : down[0] + 4] = exif[across[0] : across[0] + 4]
-        return bytes(patched), was if 1 <= was <= 8 else 1
-    except (ValueError, struct.error):
-        return exif, None
-
-
-def _records(exif: bytes, order: str, start: int) -> dict[int, tuple[int, str | None]]:
-    """Where each tag of a directory has its value, and the `struct` letter of those that hold one whole number."""
-    (count,) = struct.unpack_from(order + "H", exif, start)
-    found: dict[int, tuple[int, str | None]] = {}
-    for at in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, values = struct.unpack_from(order + "HHI", exif, at)
-        found.setdefault(tag, (at + 8, {1: "B", 3: "H", 4: "I"}.get(kind) if values == 1 else None))
-    return found
 
 
 def without_resolution(file: BinaryIO) -> None:
@@ -132,7 +94,7 @@ def without_resolution(file: BinaryIO) -> None:
     Raises:
         ValueError: a file that is not a TIFF.
     """
-    order, big, first = _header(file)
+    order, big, first = header(file)
     count_letter, record, slot = ("Q", 20, "Q") if big else ("H", 12, "I")
     file.seek(first)
     (count,) = struct.unpack(order + count_letter, file.read(struct.calcsize(count_letter)))
@@ -168,7 +130,7 @@ def append(file: BinaryIO, exif: bytes) -> None:
         ValueError: a file or blob that is not a TIFF inside.
     """
     tags = read(io.BytesIO(exif))
-    order, big, first = _header(file)
+    order, big, first = header(file)
     count_letter, record, slot = ("Q", 20, "Q") if big else ("H", 12, "I")
     file.seek(first)
     (count,) = struct.unpack(order + count_letter, file.read(struct.calcsize(count_letter)))
@@ -189,7 +151,7 @@ def append(file: BinaryIO, exif: bytes) -> None:
     file.write(struct.pack(order + slot, start))
 
 
-def _header(file: BinaryIO) -> tuple[str, bool, int]:
+def header(file: BinaryIO) -> tuple[str, bool, int]:
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(16)

@@ -10,7 +10,8 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import AllfocusError, InputError, MissingExtraError
-from allfocus.photo.exif import PREFIX, upright
+from allfocus.photo.exif import PREFIX
+from allfocus.photo.orientation import upright_exif
 from allfocus.photo.photo import Coding, Photo
 
 
@@ -47,7 +48,7 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind),
         "heic",
         icc=file.info.get("icc_profile"),
-        exif=upright(exif.removeprefix(PREFIX))[0] if exif else None,
+        exif=upright_exif(exif.removeprefix(PREFIX))[0] if exif else None,
         xmp=file.info.get("xmp"),
         coding=Coding(cicp=(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None),
     )

@@ -1,6 +1,7 @@
 """PNG files as chunks (ISO/IEC 15948): the metadata wherever it stands, and chunks put into finished data.
 
-libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP.
+libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP. The pixels, 8 or 16 bits, are
+written by `encoder.py`; this file adds the metadata.
 """
 
 from __future__ import annotations
