@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,55 @@ def test_the_tables_of_the_page_on_clusters_are_those_of_the_result_file() -> No
     assert done.returncode == 0, done.stderr
 
 
+def code_blocks(text: str) -> list[tuple[str, str]]:
+    """Each fenced block: its language, and its text with continued lines joined."""
+    found = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, flags=re.DOTALL | re.MULTILINE)
+    return [(language, block.replace("\\\n", " ")) for language, block in found]
+
+
+def shell_lines(text: str) -> list[str]:
+    """Every line of the blocks of commands, without prompt and comment."""
+    blocks = [block for language, block in code_blocks(text) if language == "bash"]
+    lines = [re.sub(r"(?:^|\s)#\s.*$", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line]
+
+
 def command_lines(text: str) -> list[tuple[str, bool]]:
-    """`allfocus ...`, and whether it is a whole command (in a code block, comments cut) or a mention (in backticks)."""
-    blocks = re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, flags=re.DOTALL)
-    lines = [(line, True) for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    """What follows `allfocus`, and whether it is a whole command (in a block) or a mention (in backticks)."""
+    lines = [(line, True) for line in shell_lines(text)]
+    lines += [(block.strip(), True) for block in re.findall(r"^ *(?:entrypoint: )(allfocus .*)$", text, re.MULTILINE)]
     lines += [(" ".join(line.split()), False) for line in re.findall(r"`(allfocus [^`]+)`", text)]
-    found = [(re.match(r"\s*(?:\$ )?(?:\S*bin/)?allfocus (.*?)(?:\s#.*)?$", line), whole) for line, whole in lines]
+    found = [(re.match(r"(?:\S*bin/|python -m |.* -m )?allfocus (.*)$", line), whole) for line, whole in lines]
     return [(match[1], whole) for match, whole in found if match]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_line_of_a_command_block_is_a_command_that_is_checked(document: Path) -> None:
+    """Of make, its target; of python, the script and its options; of pip, the extras; of allfocus, see below."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    extras = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    )
+    text = document.read_text(encoding="utf-8")
+    assert {language for language, _ in code_blocks(text)} <= {"bash", "python", "yaml", "json", "text"}, document.name
+    mentions = re.findall(r"`((?:make|python) [^`]+)`", text)
+    for line in [*shell_lines(text), *(" ".join(mention.split()) for mention in mentions)]:
+        words = shlex.split(line.removeprefix("job=$("))
+        if words[0] == "make":
+            assert set(words[1:]) <= targets, f"{document.name}: {line}"
+        elif words[0].endswith("pip") and "install" in words:
+            for named in re.findall(r"\[([\w,]+)\]", line):
+                assert set(named.split(",")) <= extras, f"{document.name}: {line}"
+        elif words[0] == "python" and words[1].endswith(".py"):
+            source = (ROOT / words[1]).read_text(encoding="utf-8")
+            source += (ROOT / "tools" / "page.py").read_text(encoding="utf-8") if "from page import" in source else ""
+            options = [word for word in words[2:] if word.startswith("--")]
+            assert all(f'"{word}"' in source for word in options), f"{document.name}: {line}"
+        elif words[0] == "python" and words[1] == "-m" and words[2].startswith("allfocus."):
+            assert (SOURCE / f"{words[2].partition('.')[2].replace('.', '/')}.py").is_file(), f"{document.name}: {line}"
+        elif document.name != "CHANGELOG.md":
+            known = ("allfocus", "curl", "torchrun", "python")  # curl: tests/web/test_docs.py
+            assert words[0].rpartition("/")[2] in known, f"{document.name}: {line}"
 
 
 def parse(command: Any, name: str, words: list[str]) -> None:
@@ -133,6 +176,21 @@ def test_the_tree_of_architecture_is_the_tree() -> None:
         folders = [SOURCE / part for part in re.findall(r"`([^`]+/)`", where)]
         for file in re.findall(r"`([\w/]+\.py|[\w/]+/)`", what):
             assert any((folder / file).exists() for folder in [*folders, SOURCE]), f"{where}: {file}"
+
+
+def test_what_is_where_is_there() -> None:
+    """A row of "Where is what": each file that it names defines one of the things to look for, and none is missing."""
+    section = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Where is what")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+\?) \| (.+) \| (.+) \|$", section, flags=re.MULTILINE)
+    assert len(rows) >= 15
+    for question, files, names in rows:
+        wanted = re.findall(r"`(\w+)`", names)
+        defined = {
+            file: set(re.findall(r"^(?:def |class )?(\w+)", (SOURCE / file).read_text(encoding="utf-8"), re.MULTILINE))
+            for file in re.findall(r"`([\w/]+\.py)`", files)
+        }
+        assert wanted and set(wanted) <= set().union(*defined.values()), question
+        assert all(found & set(wanted) for found in defined.values()), question
 
 
 def test_architecture_sums_up_the_import_table_as_it_is() -> None:
