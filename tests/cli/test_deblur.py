@@ -95,11 +95,11 @@ def bomb(folder: Path) -> Path:
 
 BAD = [
     (missing, "missing.jpg does not exist; expected a photo, a folder or a glob; try: check the spelling"),
-    (text, "text.jpg is not a photo that can be read here"),
+    (text, "text.jpg is not a readable photo"),
     (truncated, "truncated.jpg is damaged or cut short"),
     (empty, "empty.png is empty (0 bytes)"),
     (not_a_number, "nan.tif holds NaN or infinite samples"),
-    (bomb, "bomb.png says it has 50000x50000 pixels (2.5e+03 megapixels); expected at most 500 megapixels"),
+    (bomb, "bomb.png states a size of 50000x50000 pixels (2.5e+03 megapixels); expected at most 500 megapixels"),
 ]
 
 

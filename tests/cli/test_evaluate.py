@@ -89,7 +89,7 @@ def test_unknown_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         run("figure", "input", "--root", str(fill(tmp_path / "mine", 1)), "--scene", "x", "-o", str(tmp_path / "f"))
         == 2
     )
-    assert "names such as 000" in capsys.readouterr().err
+    assert "a name such as 000" in capsys.readouterr().err
 
 
 def test_the_stored_command_names_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:

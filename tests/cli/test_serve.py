@@ -31,10 +31,10 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     "arguments, variables, words",
     [
-        (["--host", "0.0.0.0"], {}, "to listen on 0.0.0.0 without a token"),
+        (["--host", "0.0.0.0"], {}, "listening on 0.0.0.0 without a token"),
         (["--host", "0.0.0.0"], {"TOKEN": "short"}, "a token of 5 characters"),
         ([], {"QUEUE": "none"}, "ALLFOCUS_SERVE_QUEUE 'none'"),
-        (["--host", "203.0.113.1"], {"TOKEN": "x" * 20}, "cannot be listened on"),
+        (["--host", "203.0.113.1"], {"TOKEN": "x" * 20}, "is not available"),
         (["--model", "nothing"], {}, "no model is called 'nothing'"),
     ],
 )
