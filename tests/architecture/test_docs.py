@@ -59,7 +59,7 @@ def shell_lines(text: str) -> list[str]:
     """Every line of the blocks of commands, without prompt and comment."""
     blocks = [block for language, block in code_blocks(text) if language == "bash"]
     lines = [re.sub(r"(?:^|\s)#\s.*$", "", line).strip() for block in blocks for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line]
+    return [re.sub(r"^(?:[A-Z_]+=\S+ )+| &$", "", line.removeprefix("$ ")) for line in lines if line]
 
 
 def command_lines(text: str) -> list[tuple[str, bool]]:
@@ -96,7 +96,15 @@ def test_every_line_of_a_command_block_is_a_command_that_is_checked(document: Pa
         elif words[0] == "python" and words[1] == "-m" and words[2].startswith("allfocus."):
             assert (SOURCE / f"{words[2].partition('.')[2].replace('.', '/')}.py").is_file(), f"{document.name}: {line}"
         elif document.name != "CHANGELOG.md":
-            known = ("allfocus", "curl", "torchrun", "python")  # curl: tests/web/test_docs.py
+            known = (
+                "allfocus",
+                "curl",
+                "torchrun",
+                "python",
+                "export",
+                "kill",
+                "wait",
+            )  # run by tests/web/test_docs.py
             assert words[0].rpartition("/")[2] in known, f"{document.name}: {line}"
 
 

@@ -32,10 +32,13 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A folder with a photo and a mask, and an environment whose `python` and `allfocus` are these."""
+    """A folder with photos and a mask, and an environment whose `python` and `allfocus` are these."""
     (tmp_path / "photo.jpg").write_bytes(jpeg(blurred()))
     (tmp_path / "mask.png").write_bytes(opened(jpeg(blurred())).colourspace("b-w").pngsave_buffer())
     shutil.copy(tmp_path / "mask.png", tmp_path / "photo.mask.png")
+    shutil.copy(tmp_path / "photo.jpg", tmp_path / "portrait.jpg")
+    (tmp_path / "holiday").mkdir()
+    shutil.copy(tmp_path / "photo.jpg", tmp_path / "holiday")
     commands = tmp_path / "bin"
     commands.mkdir()
     for name, arguments in (("python", ""), ("allfocus", " -m allfocus")):
