@@ -32,7 +32,9 @@ REFUSED = {
     400: "the form cannot be read",
     401: "no token, or a wrong one",
     403: "a page of another site",
+    404: "no such job, or expired",
     408: "the body came too slowly",
+    409: "not done",
     413: "too many bytes or pixels",
     415: "no photo of a known format",
     422: "a photo or an option that cannot be used",
@@ -176,7 +178,7 @@ async def create_job(request: Request, response: Response, query: Annotated[Opti
     return JobView.of(job)
 
 
-GONE = {404: {"description": "no such job, or expired", "model": Problem}, **_refusals(401, 403, 422)}
+GONE = _refusals(401, 403, 404, 422)
 
 
 @router.get("/v1/jobs/{id}", responses=GONE)
@@ -228,7 +230,7 @@ async def _stream(job: Job, after: int) -> AsyncIterator[str]:
 @router.get(
     "/v1/jobs/{id}/result",
     response_class=FileResponse,
-    responses={200: {"content": IMAGE}, **GONE, 409: {"description": "not done", "model": Problem}},
+    responses={200: {"content": IMAGE}, **GONE, **_refusals(409)},
 )
 async def job_result(request: Request, id: str) -> Response:
     """The finished photo."""
@@ -239,7 +241,7 @@ async def job_result(request: Request, id: str) -> Response:
 @router.get(
     "/v1/jobs/{id}/map",
     response_class=FileResponse,
-    responses={200: {"content": IMAGE}, **GONE, 409: {"description": "not done", "model": Problem}},
+    responses={200: {"content": IMAGE}, **GONE, **_refusals(409)},
 )
 async def job_map(
     request: Request, id: str, format: Annotated[Literal["tiff", "png", "cells"], Query()] = "tiff"

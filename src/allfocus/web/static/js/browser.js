@@ -29,7 +29,7 @@ function ask(message, { tell, signal, moved } = {}) {
 export async function start() {
   const { card, provider, threads } = await ask({ do: 'start', engine: new URLSearchParams(location.search).get('engine') });
   const where = provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-  return { models: [{ name: card.name, default: true }], line: `in this browser: ${where}` };
+  return { models: [{ name: card.name, default: true }], line: `Ready, in this browser: ${where}` };
 }
 
 /** See service.js. */

@@ -46,7 +46,7 @@ export async function start() {
     await new Promise((resolve) => setTimeout(resolve, 400));
   }
   const models = await (await ask('/v1/models')).json();
-  return { models: models.filter((model) => model.tells_radius), line: `${ready.engine.name} in ${ready.engine.precision} on this service` };
+  return { models: models.filter((model) => model.tells_radius), line: `Ready: ${ready.engine.name}, ${ready.engine.precision}` };
 }
 
 /** A file as a picture to look at: {picture, note}. What this browser cannot show, the service can. */
