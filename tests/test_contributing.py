@@ -48,7 +48,7 @@ def test_the_examples_of_the_page_keep_their_contracts(repository: Path, tmp_pat
     source = copied(repository / "src" / "allfocus", tmp_path / "src" / "allfocus").parent
     added = follow(page, source)
     tests = TESTS.findall(page)
-    assert len(added) == len(tests) == 4
+    assert len(added) == len(tests) == 5
     chosen = " or ".join(f"(contract and {name})" if name != "twins" else f"(refused and {name})" for name in added)
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests, "-k", chosen]
     environment = {**os.environ, "PYTHONPATH": str(source), "ALLFOCUS_CACHE": str(tmp_path / "cache")}

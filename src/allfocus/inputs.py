@@ -13,7 +13,7 @@ from allfocus.deblurrer import beside, written_suffix
 from allfocus.defocus.files import picture_beside
 from allfocus.errors import AllfocusError, InputError, OptionError
 from allfocus.ledger import Ledger
-from allfocus.photo.formats import PHOTO_EXTENSIONS
+from allfocus.photo.formats import PHOTO_EXTENSIONS, USUAL
 from allfocus.targets import clashes, identity
 
 OTHER_PICTURES = {
@@ -32,7 +32,6 @@ OTHER_PICTURES = {
     ".tga",
 }
 MADE_HERE = (".sharp", ".compare", ".map", ".inspect")
-USUAL = ".jpg, .png, .tif, .webp or .avif"
 
 
 @dataclass(frozen=True)

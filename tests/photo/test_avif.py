@@ -53,11 +53,11 @@ def test_exact_transparency_is_grafted_onto_a_lossy_picture() -> None:
 
 
 def test_coding_is_read_from_the_header() -> None:
-    assert avif.coding(file_of(PIXELS[..., :3], lossless=True)).lossless
-    assert avif.coding(file_of(PIXELS[..., :3], subsample_mode="on")).subsampled
-    full = avif.coding(file_of(PIXELS[..., :3], subsample_mode="off"))
+    assert avif.stored_as(file_of(PIXELS[..., :3], lossless=True)).lossless
+    assert avif.stored_as(file_of(PIXELS[..., :3], subsample_mode="on")).subsampled
+    full = avif.stored_as(file_of(PIXELS[..., :3], subsample_mode="off"))
     assert (full.subsampled, full.lossless, full.cicp) == (False, False, None)
-    assert avif.coding(b"").cicp is None
+    assert avif.stored_as(b"").cicp is None
 
 
 @pytest.mark.parametrize("bands", [3, 4])
@@ -65,7 +65,7 @@ def test_coding_is_read_from_the_header() -> None:
 def test_the_colour_description_is_replaced_or_added_and_pixels_stay(bands: int, options: dict) -> None:
     plain = file_of(PIXELS[..., :bands], **options)
     data = avif.embed(plain, EXIF, None, (9, 16))
-    assert avif.coding(data).cicp == (9, 16)
+    assert avif.stored_as(data).cicp == (9, 16)
     with PIL.Image.open(io.BytesIO(data)) as image, PIL.Image.open(io.BytesIO(plain)) as before:
         assert np.array_equal(np.asarray(image), np.asarray(before))
     box = Box(0, 0, 34, 21)

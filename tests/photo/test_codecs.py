@@ -503,7 +503,7 @@ def test_the_disks_own_words_are_passed_on(tmp_path: Path, monkeypatch: pytest.M
         self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # type: ignore[attr-defined]
         return -1
 
-    monkeypatch.setattr("allfocus.photo.encoder._Splice._write", full)
+    monkeypatch.setattr("allfocus.photo.splice.Splice._write", full)
     photo = decode(RGB)
     with pytest.raises(OutputError, match=r"could not be written \(No space left on device\)"):
         encode(photo, canvas_of(photo), tmp_path / f"out.{format}")

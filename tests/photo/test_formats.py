@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from allfocus.errors import InputError
 from allfocus.photo import formats
+from allfocus.photo.canvas import Canvas
+from allfocus.photo.codecs import decode, encode, header, losses
+from allfocus.photo.tiling import Box
 
 
 @pytest.mark.parametrize(
@@ -41,3 +48,37 @@ def test_every_format_has_an_ending_that_leads_back_to_it() -> None:
     for format in formats.FORMATS.values():
         assert formats.of_name("x" + formats.extension(format.name)) == format.name
     assert [formats.extension(kind) for kind in ("heic", "raw", "array")] == [".jpg", ".tif", ".png"]
+
+
+def canvas_of(pixels: np.ndarray) -> Canvas:
+    canvas = Canvas(pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype)
+    canvas.write(Box(0, 0, canvas.width, canvas.height), pixels)
+    return canvas
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_every_format_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    """What is written is known again by its first bytes, has its size, and its pixels but for loss and rounding."""
+    format = formats.FORMATS[name]
+    down, across = np.mgrid[0:24, 0:40]
+    pixels = np.stack([6 * across, 10 * down, 3 * across + 4 * down], axis=2).astype(np.uint8)
+    photo = decode(pixels)
+    target = tmp_path / f"photo{format.extensions[0]}"
+    with canvas_of(pixels) as canvas:
+        encode(photo, canvas, target)
+        data = encode(photo, canvas, None, format=name)
+    assert data is not None and formats.of_name(target) == name == formats.sniff(data[:64])
+    for source in (target, data):
+        again = decode(source)
+        assert (again.format, again.width, again.height, again.bands) == (name, 40, 24, 3)
+        assert header(source) in [(name, 40, 24), (name, None, None)]
+        found = again.unit().read(Box(0, 0, 40, 24))
+        assert np.abs(found - pixels / 255.0).max() < (0.001 if format.quality is None else 0.15)
+    with pytest.raises(InputError, match=format.title):
+        decode(data[: len(data) // 2])
+    deep = decode(np.zeros((4, 6, 4), np.float32))
+    told = " ".join(losses(deep, format=name))
+    assert ("rounded to" in told) == (format.depth < 32)
+    assert ("transparency was left out" in told) == (not format.alpha)
+    assert format.title and "/" in format.media and format.largest > 10_000
+    assert {"ICC", "EXIF", "XMP"} >= format.holds

@@ -16,7 +16,7 @@ from allfocus.batch.store import Item, Store, is_url, plain
 from allfocus.deblurrer import written_suffix
 from allfocus.errors import AllfocusError, InputError
 from allfocus.inputs import MADE_HERE
-from allfocus.photo.formats import PHOTO_EXTENSIONS
+from allfocus.photo.formats import PHOTO_EXTENSIONS, USUAL
 
 HEADERS = 2000
 """Above this number of photos only so many headers are read, and the other sizes follow from the bytes."""
@@ -66,7 +66,7 @@ def photos_at(url: str, store: Store) -> list[Asked]:
         if path.suffix.lower() in PHOTO_EXTENSIONS and not hidden and not made_here:
             found.append(Asked(item.location, _result_name(name), item))
     if not found:
-        raise InputError(f"no photo at {url}", "files ending in .jpg, .png, .tif, .webp or .avif", "another folder")
+        raise InputError(f"no photo at {url}", f"files ending in {USUAL}", "another folder")
     return found
 
 

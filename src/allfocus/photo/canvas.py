@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -211,3 +212,8 @@ class Canvas:
             f"{size / 1e6:.0f} MB free there",
             "free some space, or point TMPDIR at a roomier disk",
         )
+
+
+def field(image: pyvips.Image, name: str) -> Any:
+    """A metadata field of a pyvips image, or None."""
+    return image.get(name) if image.get_typeof(name) else None

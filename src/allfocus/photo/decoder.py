@@ -16,8 +16,8 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import InputError, PhotoSizeError, UnknownFormatError
-from allfocus.photo import avif, exif, formats, heic, icc, jpeg, orientation, png, raw, webp
-from allfocus.photo.canvas import VIPS_FORMATS, Canvas, vips_source
+from allfocus.photo import exif, formats, orientation
+from allfocus.photo.canvas import VIPS_FORMATS, Canvas, field, vips_source
 from allfocus.photo.color import cmyk_to_srgb
 from allfocus.photo.photo import DEPTHS, DTYPES, Coding, Photo
 from allfocus.photo.tiling import Box
@@ -25,31 +25,11 @@ from allfocus.photo.tiling import Box
 STRIP_BYTES = 2**20
 HEAD_BYTES = 4096
 
-TIFF_COMPRESSIONS = {1: "none", 5: "lzw"}
-TIFF_COLOURS = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32844: "LogL", 32845: "LogLuv"}
-RAW_TAGS = (50706, 33421)
-"""DNGVersion and CFARepeatPatternDim: a TIFF with one of these is a camera raw file whatever its name."""
-
-TIFF_UNREAD = {
-    33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 33007: "JPEG 2000", 34712: "JPEG 2000",
-    34661: "JBIG", 34887: "LERC", 34892: "lossy DNG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
-    50002: "JPEG XL", 52546: "JPEG XL",
-}  # fmt: skip
-"""Compressions that libtiff may have been built without."""
-TIFF_LAYERS, TIFF_RESOURCES = 37724, 34377
-LEAST_SHARE = {1: 1.0, 5: 1 / 1500, 8: 1 / png.DEFLATE_GAIN, 32946: 1 / png.DEFLATE_GAIN, 32773: 1 / 64}
-"""TIFF compression to how small it can make a picture at the most."""
-
 MOST_DOTS = 100_000
 """Pixels per mm; more is a damaged number."""
 
-LARGEST_BANDS = 5
-"""CMYK and transparency."""
-
 ROUNDING = 1e-4
 """How far outside [0, 1] float samples may be: what computing with them does, not what another scale would."""
-
-INTEGERS_OR_FLOAT = "8 or 16 bit integers, or float samples in [0, 1]"
 
 
 class Header(NamedTuple):
@@ -76,8 +56,6 @@ class Decoder:
         self.folder = folder
         self.allow_damaged = allow_damaged
         self.permissions: int | None = None
-        self.jpeg: jpeg.JpegHeader | None = None
-        self.png = png.Metadata()
         self.notes: list[str] = []
         if isinstance(source, bytes | bytearray | memoryview):
             self.data: bytes | Path = bytes(source)
@@ -96,10 +74,10 @@ class Decoder:
                 formats.READABLE,
                 "export it as TIFF or PNG",
             )
-        self.format = format
+        self.format = formats.READ[format]
         self.head = head
         self.size = size
-        self.tags = exif.Tags("<", {})
+        self.facts: Any = None  # what the format's `check` has found
 
     def photo(self) -> Photo:
         """The photo; every pixel has been decoded."""
@@ -107,71 +85,52 @@ class Decoder:
 
     def _photo(self) -> Photo:
         try:
-            if self.format == "tiff":
-                self._check_tiff()
-            if self.format == "heic":
-                return heic.decode(self.data, self.name, self.check_size)
-            if self.format == "raw":
-                return replace(raw.decode(self.data, self.name, self.check_size), exif=self._raw_exif())
-            if self.format == "jpeg":
-                self._check_jpeg()
-            if self.format == "png":
-                self._check_png()
-            if self.format == "avif" and b"avis" in self.head[8:64]:
-                self.notes.append("only the main picture of an image sequence was read")
-            return self._through_vips()
+            self.format.check(self)
+            return self.format.read(self)
         except pyvips.Error as error:
-            kind = TIFF_UNREAD.get(max(self.tags.numbers(259), default=1))
-            if kind is not None:
-                raise self._unfit(f"is a TIFF with {kind} compression", "another compression") from None
-            raise self._damaged(reason(error)) from None
+            other = self.format.unread(self)
+            if other is not None:
+                raise self.unfit(other, "another compression") from None
+            raise self.damaged(reason(error)) from None
 
-    def _through_vips(self) -> Photo:
+    def become(self, format: str) -> None:
+        """Go on as a file of another format."""
+        self.format, self.facts = formats.READ[format], None
+
+    def photo_of_libvips(self) -> Photo:
         """The photo through libvips; what is left of a damaged one, if that is allowed."""
         notes = list(self.notes)
         try:
-            header = self._open("warning" if self.format == "jpeg" else "error")
+            header = self.through_libvips(self.format.fail_on)
             self.check_size(header.width, header.height)
             image = self._plain(header)
             canvas = self._decoded(image)
-            cause = self._uneven()
+            cause = self.format.damage(self)
         except pyvips.Error as error:
             if not self.allow_damaged:
                 raise
             cause = reason(error)
             self.notes = notes
-            header = self._open("none")
+            header = self.through_libvips("none")
             self.check_size(header.width, header.height)
             image = self._plain(header)
             canvas = self._decoded(image)
         if cause is not None:
             if not self.allow_damaged:
-                raise self._damaged(cause)
+                raise self.damaged(cause)
             self.notes.append(f"the file is damaged ({cause}): what could be read of it was restored")
         return self._finished(header, image, canvas)
-
-    def _uneven(self) -> str | None:
-        """What is wrong with a JPEG file's data, where libvips does not say it."""
-        if self.jpeg is None:
-            return None
-        data = self.data if isinstance(self.data, bytes) else self.data.read_bytes()
-        missing = jpeg.missing_blocks(data, self.jpeg)
-        if missing:
-            return f"its data holds {abs(missing)} blocks {'less' if missing > 0 else 'more'} than the picture"
-        return None
 
     def header(self) -> Header:
         """What the file says of itself; nothing is decoded, sizes above the limit are refused."""
         try:
-            if self.format == "tiff":
-                self._check_tiff()
-            if self.format in ("heic", "raw"):
-                return Header(self.format, None, None)
-            header = self._open("none")
+            size = self.format.size(self)
         except pyvips.Error as error:
-            raise self._damaged(reason(error)) from None
-        self.check_size(header.width, header.height)
-        return Header(self.format, header.width, header.height)
+            raise self.damaged(reason(error)) from None
+        if size is None:
+            return Header(self.format.name, None, None)
+        self.check_size(*size)
+        return Header(self.format.name, *size)
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse photos above the limit.
@@ -203,96 +162,28 @@ class Decoder:
             raise InputError(f"{path} cannot be read ({cause})", formats.READABLE, "check its permissions") from None
 
     @contextmanager
-    def _file(self) -> Iterator[BinaryIO]:
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, to be read."""
         with io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb") as file:
             yield file
 
-    def _open(self, fail_on: str) -> pyvips.Image:
-        loader = {"avif": "heif"}.get(self.format, self.format) + "load_source"
+    def through_libvips(self, fail_on: str) -> pyvips.Image:
+        """The file opened by libvips; nothing is decoded yet."""
+        loader, options = self.format.load_options()
         source = vips_source(self.data) if isinstance(self.data, Path) else pyvips.Source.new_from_memory(self.data)
-        # TIFF strips may be as large as the picture, whose size has been checked; libvips would stop at 50 MB
-        limit = {"unlimited": True} if self.format == "tiff" else {}
-        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on=fail_on, **limit)
+        return getattr(pyvips.Image, loader)(source, access="sequential", fail_on=fail_on, **options)
 
-    def _check_jpeg(self) -> None:
-        with self._file() as file:
-            self.jpeg = head = jpeg.header(file)
-        if head is None:
-            return  # libvips says what is wrong
-        if head.precision != 8:
-            raise self._unfit(f"is a JPEG with {head.precision}-bit samples", "8-bit JPEG")
-        if head.process in ("lossless", "hierarchical"):
-            raise self._unfit(f"is a {head.process} JPEG", "a baseline or progressive one")
-        self.check_size(*head.size)
-        self._check_share(head.size[0] * head.size[1] / jpeg.PIXELS_PER_BYTE, head.size)
-        if head.comments:
-            self.notes.append("the JPEG comment was left out")
-        if head.pictures > 1:
-            self.notes.append(f"only the first of {head.pictures} pictures in the file was read")
-
-    def _check_png(self) -> None:
-        with self._file() as file:
-            self.png = found = png.metadata(file)
-        self.check_size(*found.size)
-        if found.complete:
-            self._check_share(found.raw_bytes / png.DEFLATE_GAIN, found.size)
-        if found.frames > 1:
-            self.notes.append(f"only the first of {found.frames} frames was read")
-        if found.texts:
-            self.notes.append(f"{found.texts} text chunk{'s were' if found.texts > 1 else ' was'} left out")
-        self.notes += [f"a damaged {kind} chunk was left out" for kind in found.damaged]
-
-    def _check_share(self, least_bytes: float, size: tuple[int, int]) -> None:
+    def check_share(self, least_bytes: float, size: tuple[int, int]) -> None:
         """Refuse a file of fewer bytes than the smallest that can hold a picture of this size."""
         if self.size < least_bytes and not self.allow_damaged:
-            raise self._damaged(f"{self.size} bytes cannot hold the {size[0]}x{size[1]} pixels that it states")
-
-    def _check_tiff(self) -> None:
-        try:
-            with self._file() as file:
-                self.tags = exif.read(file)
-        except (ValueError, OSError) as error:
-            raise self._damaged(str(error)) from None
-        if any(tag in self.tags.entries for tag in RAW_TAGS):
-            self.format = "raw"
-            return
-        size = max(self.tags.numbers(256), default=0), max(self.tags.numbers(257), default=0)
-        self.check_size(*size)
-        if (bands := max(self.tags.numbers(277), default=1)) > LARGEST_BANDS:
-            raise self._unfit(f"has {bands} channels", "grey or RGB, with or without transparency")
-        bits = max(self.tags.numbers(258), default=1)
-        kind = {2: "signed integer", 3: "float", 5: "complex", 6: "complex"}.get(max(self.tags.numbers(339), default=1))
-        if (kind == "float" and bits > 32) or (kind is None and bits > 16) or kind in ("signed integer", "complex"):
-            raise self._unfit(f"has {bits}-bit {kind or 'integer'} samples", INTEGERS_OR_FLOAT)
-        colour = TIFF_COLOURS.get(max(self.tags.numbers(262), default=2))
-        if colour:
-            raise self._unfit(f"holds {colour} colour", "grey, RGB or CMYK")
-        share = LEAST_SHARE.get(max(self.tags.numbers(259), default=1), 0.0)
-        self._check_share(share * size[0] * size[1] * bands * bits / 8, size)
-        if TIFF_LAYERS in self.tags.entries:
-            self.notes.append("Photoshop layers were left out")
-        if TIFF_RESOURCES in self.tags.entries:
-            self.notes.append("the Photoshop block was left out")
-        if kind == "float" and bits < 32:
-            self.notes.append(f"{bits}-bit float samples were widened to 32 bit")
-        if self.tags.numbers(338) == (1,):
-            self.notes.append("premultiplied transparency was converted to straight")
-
-    def _raw_exif(self) -> bytes | None:
-        """The EXIF tags of a camera raw file, most of which are TIFF inside; LibRaw has set the picture upright."""
-        try:
-            with self._file() as file:
-                blob = exif.blob(exif.read(file))
-        except (ValueError, OSError):
-            return None
-        return orientation.upright_exif(blob)[0] if blob else None
+            raise self.damaged(f"{self.size} bytes cannot hold the {size[0]}x{size[1]} pixels that it states")
 
     def _plain(self, image: pyvips.Image) -> pyvips.Image:
         """The picture as grey, grey + alpha, RGB or RGB + alpha of 8 bit, 16 bit or float samples."""
         if image.format not in DEPTHS:
-            raise self._unfit(f"has {image.format} samples", INTEGERS_OR_FLOAT)
+            raise self.unfit_samples(f"has {image.format} samples")
         bits = field(image, "bits-per-sample") or 8
-        if field(image, "palette") or self.tags.numbers(262) == (3,):
+        if self.format.is_palette(self, image):
             self.notes.append("the palette was converted to RGB")
         elif bits < 8:
             self.notes.append(f"{bits}-bit samples were widened to 8 bit")
@@ -302,7 +193,7 @@ class Decoder:
         if image.interpretation == "cmyk":
             image = self._from_cmyk(image)
         if image.bands > 4:
-            raise self._unfit(f"has {image.bands} channels", "grey or RGB, with or without transparency")
+            raise self.unfit(f"has {image.bands} channels", "grey or RGB, with or without transparency")
         return image
 
     def _from_cmyk(self, image: pyvips.Image) -> pyvips.Image:
@@ -319,7 +210,7 @@ class Decoder:
         dtype = DTYPES[DEPTHS[str(image.format)]]
         canvas = Canvas(image.width, image.height, image.bands, dtype, folder=self.folder)
         region = pyvips.Region.new(image)
-        bits = field(image, "bits-per-sample") if self.format == "avif" else None
+        bits = self.format.sample_bits(image)
         rows = max(1, STRIP_BYTES // (image.width * image.bands * dtype.itemsize))
         for y in range(0, image.height, rows):
             box = Box(0, y, image.width, min(rows, image.height - y))
@@ -328,102 +219,47 @@ class Decoder:
             if dtype == np.float32:
                 strip = settled(strip, self.name)
             elif dtype == np.uint16 and bits:
-                strip = strip | strip >> bits  # libvips leaves the low bits at zero, so white would not be white
+                # libvips leaves the low bits at zero, so white would not be white
+                strip = np.bitwise_or(strip, np.right_shift(strip, bits))
             canvas.write(box, strip)
         return canvas
 
     def _finished(self, header: pyvips.Image, image: pyvips.Image, canvas: Canvas) -> Photo:
-        blob, packet = self._metadata(header)
+        blob, packet = self.format.metadata(self, header)
         blob, turn = orientation.upright_exif(blob.removeprefix(exif.PREFIX)) if blob else (None, None)
         packet, stated = orientation.upright_xmp(packet) if packet else (None, None)
-        if self.format == "tiff":
-            turn = next((value for value in self.tags.numbers(exif.ORIENTATION) if 1 <= value <= 8), None)
-        if self.format == "avif":
-            turn = 1  # its own rotation boxes hold, and have been applied; EXIF only repeats them
+        profile = field(image, "icc-profile-data") or self.format.profile(self, image)
         return Photo.from_bands(
-            orientation.turned(canvas.image(), turn or stated or 1),
-            self.format,
-            icc=field(image, "icc-profile-data") or self._stated_profile(image),
+            orientation.turned(canvas.image(), self.format.orientation(self, turn) or stated or 1),
+            self.format.name,
+            icc=profile,
             exif=blob,
             xmp=packet,
-            iptc=field(header, "iptc-data") if self.format == "jpeg" else None,
-            extended_xmp=self.jpeg.extended_xmp if self.jpeg else (),
             notes=tuple(self.notes),
             coding=self._coding(header),
+            **self.format.more(self, header),
         )
-
-    def _metadata(self, header: pyvips.Image) -> tuple[bytes | None, bytes | None]:
-        """The EXIF block and the XMP packet."""
-        if self.format == "tiff":
-            return exif.blob(self.tags), field(header, "xmp-data")
-        if self.format == "png":
-            return self.png.exif, self.png.xmp
-        return field(header, "exif-data"), field(header, "xmp-data")
-
-    def _stated_profile(self, image: pyvips.Image) -> bytes | None:
-        """A profile of the gamma and chromaticities that a PNG states instead of one, where they are not sRGB's."""
-        found = self.png
-        if found.has_profile or found.cicp or (found.gamma is None and found.chromaticities is None):
-            return None
-        gamma, where = found.gamma or png.SRGB_GAMMA, found.chromaticities or png.SRGB_CHROMATICITIES
-        usual = abs(gamma - png.SRGB_GAMMA) < 0.002
-        try:
-            if image.bands < 3:
-                profile = None if usual else icc.grey_profile(1 / gamma)
-            elif usual and np.allclose(where, png.SRGB_CHROMATICITIES, atol=0.002):
-                profile = None
-            else:
-                profile = icc.rgb_profile(1 / gamma, where)
-        except ValueError as error:
-            self.notes.append(f"the colours that the file states were left out ({error})")
-            return None
-        if profile is not None:
-            self.notes.append("the stated gamma and chromaticities were made an ICC profile")
-        return profile
-
-    def _has_resolution(self) -> bool:
-        """Whether the file states a resolution; libvips takes 72 dots per inch where some kinds do not."""
-        if self.format == "tiff":
-            return max(self.tags.numbers(exif.RESOLUTION_UNIT), default=2) > 1
-        if self.format == "png":
-            return self.png.has_resolution
-        return self.jpeg is None or self.jpeg.has_resolution
 
     def _coding(self, header: pyvips.Image) -> Coding:
         coding = Coding(dots_unit=field(header, "resolution-unit") or "in")
-        if self._has_resolution() and 0 < min(header.xres, header.yres) <= max(header.xres, header.yres) <= MOST_DOTS:
+        stated = self.format.has_resolution(self)
+        if stated and 0 < min(header.xres, header.yres) <= max(header.xres, header.yres) <= MOST_DOTS:
             coding = replace(coding, dots_per_mm=(header.xres, header.yres))
-        if self.format == "jpeg":
-            if self.jpeg is None:
-                return coding
-            sampling = _sampling(self.jpeg.sampling)
-            return replace(
-                coding,
-                subsampled=sampling == "4:2:0",
-                sampling=sampling if sampling not in ("4:4:4", "4:2:0") else None,
-                quality=self.jpeg.quality,
-            )
-        if self.format == "tiff":
-            compression = TIFF_COMPRESSIONS.get(max(self.tags.numbers(259), default=1), "deflate")
-            tile = self.tags.numbers(322) + self.tags.numbers(323)
-            return replace(coding, compression=compression, tile=tile if len(tile) == 2 else None)
-        if self.format == "avif":
-            own = avif.coding(self.head)
-            bits = field(header, "bits-per-sample") or 8
-            return replace(coding, bits=bits, subsampled=own.subsampled, lossless=own.lossless, cicp=own.cicp)
-        if self.format == "webp":
-            with self._file() as file:
-                return replace(coding, lossless=webp.is_lossless(file))
-        cicp = self.png.cicp
-        return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
+        return self.format.coding(self, header, coding)
 
-    def _unfit(self, got: str, expected: str) -> InputError:
+    def unfit(self, got: str, expected: str) -> InputError:
+        """A refusal of a file that is whole, but of a kind that is not restored."""
         return InputError(f"{self.name} {got}", expected, "export it as a 16-bit RGB TIFF")
 
-    def _damaged(self, cause: str) -> InputError:
+    def unfit_samples(self, got: str) -> InputError:
+        """The same because of its samples."""
+        return self.unfit(got, "8 or 16 bit integers, or float samples in [0, 1]")
+
+    def damaged(self, cause: str) -> InputError:
+        """A refusal of a damaged file."""
         return InputError(
             f"{self.name} is damaged or cut short ({cause})",
-            f"a whole {formats.FORMATS[self.format].title} file",
+            f"a whole {self.format.title} file",
             "copy it from the camera again, or allow damaged files (--allow-damaged) to restore what can be read",
         )
 
@@ -452,18 +288,6 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
     )
 
 
-def _sampling(factors: tuple[tuple[int, int], ...]) -> str:
-    """The size of a JPEG's chroma as people write it."""
-    if len(factors) != 3:
-        return "4:4:4"
-    (across, down), *chroma = factors
-    if chroma[0] != chroma[1] or 0 in (*chroma[0], across, down):
-        return "of its own kind"
-    ratio = across // chroma[0][0], down // chroma[0][1]
-    names = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-    return names.get(ratio, "of its own kind")
-
-
 def settled(pixels: np.ndarray, name: str) -> np.ndarray:
     """Float samples in [0, 1]; those that rounding has carried outside, by up to `ROUNDING`, become 0 or 1.
 
@@ -477,11 +301,6 @@ def settled(pixels: np.ndarray, name: str) -> np.ndarray:
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise InputError(f"{name} holds samples from {low:.7g} to {high:.7g}", expected, "divide by the value of white")
     return pixels.clip(0, 1) if low < 0 or high > 1 else pixels
-
-
-def field(image: pyvips.Image, name: str) -> Any:
-    """A metadata field of a pyvips image, or None."""
-    return image.get(name) if image.get_typeof(name) else None
 
 
 def reason(error: pyvips.Error) -> str:

@@ -1,62 +1,45 @@
-"""The file formats: how to know one, and what each can hold."""
+"""The file formats that photos are read from and written in. A new one is a file here and a line in `MODULES`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
+from allfocus.photo.format import Format
 
-@dataclass(frozen=True)
-class Format:
-    """What a file format can hold.
-
-    Attributes:
-        name: "jpeg", "png", "tiff", "webp" or "avif".
-        extensions: file name endings, the usual one first.
-        depth: the deepest samples, in bits (32 means float).
-        alpha: whether transparency can be kept.
-        grey: whether a single channel can be kept as such.
-        largest: longest side in pixels.
-    """
-
-    name: str
-    extensions: tuple[str, ...]
-    depth: int
-    alpha: bool
-    grey: bool
-    largest: int
-
-    @property
-    def title(self) -> str:
-        """The name as people write it."""
-        return {"webp": "WebP"}.get(self.name, self.name.upper())
-
-
-FORMATS = {
-    format.name: format
-    for format in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), depth=8, alpha=False, grey=True, largest=65_500),
-        Format("png", (".png",), depth=16, alpha=True, grey=True, largest=2**31 - 1),
-        Format("tiff", (".tif", ".tiff"), depth=32, alpha=True, grey=True, largest=2**31 - 1),
-        Format("webp", (".webp",), depth=8, alpha=True, grey=False, largest=16_383),
-        Format("avif", (".avif",), depth=12, alpha=True, grey=False, largest=16_384),
-    )
+MODULES = {
+    "jpeg": "allfocus.photo.jpeg:Jpeg",
+    "png": "allfocus.photo.png:Png",
+    "raw": "allfocus.photo.raw:Raw",
+    "tiff": "allfocus.photo.tiff:Tiff",
+    "webp": "allfocus.photo.webp:WebP",
+    "avif": "allfocus.photo.avif:Avif",
+    "heic": "allfocus.photo.heic:Heic",
 }
-
-READABLE = "a JPEG, PNG, TIFF, WebP or AVIF photo"
-
-WRITTEN_AS = {"heic": "jpeg", "raw": "tiff", "array": "png"}
-"""The format that a photo is written in by default where its own cannot be."""
-
-RAW_EXTENSIONS = frozenset(
-    """.3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl
-    .sr2 .srf .srw .x3f""".split()  # noqa: SIM905
-)
+"""Every format with its class, in the order in which they look at a file."""
 
 
-HEIC_EXTENSIONS = frozenset({".heic", ".heif"})
+def _loaded(place: str) -> Format:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)()
+
+
+def spoken(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: "a, b or c"."""
+    return " or ".join([", ".join(names[:-1]), names[-1]])
+
+
+READ = {name: _loaded(place) for name, place in MODULES.items()}
+FORMATS = {name: format for name, format in READ.items() if format.written}
+
+READABLE = f"a {spoken([format.title for format in FORMATS.values()])} photo"
+USUAL = spoken([format.extensions[0] for format in FORMATS.values()])
+"""What errors name."""
+
+RAW_EXTENSIONS = frozenset(READ["raw"].extensions)
 WRITABLE_EXTENSIONS = frozenset(ending for format in FORMATS.values() for ending in format.extensions)
-PHOTO_EXTENSIONS = WRITABLE_EXTENSIONS | HEIC_EXTENSIONS | RAW_EXTENSIONS
+PHOTO_EXTENSIONS = frozenset(ending for format in READ.values() for ending in format.extensions)
 """Every ending of a photo that can be read; those of `WRITABLE_EXTENSIONS` need no extra."""
 
 
@@ -65,20 +48,7 @@ def sniff(head: bytes, name: str = "") -> str | None:
 
     The name counts only where the bytes cannot tell: camera raw files are TIFF inside.
     """
-    extension = Path(name).suffix.lower()
-    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return "raw" if extension in RAW_EXTENSIONS or head[8:10] == b"CR" else "tiff"
-    if head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb")):
-        return "raw"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "webp"
-    if head[4:8] == b"ftyp":
-        return _brand(head)
-    return None
+    return next((format.name for format in READ.values() if format.recognises(head, name)), None)
 
 
 def of_name(name: str | Path) -> str | None:
@@ -87,16 +57,11 @@ def of_name(name: str | Path) -> str | None:
     return next((format.name for format in FORMATS.values() if extension in format.extensions), None)
 
 
+def written_as(format: str) -> Format:
+    """The format that photos of this one ("heic", "raw" and "array" too) are written in by default."""
+    return FORMATS["png" if format == "array" else READ[format].written_as]
+
+
 def extension(format: str) -> str:
     """The file name ending of photos of this format ("heic", "raw" and "array" become what they are written as)."""
-    return FORMATS[WRITTEN_AS.get(format, format)].extensions[0]
-
-
-def _brand(head: bytes) -> str | None:
-    size = int.from_bytes(head[:4], "big")
-    brands = {head[8:12]} | {head[index : index + 4] for index in range(16, min(size, len(head)), 4)}
-    if brands & {b"avif", b"avis"}:
-        return "avif"
-    if b"crx " in brands:
-        return "raw"
-    return "heic" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"} else None
+    return written_as(format).extensions[0]

@@ -5,14 +5,36 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyvips
 
 from allfocus.errors import AllfocusError, InputError, MissingExtraError
+from allfocus.photo.avif import brands
 from allfocus.photo.exif import PREFIX
+from allfocus.photo.format import Format
 from allfocus.photo.orientation import upright_exif
 from allfocus.photo.photo import Coding, Photo
+
+if TYPE_CHECKING:
+    from allfocus.photo.decoder import Decoder
+
+
+class Heic(Format):
+    """HEIC, which is only read."""
+
+    name, extensions, media = "heic", (".heic", ".heif"), "image/heic"
+    written, written_as = False, "jpeg"
+
+    def recognises(self, head: bytes, name: str) -> bool:
+        return bool(brands(head) & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
+
+    def size(self, file: Decoder) -> None:
+        return None
+
+    def read(self, file: Decoder) -> Photo:
+        return decode(file.data, file.name, file.check_size)
 
 
 def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]) -> Photo:

@@ -8,13 +8,22 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyvips
 
+from allfocus.photo.canvas import field
 from allfocus.photo.exif import PREFIX, read
+from allfocus.photo.format import Format, with_loss
+from allfocus.photo.photo import Coding, Photo
+from allfocus.photo.splice import Splice
+
+if TYPE_CHECKING:
+    from allfocus.photo.decoder import Decoder
+    from allfocus.photo.encoder import Encoder
 
 XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_NAME = b"http://ns.adobe.com/xmp/extension/\0"
@@ -25,6 +34,10 @@ EXIF_ROOM, XMP_ROOM = SEGMENT - len(PREFIX), SEGMENT - len(XMP_NAME)
 START_BYTES = 2
 """Of the start marker, behind which metadata goes (libvips writes no JFIF segment)."""
 
+LEAST_QUALITY = 90
+"""A restored photo holds finer detail than the blurred one that its source's quality was enough for."""
+SMALL_PIXELS = 16_000_000
+"""Above, the best code tables (a few percent of the size) are not worth the 15 bytes a pixel of memory they take."""
 PIXELS_PER_BYTE = 512
 """More than any JPEG holds: a flat progressive picture takes about one bit a block and colour channel."""
 
@@ -65,6 +78,101 @@ class JpegHeader:
     pictures: int
     has_resolution: bool
     frame_at: int
+
+
+class Jpeg(Format):
+    """JPEG: 8 bits, no transparency; EXIF, XMP and IPTC byte for byte."""
+
+    name, extensions, media = "jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg"
+    grey, largest, quality, blocks, fail_on = True, 65_500, 95, True, "warning"
+
+    def recognises(self, head: bytes, name: str) -> bool:
+        return head.startswith(b"\xff\xd8\xff")
+
+    def check(self, file: Decoder) -> None:
+        with file.opened() as stream:
+            file.facts = head = header(stream)
+        if head is None:
+            return  # libvips says what is wrong
+        if head.precision != 8:
+            raise file.unfit(f"is a JPEG with {head.precision}-bit samples", "8-bit JPEG")
+        if head.process in ("lossless", "hierarchical"):
+            raise file.unfit(f"is a {head.process} JPEG", "a baseline or progressive one")
+        file.check_size(*head.size)
+        file.check_share(head.size[0] * head.size[1] / PIXELS_PER_BYTE, head.size)
+        if head.comments:
+            file.notes.append("the JPEG comment was left out")
+        if head.pictures > 1:
+            file.notes.append(f"only the first of {head.pictures} pictures in the file was read")
+
+    def damage(self, file: Decoder) -> str | None:
+        if file.facts is None:
+            return None
+        data = file.data if isinstance(file.data, bytes) else file.data.read_bytes()
+        missing = missing_blocks(data, file.facts)
+        if missing:
+            return f"its data holds {abs(missing)} blocks {'less' if missing > 0 else 'more'} than the picture"
+        return None
+
+    def more(self, file: Decoder, header: pyvips.Image) -> dict[str, Any]:
+        extended = file.facts.extended_xmp if file.facts else ()
+        return {"iptc": field(header, "iptc-data"), "extended_xmp": extended}
+
+    def has_resolution(self, file: Decoder) -> bool:
+        return file.facts is None or file.facts.has_resolution
+
+    def coding(self, file: Decoder, header: pyvips.Image, coding: Coding) -> Coding:
+        if file.facts is None:
+            return coding
+        sampling = _sampling(file.facts.sampling)
+        return replace(
+            coding,
+            subsampled=sampling == "4:2:0",
+            sampling=sampling if sampling not in ("4:4:4", "4:2:0") else None,
+            quality=file.facts.quality,
+        )
+
+    def losses(self, photo: Photo, quality: int | None) -> list[str]:
+        lost, coding = [], photo.coding
+        for name, data, room in (("EXIF", photo.exif, EXIF_ROOM), ("XMP", photo.xmp, XMP_ROOM)):
+            if data and len(data) > room:
+                lost.append(f"{name} of {len(data)} bytes was left out: JPEG holds {room}")
+        if photo.format == self.name:
+            if quality is None and coding.quality is not None and coding.quality < LEAST_QUALITY:
+                lost.append(f"its JPEG quality of about {coding.quality} was raised to {LEAST_QUALITY}")
+            if coding.sampling is not None:
+                lost.append(f"its chroma ({coding.sampling}) was stored at full size (4:4:4)")
+        return lost
+
+    def options(self, work: Encoder) -> dict[str, Any]:
+        quality, _, chroma = with_loss(work, work.source_coding)
+        if work.source_coding is not None and work.source_coding.quality is not None and work.quality is None:
+            quality = max(work.source_coding.quality, LEAST_QUALITY)
+        small = work.size[0] * work.size[1] <= SMALL_PIXELS
+        return {"Q": quality, "subsample_mode": chroma, "optimize_coding": small, "keep": "icc"}
+
+    def write(self, work: Encoder, file: BinaryIO) -> None:
+        photo = work.photo
+        head = segments(photo.exif, photo.xmp, photo.iptc, work.dots(), photo.extended_xmp)
+        with work.fed() as image:
+            Splice(file, partial(_after_start, extra=head)).run(partial(image.jpegsave_target, **self.options(work)))
+
+
+def _after_start(head: bytes, extra: bytes) -> bytes | None:
+    """The beginning of a file with `extra` segments behind its start marker; None while it is too short."""
+    return head[:START_BYTES] + extra + head[START_BYTES:] if len(head) >= START_BYTES else None
+
+
+def _sampling(factors: tuple[tuple[int, int], ...]) -> str:
+    """The size of a JPEG's chroma as people write it."""
+    if len(factors) != 3:
+        return "4:4:4"
+    (across, down), *chroma = factors
+    if chroma[0] != chroma[1] or 0 in (*chroma[0], across, down):
+        return "of its own kind"
+    ratio = across // chroma[0][0], down // chroma[0][1]
+    names = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+    return names.get(ratio, "of its own kind")
 
 
 def header(file: BinaryIO) -> JpegHeader | None:

@@ -12,6 +12,8 @@ from allfocus.photo.tiling import Box
 
 DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
 DEPTHS = {"uchar": 8, "ushort": 16, "float": 32}
+SPACES = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "scrgb")}
+"""Interpretations in libvips of grey and of RGB."""
 PEAKS = {8: 255.0, 16: 65535.0, 32: 1.0}
 
 

@@ -1,7 +1,7 @@
 """PNG files as chunks (ISO/IEC 15948): the metadata wherever it stands, and chunks put into finished data.
 
-libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP. The pixels, 8 or 16 bits, are
-written by `encoder.py`; this file adds the metadata.
+libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP. It writes the pixels, 8 or 16
+bits; this file adds the metadata.
 """
 
 from __future__ import annotations
@@ -9,10 +9,22 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+import pyvips
+
+from allfocus.photo import icc
 from allfocus.photo.exif import PREFIX
+from allfocus.photo.format import Format
+from allfocus.photo.photo import Coding
+from allfocus.photo.splice import Splice
+
+if TYPE_CHECKING:
+    from allfocus.photo.decoder import Decoder
+    from allfocus.photo.encoder import Encoder
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_CHUNK = 64 * 2**20
@@ -62,6 +74,69 @@ class Metadata:
     complete: bool = False
     raw_bytes: int = 0
     data_bytes: int = 0
+
+
+class Png(Format):
+    """PNG: 8 or 16 bits, any metadata wherever it stands."""
+
+    name, extensions, media = "png", (".png",), "image/png"
+    depth, alpha, grey, describes = 16, True, True, True
+
+    def recognises(self, head: bytes, name: str) -> bool:
+        return head.startswith(SIGNATURE)
+
+    def check(self, file: Decoder) -> None:
+        with file.opened() as stream:
+            file.facts = found = metadata(stream)
+        file.check_size(*found.size)
+        if found.complete:
+            file.check_share(found.raw_bytes / DEFLATE_GAIN, found.size)
+        if found.frames > 1:
+            file.notes.append(f"only the first of {found.frames} frames was read")
+        if found.texts:
+            file.notes.append(f"{found.texts} text chunk{'s were' if found.texts > 1 else ' was'} left out")
+        file.notes += [f"a damaged {kind} chunk was left out" for kind in found.damaged]
+
+    def metadata(self, file: Decoder, header: pyvips.Image) -> tuple[bytes | None, bytes | None]:
+        return file.facts.exif, file.facts.xmp
+
+    def profile(self, file: Decoder, image: pyvips.Image) -> bytes | None:
+        """A profile of the gamma and chromaticities that the file states instead of one, where they are not sRGB's."""
+        found = file.facts
+        if found.has_profile or found.cicp or (found.gamma is None and found.chromaticities is None):
+            return None
+        gamma, where = found.gamma or SRGB_GAMMA, found.chromaticities or SRGB_CHROMATICITIES
+        usual = abs(gamma - SRGB_GAMMA) < 0.002
+        try:
+            if image.bands < 3:
+                profile = None if usual else icc.grey_profile(1 / gamma)
+            elif usual and np.allclose(where, SRGB_CHROMATICITIES, atol=0.002):
+                profile = None
+            else:
+                profile = icc.rgb_profile(1 / gamma, where)
+        except ValueError as error:
+            file.notes.append(f"the colours that the file states were left out ({error})")
+            return None
+        if profile is not None:
+            file.notes.append("the stated gamma and chromaticities were made an ICC profile")
+        return profile
+
+    def has_resolution(self, file: Decoder) -> bool:
+        return file.facts.has_resolution
+
+    def coding(self, file: Decoder, header: pyvips.Image, coding: Coding) -> Coding:
+        cicp = file.facts.cicp
+        return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
+
+    def options(self, work: Encoder) -> dict[str, Any]:
+        return {"compression": 4, "filter": "sub", "keep": "icc"}
+
+    def write(self, work: Encoder, file: BinaryIO) -> None:
+        described = work.described
+        extra = chunks(work.photo.exif, work.photo.xmp, bytes((*described, 0, 1)) if described else None)
+        spliced = partial(rewritten_head, extra=extra, resolution=work.has_resolution())
+        with work.fed() as image:
+            Splice(file, spliced).run(partial(image.pngsave_target, **self.options(work)))
 
 
 def metadata(file: BinaryIO) -> Metadata:

@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyvips
+
+from allfocus.photo.format import Format, with_loss
+from allfocus.photo.photo import Coding
+
+if TYPE_CHECKING:
+    from allfocus.photo.decoder import Decoder
+    from allfocus.photo.encoder import Encoder
+
+
+class WebP(Format):
+    """WebP: 8 bits, with loss or without."""
+
+    name, title, extensions, media = "webp", "WebP", (".webp",), "image/webp"
+    alpha, largest, quality = True, 16_383, 95
+
+    def recognises(self, head: bytes, name: str) -> bool:
+        return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+    def coding(self, file: Decoder, header: pyvips.Image, coding: Coding) -> Coding:
+        with file.opened() as stream:
+            return replace(coding, lossless=is_lossless(stream))
+
+    def options(self, work: Encoder) -> dict[str, Any]:
+        quality, lossless, _ = with_loss(work, work.source_coding)
+        return {"Q": quality, "lossless": lossless, "exact": True, "keep": "icc"}
+
+    def write(self, work: Encoder, file: BinaryIO) -> None:
+        with work.fed() as image:
+            data = work.encoded(image.webpsave_buffer, self.options(work))
+        file.write(with_metadata(data, work.photo.exif, work.photo.xmp, work.size, work.alpha is not None))
 
 
 def with_metadata(data: bytes, exif: bytes | None, xmp: bytes | None, size: tuple[int, int], alpha: bool) -> bytes:

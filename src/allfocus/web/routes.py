@@ -23,7 +23,6 @@ from allfocus.web.service import Service
 from allfocus.web.upload import Upload, receive
 from allfocus.weights import store
 
-MEDIA = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff", "webp": "image/webp", "avif": "image/avif"}
 REPORT_HEADER = "Allfocus-Report"
 BINARY = {"type": "string", "format": "binary"}
 IMAGE = {"image/*": {"schema": BINARY}}
@@ -400,7 +399,7 @@ def _file(job: Job, background: BackgroundTask) -> FileResponse:
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
         "Cache-Control": "no-store",
     }
-    media = MEDIA[formats.of_name(job.result) or "png"]
+    media = formats.FORMATS[formats.of_name(job.result) or "png"].media
     return FileResponse(job.result, media_type=media, headers=headers, background=background)
 
 
