@@ -25,7 +25,7 @@ class AllfocusError(Exception):
 
 
 class InputError(AllfocusError):
-    """A photo, array or folder that cannot be used as it came."""
+    """A photo, array or folder that cannot be used as given."""
 
 
 class PhotoSizeError(InputError):

@@ -43,7 +43,7 @@ class Inspection:
         kernels: (C, 2N+1, 2N+1) effective kernel of each feature at the place, see `nets.effective`.
         field: (h, w) how much the result at the place moves with each pixel.
         residual: (3,) what the network adds at the place.
-        radius_px: signed blur radius that its disparity tells, in px of the full-size photo; None if it tells none.
+        radius_px: signed blur radius from its disparity, in px of the full-size photo; None if it estimates none.
     """
 
     x: int

@@ -24,7 +24,7 @@ class Ledger:
         self._names: set[str] | None = None
 
     def names(self) -> frozenset[str]:
-        """File names in the folder that are results; empty where nothing tells."""
+        """File names in the folder that are results; empty if there is no list."""
         return frozenset(self._read())
 
     def add(self, *names: str) -> None:

@@ -37,7 +37,7 @@ _TABLE_REACH, _TABLE_SIZE = 10.0, 100_001
 
 @dataclass(frozen=True)
 class Prior:
-    """What the solver is told about sharp photos.
+    """What the solver assumes about sharp photos.
 
     Attributes:
         weight: lambda, the weight of the data term against the gradients; larger trusts the photo more.
@@ -306,7 +306,7 @@ class MapBaseline(Baseline):
     """A method that estimates the defocus map and deconvolves with it (hyper-Laplacian prior).
 
     Attributes:
-        peak_sigma_px: the largest standard deviation that it tells, px.
+        peak_sigma_px: the largest standard deviation that it can report, px.
     """
 
     peak_sigma_px: ClassVar[float]

@@ -129,7 +129,7 @@ def map_photo(baseline: Baseline, photo: Photo, progress: Progress | None = None
 def restore_photo(
     baseline: Baseline, photo: Photo, progress: Progress | None = None, options: BaselineOptions | None = None
 ) -> Canvas:
-    """A decoded photo made sharp, whole in memory; pixels that the method leaves alone are bit for bit as they came.
+    """Deblur a decoded photo, whole in memory; pixels that the method leaves alone are bit-identical.
 
     Args:
         baseline: loaded.

@@ -31,7 +31,7 @@ class Forecast:
 
 
 class BatchProgress:
-    """How far a run is; tells when it will end from what it has done so far.
+    """The progress of a run, and an estimate of its end from what it has done so far.
 
     Args:
         megapixels: of all photos, as the plan counted them.

@@ -1,4 +1,4 @@
-"""One photo of a batch: fetched, restored into scratch, hashed; whoever keeps the journal gives it its name."""
+"""One photo of a batch: fetched, restored into scratch, hashed; the owner of the journal gives it its name."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ REASONS = {
     "residual shift": "no single warp aligns the photos",
     "moving object": "something is in one photo and not in the other",
 }
-"""What each reason means; where several hold, the first here is the one that is told first."""
+"""What each reason means; where several hold, the first here is reported first."""
 CALM_SHARE = 0.1
 LAPLACIAN_GAIN = 6.0
 BLOCK_PX = 16

@@ -64,7 +64,7 @@ class SessionStep:
 def run(shots: Sequence[Exposures], session: Session) -> Iterator[SessionStep]:
     """Make every pair that is not there yet, then write the report and the data set; yields after each pair.
 
-    A run that was stopped goes on where it was: a pair is kept as long as its photos and the settings are the same.
+    An interrupted run resumes: a pair is kept as long as its photos and the settings are unchanged.
     What a person wrote into the column `decision` of `report.csv` overrules the gate.
 
     Raises:

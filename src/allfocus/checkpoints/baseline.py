@@ -29,7 +29,7 @@ def find(name: str, published: tuple[str, ...] = ()) -> Path:
         published: endings of weights as others publish them, tried after our own.
 
     Raises:
-        WeightsError: there is none: allfocus carries none of that name; or its card tells of another file.
+        WeightsError: there is none: none of that name comes with allfocus; or its card belongs to another file.
     """
     suffixes = NATIVE + published
     for folder in (user_folder(), SHIPPED / "baselines"):

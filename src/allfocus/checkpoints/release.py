@@ -34,7 +34,7 @@ def release(
 ) -> Model:
     """Write NAME.safetensors, NAME.onnx and NAME.json; the card last, so that a card means a whole model.
 
-    The card holds what the network itself tells; add what it was trained on and what it scored with
+    The card holds what is known from the network itself; add what it was trained on and what it scored with
     `dataclasses.replace(model.card, ...).write(...)`.
 
     Args:

@@ -1,4 +1,4 @@
-"""A bar for one long computation that tells the share it has done."""
+"""A progress bar for one long computation."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ class _BatchReport(Report):
         """A signal has come."""
         for source in self._pending.values():
             self._row({"source": source, "status": "stopped"})
-        print(f"{self._counts()}, {len(self._pending)} not; the same command goes on with them", file=sys.stderr)
+        print(f"{self._counts()}, {len(self._pending)} not; the same command resumes", file=sys.stderr)
 
     def end(self) -> None:
         """Say the sum. SystemExit: some photos failed."""

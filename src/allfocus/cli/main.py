@@ -37,7 +37,7 @@ COMMANDS = {
     "capture": ("allfocus.cli.capture", "capture_app"),
 }
 EXTRAS: dict[str, str] = {**dict.fromkeys(("deblur", "map", "eval", "tables", "figure"), "eval"), "capture": "capture"}
-"""The extra that brings what a command imports beyond the core; "train" where none is named."""
+"""The extra with what a command imports beyond the core; "train" where none is named."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -67,7 +67,7 @@ Estimator = Callable[["Photo", "Callable[[float, str], None] | None"], "NDArray[
 
 
 def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
-    """What makes the radius map, and the largest radius that it tells, px; refuses before the photo is read."""
+    """The estimator of the map and its largest radius, px; refuses before the photo is read."""
     from allfocus.errors import OptionError
 
     if method == NETWORK:

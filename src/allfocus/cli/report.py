@@ -72,7 +72,7 @@ class Report:
             for job in waiting:
                 self._row({"source": str(job.source), "status": "stopped"})
             with suppress(OSError, ValueError):
-                print(f"{self._counts()}, {len(waiting)} not; the same command goes on with them", file=sys.stderr)
+                print(f"{self._counts()}, {len(waiting)} not; the same command resumes", file=sys.stderr)
             raise
         self._end()
 

@@ -1,4 +1,4 @@
-"""What runs a network on a tile: one contract, one file an engine, and the choice between them."""
+"""What runs a network on a tile: one contract, one file per engine, and the choice between them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Results on disk: one row an image, appended as it is scored, and one summary a set."""
+"""Results on disk: one row per image, appended as it is scored, and one summary per set."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ KINDS = (by_group, by_radius, by_radius_where_sharp, map_by_radius)
 def _by_radius(
     results: Stored, set_name: str, score: str, name: str, title: str, label: str, notes: tuple[str, ...]
 ) -> Table | None:
-    """One line a method, one column a bin of the true radius; methods without the score are left out."""
+    """One line per method, one column per bin of the true radius; methods without the score are left out."""
     stored = {
         method: {(float(one["from_px"]), float(one["to_px"])): one.get(score) for one in record.get("by_radius", ())}
         for method, record in sorted(_methods(results, set_name).items(), key=_input_first)

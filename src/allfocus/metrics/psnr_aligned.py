@@ -17,7 +17,7 @@ LEVELS = 2
 
 
 def psnr_aligned(restored: ArrayLike, target: ArrayLike) -> float:
-    """PSNR in dB after registration to the target and one gain and one offset a channel, 16 px of border left out.
+    """PSNR in dB after registration to the target and one gain and one offset per channel, 16 px of border left out.
 
     The two shots of a real pair differ in place as well as in exposure: DPDD's by 0.3 px in the median. The warp has
     six parameters and is found on luminance (`aligning_warp`); where none is found twice, the photo stays where it is,

@@ -37,7 +37,7 @@ class Header(NamedTuple):
 
     Attributes:
         format: of `formats.sniff`.
-        width: in px as stored, before it is set upright; None where only decoding tells (camera raw, HEIC).
+        width: in px as stored, before it is set upright; None where it is known only after decoding (camera raw, HEIC).
         height: likewise.
     """
 

@@ -39,7 +39,7 @@ LEAST_QUALITY = 90
 SMALL_PIXELS = 16_000_000
 """Above, the best code tables (a few percent of the size) are not worth the 15 bytes a pixel of memory they take."""
 PIXELS_PER_BYTE = 512
-"""More than any JPEG holds: a flat progressive picture takes about one bit a block and colour channel."""
+"""More than any JPEG holds: a flat progressive picture takes about one bit per block and colour channel."""
 
 # Table K.1 and K.2 of ITU-T T.81 in zigzag order: what quality means to libjpeg and to those who speak of it
 _LUMA = np.array(

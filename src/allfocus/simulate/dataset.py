@@ -190,7 +190,7 @@ def encoded(picture: torch.Tensor) -> bytes:
 
 
 def finished(folder: Path, split: str, name: str) -> Path:
-    """The file that tells that a sample is whole: everything that was drawn for it."""
+    """The file that marks a sample as complete: everything that was drawn for it."""
     return folder / f"{split}_parameters" / f"{name}.json"
 
 

@@ -1,4 +1,4 @@
-"""Inverse depth of a scene: invented reliefs, or maps that a user brings for each photo."""
+"""Inverse depth of a scene: invented reliefs, or maps that a user provides for each photo."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def training_data(folder: Path, left_out: Collection[str] = (), name: str = "") 
         name: of the only group, where there is no manifest; the folder's if empty.
 
     Returns:
-        One entry a group; a single one with an unknown licence where there is no manifest.
+        One entry per group; a single one with an unknown licence where there is no manifest.
     """
     manifest = folder / "manifest.csv"
     if not manifest.is_file():

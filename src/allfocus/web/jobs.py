@@ -130,7 +130,7 @@ class Jobs:
             Refusal: 429 no place or no disk left, 503 the service is about to end.
         """
         if self.draining:
-            raise Refusal(503, "a request while the service ends", "a service that goes on", "again later", _after(10))
+            raise Refusal(503, "a request while the service shuts down", "a running service", "again later", _after(10))
         taken = len(self.queue) + self.coming + (self.running is not None)
         if taken > self.limits.queue:
             seconds = max(1, round(self._seconds * taken))

@@ -37,7 +37,7 @@ def write_preview(photo: Photo, path: Path) -> None:
 
 
 def write_cells(radius: DefocusMap, path: Path) -> None:
-    """The map as the network tells it, a value a cell: JSON with unsigned 16-bit numbers in base64."""
+    """The map as the network estimates it, one value per cell: JSON with unsigned 16-bit numbers in base64."""
     cells = np.clip(np.rint(np.abs(radius.signed_px) / UNIT_PX), 0, 65535).astype("<u2")
     told = {
         "width": radius.width,

@@ -119,7 +119,7 @@ def _service(request: Request) -> Service:
     openapi_extra=_upload_body(Options),
 )
 async def deblur(request: Request, query: Annotated[Options, Query()]) -> Response:
-    """Make a photo sharp: same format, size, depth and metadata. `Allfocus-Report` tells what was done, as JSON."""
+    """Deblur a photo: same format, size, depth and metadata. `Allfocus-Report` reports what was done, as JSON."""
     service = _service(request)
     job = await _take(request, service, query, tiles=False)
     await _finished(request, service, job)

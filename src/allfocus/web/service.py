@@ -62,7 +62,7 @@ class Service:
             Refusal: 503, it is being loaded, cannot be loaded, or the service is about to end.
         """
         if self.jobs.draining:
-            raise Refusal(503, "a service that is about to end", "one that goes on", "another one")
+            raise Refusal(503, "a service that is shutting down", "a running service", "again later")
         if self.loaded is None:
             raise self.refused or Refusal(503, "an engine that is being loaded", "a loaded one", "again in a second")
         return {"status": "ready", "model": self.name, "engine": self.loaded}

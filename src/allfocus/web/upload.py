@@ -88,7 +88,7 @@ async def _form(request: Request, limits: Limits, folder: Path) -> Upload:
         files: dict[str, UploadFile] = {}
         for name, value in form.multi_items():
             if name in fields or name in files:
-                raise Refusal(422, f"{name!r:.80} twice", "each part once", "one photo a request")
+                raise Refusal(422, f"{name!r:.80} twice", "each part once", "one photo per request")
             if isinstance(value, UploadFile):
                 files[name] = value
             else:

@@ -131,7 +131,7 @@ class Desk:
         return {"is": "done", "facts": {"width": photo.width, "height": photo.height, "depth": photo.depth}}
 
     def restore(self, request: Message) -> Message:
-        """Deblur a photo; tiles are told as they are finished."""
+        """Deblur a photo; tiles are reported as they finish."""
         from allfocus.photo import formats
         from allfocus.photo.codecs import header
         from allfocus.restore import Settings

@@ -49,7 +49,7 @@ class Card:
         colour: what the network's pixels are.
         inputs: names of the graph's inputs.
         outputs: names of the graph's outputs.
-        tile_px: side of the tiles that the pipeline chooses by itself.
+        tile_px: default tile size of the pipeline.
         trained_on: groups of training pictures with their licences.
         simulator: settings of the defocus simulator that made the training pairs.
         steps: optimiser steps.
