@@ -240,7 +240,7 @@ def check(case: Case, root: Path) -> dict[str, int]:
 def _check_run(case: Case, root: Path, before: dict[str, tuple[object, ...]]) -> dict[str, int]:
     code, rows, said = run(case, root)
     after = state(root)
-    assert "not foreseen" not in said + json.dumps(rows), said
+    assert "unexpected error" not in said + json.dumps(rows), said
     read = {os.path.relpath(row["source"], root) for row in rows}
     for name, held in before.items():
         assert name in after, f"{name} is gone"

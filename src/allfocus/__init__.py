@@ -1,4 +1,4 @@
-"""allfocus: a photo that is out of focus in, a photo that is sharp everywhere out.
+"""allfocus deblurs photos that are out of focus.
 
 >>> import allfocus
 >>> allfocus.deblur("photo.jpg")  # doctest: +SKIP

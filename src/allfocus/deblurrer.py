@@ -1,4 +1,4 @@
-"""Deblurring from and to anything: paths, bytes and arrays through one engine that is loaded once."""
+"""Deblur paths, bytes, arrays and PIL images with one engine that is loaded once."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from allfocus.weights import store
 
 @dataclass(frozen=True)
 class Deblurred:
-    """What came of one photo.
+    """The result for one photo.
 
     Attributes:
-        output: the path written; or encoded bytes, an array or a PIL image, as the source was.
+        output: the path written; or bytes, an array or a PIL image, like the source.
         width: of the upright photo in px.
         height: of the upright photo in px.
         scales: working scales, coarsest first.
-        blur: what was measured before.
+        blur: the blur measured before.
         tile: side of the tiles in px.
         seconds: from reading to the finished file.
         notes: what was converted or could not be kept, one sentence each.
-        engine: what ran the network.
-        defocus_map: how blurred each place was; None if neither the map nor kept bokeh was asked for, or the network
-            does not tell.
-        left_alone: share of the pixels that are as they were, bit for bit.
+        engine: the engine that ran the network.
+        defocus_map: the blur radius at each pixel; None if neither the map nor `keep_bokeh` was requested, or the
+            network does not estimate it.
+        left_alone: share of the pixels that are unchanged, bit for bit.
     """
 
     output: Result
@@ -59,7 +59,7 @@ class Deblurred:
     left_alone: float = 0.0
 
     def facts(self) -> dict[str, Any]:
-        """What `--json` and the service tell of a photo, ready for JSON."""
+        """The fields that `--json` and the service report, ready for JSON."""
         return {
             "width": self.width,
             "height": self.height,
@@ -83,7 +83,7 @@ class Deblurrer:
 
     Raises:
         WeightsError: no such model, or a damaged one.
-        EngineError: the engine is not here or cannot run it.
+        EngineError: the engine is not available or cannot run the model.
     """
 
     def __init__(self, model: str | Path = store.DEFAULT, engine: str = "auto", precision: str = "auto") -> None:
@@ -109,15 +109,15 @@ class Deblurrer:
         """Deblur one photo.
 
         Args:
-            source: as `deblur` takes it, and so are the options that are not named here.
-            output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
+            source: as in `deblur`, and so are the options that are not listed here.
+            output: where to write. When None, a path gives NAME.sharp.EXT beside it; other sources are returned.
             settings: strength, scale, tile and the bokeh to keep.
 
         Raises:
             InputError: a photo, view or mask that cannot be read, or does not have the photo's size or shape.
-            OptionError: a source of another type; a map or bokeh to be kept is asked of a network that estimates no
-                disparity; views for a model of one view, or none for a model of two.
-            OutputError: a place that cannot be written, or that means the photo or another result.
+            OptionError: a source of another type; `map` or `keep_bokeh` with a network that estimates no disparity;
+                views for a model of one view, or none for a model of two.
+            OutputError: a target that cannot be written, or that is the photo or another result.
         """
         started = time.perf_counter()
         given = Given.of(source)
@@ -215,39 +215,39 @@ def deblur(
     allow_damaged: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
-    """Make a photo sharp everywhere.
+    """Deblur a photo.
 
     Args:
         source: a path, an encoded photo as bytes, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16
             or floats in [0, 1], display-referred RGB, or a PIL image of mode L, LA, RGB, RGBA, I;16 or F.
-        output: where to write. When None, NAME.sharp.EXT beside a path; all else comes back as it was given.
-        speed: "fast", "balanced" or "best": model, scales and mirror images (`speeds.py`).
-        model: a name that `allfocus models` lists, or the path of a weights file or its card; when None, as `speed`
-            has it.
+        output: where to write. When None, a path gives NAME.sharp.EXT beside it; other sources are returned.
+        speed: "fast", "balanced" or "best" (`speeds.py`).
+        model: a name that `allfocus models` lists, or the path of a weights file or its card; None: the model
+            of `speed`.
         engine: "auto", "openvino", "onnxruntime" or "torch".
         precision: "auto", "float32", "bfloat16" or "int8".
-        strength: 0 returns the photo, 1 adds the whole correction.
+        strength: how much of the correction to apply, 0 to 1.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
-        tile: side of a tile in px; 0 chooses.
-        keep_bokeh: blur radius in px from which on places are left as they were, bit for bit (before a lossy format).
-        views: left and right dual-pixel view of the photo, for a model of two views; as `source`.
-        mask: a grey picture of the upright photo's shape, in any size: black leaves a place alone, white changes it
-            fully; as `source`.
-        map: where to write the defocus map, a name ending in .tiff; its coloured picture goes beside it as
+        tile: tile size in px; 0 chooses automatically.
+        keep_bokeh: areas with at least this blur radius, px, stay unchanged, bit for bit (before a lossy format).
+        views: left and right dual-pixel views of the photo, for a model of two views; types as `source`.
+        mask: a greyscale picture with the shape of the upright photo, in any size: black areas are left alone, white
+            ones deblurred; types as `source`.
+        map: where to write the defocus map, a name ending in .tiff; a coloured picture is written beside it as
             NAME.map.png.
         compare: where to write a before/after picture, a JPEG.
-        overwrite: replace files that are there. The photo itself is never replaced, whatever name it is given.
-        quality: 1 to 100 of a JPEG, WebP or AVIF result; that of the source, and at least 90, when None.
+        overwrite: replace existing files. The photo itself is never replaced, whatever name it is given.
+        quality: 1 to 100, of a JPEG, WebP or AVIF result; None: that of the source, at least 90.
         pixel_limit: larger photos are refused.
-        allow_damaged: restore what can be read of a damaged file, with a note.
+        allow_damaged: deblur what can be read of a damaged file, and add a note.
         progress: called after every tile.
 
     Returns:
-        The path written, for a path or where an output was named; else bytes of the same format for bytes, an array
-        of the same shape and dtype for an array, a PIL image of the same mode for a PIL image.
+        The path written, if the source is a path or an output is named; else bytes of the same format for bytes, an
+        array of the same shape and dtype for an array, a PIL image of the same mode for a PIL image.
 
     Raises:
-        AllfocusError: with what came, what was expected and what to try.
+        AllfocusError: it says what it got, what it expected and what to try.
     """
     chosen = speed_of(speed)
     settings = chosen.settings(Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh))

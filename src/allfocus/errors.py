@@ -1,4 +1,4 @@
-"""The exception tree: every refusal says what came, what was expected and what to try."""
+"""The exception tree: every error says what it got, what it expected and what to try."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ class AllfocusError(Exception):
     """Base of every error that allfocus raises on purpose.
 
     Args:
-        got: what came, with names and numbers ("photo.jpg is empty (0 bytes)").
-        expected: what would have been right ("a JPEG, PNG, TIFF, WebP or AVIF photo").
+        got: the cause, with names and numbers ("photo.jpg is empty (0 bytes)").
+        expected: what would have worked ("a JPEG, PNG, TIFF, WebP or AVIF photo").
         hint: what to try next ("copy it from the camera again").
     """
 
@@ -29,27 +29,27 @@ class InputError(AllfocusError):
 
 
 class PhotoSizeError(InputError):
-    """A photo with more pixels than are let in."""
+    """A photo with more pixels than the limit."""
 
 
 class UnknownFormatError(InputError):
-    """Bytes that are no photo of a format that is read."""
+    """Bytes that are not a photo in a readable format."""
 
 
 class OutputError(AllfocusError):
-    """A place that cannot be written; nothing was left behind there."""
+    """A target that cannot be written; nothing is left behind."""
 
 
 class JournalError(OutputError):
-    """The journal of a batch that cannot be written; what is done is kept."""
+    """A batch journal that cannot be written; finished photos are kept."""
 
 
 class StoreError(AllfocusError):
-    """A store of photos (S3, GS, HTTP) that does not answer; the work can go on when it does."""
+    """A store of photos (S3, GS, HTTP) that does not respond; the work can resume when it does."""
 
 
 class OptionError(AllfocusError):
-    """An option or argument outside what it may be."""
+    """An option or argument with an invalid value."""
 
 
 class WeightsError(AllfocusError):
@@ -69,11 +69,11 @@ class DataError(AllfocusError):
 
 
 class TrainingError(AllfocusError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class UnexpectedError(AllfocusError):
-    """Something that allfocus did not foresee: a mistake of its own, which is worth a report.
+    """An unexpected error: a bug in allfocus, worth a report.
 
     Args:
         error: what was raised.
@@ -82,9 +82,9 @@ class UnexpectedError(AllfocusError):
     def __init__(self, error: BaseException) -> None:
         self.error = error
         super().__init__(
-            f"an error that was not foreseen ({type(error).__name__}: {error})",
+            f"an unexpected error ({type(error).__name__}: {error})",
             "none",
-            "again with --debug, and report what it prints: this is a mistake in allfocus",
+            "the same with --debug, and report what it prints: this is a bug in allfocus",
         )
 
     def __reduce__(self) -> tuple[type[UnexpectedError], tuple[BaseException]]:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""What may be given to `deblur`, and how its result goes back: a path, bytes, an array or a PIL image."""
+"""Sources that `deblur` accepts, and how the result is returned: a path, bytes, an array or a PIL image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The traceback of an error that was not foreseen, for those who ask for it with --debug."""
+"""The traceback of an unexpected error, printed with --debug."""
 
 from __future__ import annotations
 
