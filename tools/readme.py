@@ -52,12 +52,12 @@ def facts() -> list[str]:
     lines = []
     if sharp := stored("results/sharp_photos.ifan-fast.json"):
         lines.append(
-            f"* Sharp photos are left alone: output against input {sharp['mean']:.1f} dB on average "
+            f"* Sharp photos are left alone: {sharp['mean']:.1f} dB on average between output and input "
             f"({len(sharp['rows'])} photos kept out of training)."
         )
     if large := stored("results/large_photos.ifan-fast.json"):
         lines.append(
-            "* Simulated 24-megapixel photos with blur radii up to 60 px: "
+            "* 24-megapixel photos with simulated blur radii of up to 60 px: "
             f"{large['mean']['gain_auto_db']:+.2f} dB with `--scale auto`, "
             f"{large['mean']['gain_1_db']:+.2f} dB with `--scale 1`."
         )
@@ -65,9 +65,8 @@ def facts() -> list[str]:
         worst = max(row["largest_levels"] for row in tiles["seams"])
         memory = tiles["memory"]
         lines.append(
-            f"* Tiles against whole on 3 megapixels: at most {worst} grey level{'s' * (worst != 1)} of difference. "
-            f"A {memory['megapixels']:.0f}-megapixel TIFF from file to file takes at most "
-            f"{memory['peak_resident_mb']} MB."
+            f"* Tiling changes a photo of 3 megapixels by at most {worst} grey level{'s' * (worst != 1)} of 255. "
+            f"A {memory['megapixels']:.0f}-megapixel TIFF needs at most {memory['peak_resident_mb']} MB of memory."
         )
     if bench := stored("results/engine.json"):
         lines += [line for network in bench["networks"] if (line := speed(network, bench["conditions"]))]

@@ -167,7 +167,7 @@ def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> N
     )
     panels = [
         (_marked(found, cells), f"the place, and the {cells * found.cell_px} px of its kernels"),
-        (_heat(_around(found, reach)), f"what the result looks at: {looked}"),
+        (_heat(_around(found, reach)), f"receptive field: {looked}"),
         (_heat(mean), passed),
         (_channels(found), "kernels of the strongest channels (red +, blue -)"),
     ]

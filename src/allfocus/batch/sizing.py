@@ -30,7 +30,7 @@ class Supply:
     """What a node gives.
 
     Attributes:
-        rate: megapixels a second of one core, measured.
+        rate: megapixels per second of one core, measured.
         cores: of a node.
         share: of the rate that is left over a cluster (starts, stragglers, failures), 0 to 1.
     """

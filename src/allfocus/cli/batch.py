@@ -278,7 +278,7 @@ class _BatchReport(Report):
         if work.forecast is not None and work.forecast.photos and not self.as_json:
             seconds = time.monotonic() - work.started
             rate = work.forecast.rate(seconds)
-            told = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels a second"
+            told = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels per second"
             print(told, file=sys.stderr)
 
     def _say(self, work: LocalRun | ClusterRun) -> None:
@@ -375,11 +375,11 @@ def _tell_dry(
         return
     source = "the last run here" if known else "one megapixel, just now"
     print(f"{planned.queued} photos, {planned.megapixels:.1f} megapixels to do")
-    print(f"{planned.done} done before, {planned.found} lie there already, {planned.failed} failed before")
+    print(f"{planned.done} done before, {planned.found} already there, {planned.failed} failed before")
     for refused in plan.refused:
         print(f"refused: {refused.source}: {refused.error}")
     if planned.queued:
-        print(f"about {_time(seconds)} at {rate:.2f} megapixels a second (measured on {source})")
+        print(f"about {_time(seconds)} at {rate:.2f} megapixels per second (measured on {source})")
         print(f"about {memory:.0f} MB of memory, {space:.1f} MB of space for the results")
 
 
@@ -408,7 +408,7 @@ def _forecast(work: LocalRun | ClusterRun) -> str:
     remaining = work.remaining_s()
     rate = work.forecast.rate(time.monotonic() - work.started)
     when = "" if remaining is None else f", about {_time(remaining)} to go"
-    return f"{work.forecast.share():.0%}, {work.forecast.photos} photos, {rate:.2f} megapixels a second{when}"
+    return f"{work.forecast.share():.0%}, {work.forecast.photos} photos, {rate:.2f} megapixels per second{when}"
 
 
 def _time(seconds: float) -> str:

@@ -52,7 +52,7 @@ def bench_command(
     if share is not None:
         make_folder(share.parent)
         write_json(share, _shareable(report))
-        typer.echo(f"to send in: {share}")
+        typer.echo(f"to share: {share}")
 
 
 def _compare_with_ifan(networks: list[dict[str, Any]]) -> None:

@@ -45,7 +45,7 @@ def inspect_command(
     typer.echo(
         f"  kernels of {kernel['cells']}x{kernel['cells']} cells of {kernel['cell_px']} px: {_told(kernel['reach_px'])}"
     )
-    typer.echo(f"  what the result looks at: {_told(numbers['receptive_field']['reach_px'])}")
+    typer.echo(f"  receptive field: {_told(numbers['receptive_field']['reach_px'])}")
 
 
 def _told(reach_px: dict[str, float] | None) -> str:

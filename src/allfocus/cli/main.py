@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     except AllfocusError as error:
         raise _ended(error) from None
     except Stopped as stop:
-        print(f"allfocus: stopped by {stop.name}; every finished file is whole, none is half-written", file=sys.stderr)
+        print(f"allfocus: stopped by {stop.name}; finished files are complete, none is half-written", file=sys.stderr)
         if alone and threading.active_count() > 1:  # those in the middle of an inference would abort the process
             _leave(stop.exit_code)
         raise SystemExit(stop.exit_code) from None

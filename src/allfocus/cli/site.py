@@ -21,4 +21,4 @@ def site_command(
     from allfocus.web.site import build
 
     size = build(output, model, runtime, overwrite=overwrite)
-    print(f"{output}: {size / 1e6:.0f} MB; look at it with: python -m http.server -d {output}")
+    print(f"{output}: {size / 1e6:.0f} MB; view it with: python -m http.server -d {output}")

@@ -34,8 +34,8 @@ def status_command(
     for state, word in words.items():
         if summary.photos.get(state):
             print(f"{summary.photos[state]:6d} photos, {summary.megapixels[state]:8.1f} megapixels {word}")
-    print(f"{summary.processes} processes work on it now")
+    print(f"{summary.processes} processes working on it")
     if rate is not None:
-        print(f"{rate:.2f} megapixels a second in the last run")
+        print(f"{rate:.2f} megapixels per second in the last run")
     for failure in summary.failures if failures else ():
         print(f"  {failure.source}: {failure.error}")
