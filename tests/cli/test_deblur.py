@@ -487,7 +487,7 @@ def test_a_signal_says_what_is_whole_and_leaves_nothing_half(tmp_path: Path, num
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + number, told
-    assert b"of 6 photos done" in told and b"the same command goes on" in told
+    assert b"of 6 photos done" in told and b"the same command resumes" in told
     assert f"stopped by {signal.Signals(number).name}".encode() in told
     names = [path.name for path in (tmp_path / "out").iterdir()]
     assert not [name for name in names if ".part" in name]
