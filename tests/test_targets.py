@@ -8,7 +8,7 @@ import pytest
 
 from allfocus import targets
 from allfocus.errors import OutputError
-from allfocus.targets import Claims, check, clashes, identity
+from allfocus.targets import Claims, check, check_unread, clashes, identity
 
 
 def test_links_and_detours_mean_the_file(tmp_path: Path) -> None:
@@ -76,3 +76,15 @@ def test_clashes_tell_every_photo_that_is_concerned(tmp_path: Path) -> None:
     assert sorted(clashes([(a, [b]), (b, [tmp_path / "y"])])) == [0]
     assert sorted(clashes([(a, [tmp_path / "x", tmp_path / "x"])])) == [0]
     assert not clashes([(a, [tmp_path / "x"]), (b, [tmp_path / "y"])])
+
+
+def test_names_of_one_result_are_allowed_where_asked_but_never_a_photo(tmp_path: Path) -> None:
+    photo, one, two = (tmp_path / name for name in ("photo.png", "one.png", "two.png"))
+    photo.write_bytes(b"photo")
+    one.write_bytes(b"result")
+    two.hardlink_to(one)
+    check_unread([one, two], [photo])
+    other = tmp_path / "other.png"
+    other.hardlink_to(photo)
+    with pytest.raises(OutputError, match="the same file as the input"):
+        check_unread([one, other], [photo])

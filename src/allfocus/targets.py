@@ -60,6 +60,19 @@ def check(writes: Iterable[Path], reads: Iterable[Path]) -> None:
     Claims(reads).take(writes)
 
 
+def check_unread(writes: Iterable[Path], reads: Iterable[Path]) -> None:
+    """Refuse targets that mean a file which is read; unlike with `check`, two may be names of one file.
+
+    Raises:
+        OutputError: with the first such target; nothing has been touched.
+    """
+    sources = {identity(path): path for path in reads}
+    for path in writes:
+        key = identity(path)
+        if key in sources:
+            raise _is_read(path, sources[key])
+
+
 def check_apart(folder: Path, searched: Path) -> None:
     """Refuse an output folder in which the next run would take its own results for photos.
 

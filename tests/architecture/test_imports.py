@@ -20,7 +20,7 @@ ALLOWED = {
     "nets": {"errors", "ops"},
     "checkpoints": {"errors", "photo", "nets", "weights", "engine", "ops"},
     "simulate": {"errors", "photo", "defocus"},
-    "capture": {"errors", "photo", "metrics"},
+    "capture": {"errors", "photo", "metrics", "targets"},
     "data": {"errors", "photo", "simulate", "defocus"},
     "engine": {"errors", "weights", "nets", "ops", "checkpoints"},
     "train": {"errors", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights", "defocus", "scales"},

@@ -7,7 +7,7 @@ import pytest
 
 from allfocus.capture.demo import FAULTS, PlantedScene, make_demo, read_truth
 from allfocus.capture.gate import REASONS
-from allfocus.errors import DataError, OptionError
+from allfocus.errors import DataError, OptionError, OutputError
 
 
 def test_what_is_planted_is_what_was_asked(demo: tuple[Path, list[PlantedScene]]) -> None:
@@ -29,6 +29,21 @@ def test_one_seed_one_session(tmp_path: Path) -> None:
         make_demo(tmp_path / name, 1, (), (128, 128), seed=9)
     for file in sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_photos_of_somebody_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "wide").mkdir()
+    photo = tmp_path / "wide" / "WIDE0001.jpg"
+    photo.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="holds other photos"):
+        make_demo(tmp_path, 1, (), (128, 128))
+    assert photo.read_bytes() == b"mine"
+
+
+def test_a_second_demo_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    make_demo(tmp_path, 2, (), (128, 128), seed=9)
+    make_demo(tmp_path, 1, (), (128, 128), seed=9)
+    assert [path.name for path in (tmp_path / "wide").iterdir()] == ["WIDE0001.jpg"]
 
 
 def test_refusals_teach(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pyvips
 from allfocus.capture.demo import write_jpeg
 from allfocus.capture.frame import encoded, photos, read, taken_at
 from allfocus.errors import InputError
+from raws import dng
 
 
 def test_light_and_what_is_clipped(tmp_path: Path) -> None:
@@ -25,6 +26,20 @@ def test_light_and_what_is_clipped(tmp_path: Path) -> None:
 def test_grey_becomes_three_channels(tmp_path: Path) -> None:
     pyvips.Image.new_from_array(np.full((5, 6), 40, np.uint8)).pngsave(str(tmp_path / "g.png"))
     assert read(tmp_path / "g.png").linear.shape == (5, 6, 3)
+
+
+def test_raw_is_linear_light_without_automatic_brightness(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    frames = []
+    for light in (1900, 950):
+        (tmp_path / f"{light}.dng").write_bytes(dng(light, light + 10))
+        frames.append(read(tmp_path / f"{light}.dng"))
+    assert frames[0].shape == (64, 96) and not frames[0].clipped.any()
+    middle = np.s_[8:-8, 8:-8]
+    brighter, darker = (frame.linear[middle].mean(axis=(0, 1)) for frame in frames)
+    np.testing.assert_allclose(brighter / darker, 2, rtol=0.02)
+    (tmp_path / "near.dng").write_bytes(dng(3300, 3310))
+    assert not read(tmp_path / "near.dng").clipped.any()  # the brightest value is not white, however near it comes
 
 
 def test_the_moment_it_was_taken(tmp_path: Path) -> None:

@@ -25,9 +25,18 @@ def test_means_and_scenes_that_are_better(tmp_path: Path) -> None:
     stored(tmp_path, "new", {"a": 22.0, "b": 29.5})
     found = gain(tmp_path, "old", "new")
     assert (found.images, found.better, found.before, found.after) == (2, 1, {"psnr_fit": 25.0}, {"psnr_fit": 25.75})
+    assert found.error == {"psnr_fit": pytest.approx(1.25)}  # of +2 and -0.5: half of how far they lie apart
     scores = found.scores("old")
     assert scores["mine-test, 2 held-out scenes"]["psnr_fit_gain"] == 0.75
+    assert scores["mine-test, 2 held-out scenes"]["psnr_fit_gain_error"] == 1.25
     assert scores["mine-test, 2 held-out scenes: old, before"] == {"psnr_fit": 25.0}
+
+
+def test_one_scene_has_no_error(tmp_path: Path) -> None:
+    for name, value in (("old", 20.0), ("new", 21.0)):
+        stored(tmp_path, name, {"a": value})
+    found = gain(tmp_path, "old", "new")
+    assert found.better == 1 and found.error == {}
 
 
 def test_only_what_may_be_compared_is(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from allfocus.capture.frame import Frame, encoded
-from allfocus.capture.misalignment import misalignment, smooth_field
+from allfocus.capture.misalignment import misalignment, quantile_error, smooth_field
 from allfocus.capture.register import Alignment, laid_on
 from allfocus.metrics.registration import warped
 
@@ -15,8 +16,30 @@ def test_a_planted_shift_is_told_by_most_windows(drawn: np.ndarray) -> None:
     found = misalignment(moving, fixed)
     assert len(found.shifts) >= 6
     np.testing.assert_allclose(np.median(found.shifts, axis=0), [0.6, -0.3], atol=0.03)
-    length, error = found.with_error(0.5)
-    assert length == pytest.approx(np.hypot(0.6, 0.3), abs=0.04) and error is not None and error < 0.05
+    error = quantile_error(found.lengths_px, 0.5)
+    assert found.quantile(0.5) == pytest.approx(np.hypot(0.6, 0.3), abs=0.04) and error is not None and error < 0.05
+    assert not found.bent_px.size and found.residual(0.5) == found.quantile(0.5)
+
+
+def test_a_view_that_no_shift_brings_back_is_bent(drawn: np.ndarray) -> None:
+    """Windows whose halves lie apart by pixels are the ones with the largest residual, not ones without a say."""
+    fixed = encoded(drawn).mean(axis=2)
+    rows, columns = np.mgrid[0 : fixed.shape[0], 0 : fixed.shape[1]].astype(np.float32)
+    across = 5 * np.sin(columns / fixed.shape[1] * 2 * np.pi) * np.cos(rows / fixed.shape[0] * 2 * np.pi)
+    bent = cv2.remap(fixed.astype(np.float32), columns + across, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    found = misalignment(bent, fixed.astype(np.float32))
+    assert len(found.bent_px) > len(found.shifts)
+    length_px = found.residual(0.5)
+    assert length_px is not None and 1 < length_px < 5
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_the_error_of_a_quantile_is_how_it_scatters(share: float) -> None:
+    generator = np.random.default_rng(2)
+    draws = generator.gamma(2.0, 0.2, (400, 100))
+    told = np.median([quantile_error(one, share) or 0 for one in draws[:40]])
+    assert told == pytest.approx(np.quantile(draws, share, axis=1).std(), rel=0.25)
+    assert quantile_error(draws[0, :3], share) is None
 
 
 def test_a_field_brings_it_back_within_its_limit(drawn: np.ndarray) -> None:
@@ -31,7 +54,7 @@ def test_a_field_brings_it_back_within_its_limit(drawn: np.ndarray) -> None:
 def test_nothing_to_hold_on_to_is_no_window() -> None:
     flat = np.full((128, 128), 0.3, np.float32)
     found = misalignment(flat, flat)
-    assert found.quantile(0.5) is None and found.with_error(0.5) == (None, None)
+    assert found.quantile(0.5) is None and quantile_error(found.lengths_px, 0.5) is None
     assert not smooth_field(found, flat.shape, 2.0).any()
 
 

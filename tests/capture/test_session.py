@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import csv
 import json
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from allfocus.capture import session as module
-from allfocus.capture.demo import PlantedScene
+from allfocus.capture.demo import PlantedScene, make_demo
 from allfocus.capture.pair import PairOptions
 from allfocus.capture.pairing import Exposures, pair_up
 from allfocus.capture.session import Session, run
 from allfocus.data.dpdd import load
-from allfocus.errors import DataError, OptionError
+from allfocus.errors import DataError, OptionError, OutputError
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,8 @@ def test_good_pairs_pass_and_each_fault_has_its_reason(demo: tuple[Path, list[Pl
         assert row["verdict"] == ("reject" if scene.fault else "accept")
     page = (made / "report.html").read_text()
     assert "2 of 8 pairs accepted" in page and "moving object" in page and "blink" in page
+    article = next(part for part in page.split("<article>") if "moving object (" in part)
+    assert '<tr class="reject"><td>largest difference' in article and '<tr class=""><td>noise' in article
 
 
 def test_what_was_made_is_read_by_the_data_set(made: Path) -> None:
@@ -91,6 +98,79 @@ def test_a_killed_run_goes_on_where_it_was(
     assert sum(kept) == 2 and len(rows(tmp_path)) == len(quick)
 
 
+def test_pictures_that_an_older_record_does_not_know_are_made_again(
+    demo: tuple[Path, list[PlantedScene]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with other settings that is killed between a pair's pictures and its record, then the first settings."""
+    folder, scenes = demo
+    good = next(scene.name for scene in scenes if not scene.fault)
+    shots = [shot for shot in pair_up(folder / "wide", folder / "narrow") if shot.name == good]
+    list(run(shots, Session(tmp_path)))
+    before = (tmp_path / "pairs" / f"{good}.source.png").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_preview", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            list(run(shots, Session(tmp_path, bits=16)))
+    assert (tmp_path / "pairs" / f"{good}.source.png").read_bytes() != before
+    (step,) = run(shots, Session(tmp_path))
+    assert not step.kept and (tmp_path / "pairs" / f"{good}.source.png").read_bytes() == before
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder, hidden ones too."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def ended(process: int, within_s: float = 30) -> bool:
+    """Whether a process of somebody else has ended, or does so soon."""
+    status = Path(f"/proc/{process}/stat")
+    for _ in range(int(within_s / 0.1)):
+        try:
+            if status.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are looked up in /proc")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_random_kills_every_byte_is_as_undisturbed(tmp_path: Path, jobs: int) -> None:
+    make_demo(tmp_path / "session", 4, ("moving", "alone", "resized", "black"), (160, 192), seed=6)
+    sides = [str(tmp_path / "session" / side) for side in ("wide", "narrow")]
+
+    def command(output: Path) -> list[str]:
+        line = [sys.executable, "-m", "allfocus", "capture", "make", *sides, "-o", str(output)]
+        return [*line, "--val", "0.25", "--test", "0.25", "--jobs", str(jobs)]
+
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "undisturbed"), check=True, capture_output=True)
+    longest_s = time.monotonic() - started
+    wanted = everything(tmp_path / "undisturbed")
+    assert "manifest.json" in wanted and sum(name.startswith("train_c/") for name in wanted) >= 2
+    chance = random.Random(20 + jobs)
+    killed, at_work = 0, 0
+    for number in range(5):
+        output = tmp_path / f"{number}"
+        for _ in range(100):
+            process = subprocess.Popen(command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                assert process.wait(chance.uniform(0.3, 0.9) * longest_s) == 0
+                break
+            except subprocess.TimeoutExpired:
+                workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                process.send_signal(signal.SIGKILL)
+                assert process.wait(60) == -signal.SIGKILL
+                assert all(ended(int(worker)) for worker in workers)
+                killed += 1
+                at_work += bool(everything(output)) if output.exists() else 0
+        assert everything(output) == wanted
+    assert killed >= 5 and at_work >= 3, "too few runs were caught at work"
+
+
 def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[PlantedScene]], tmp_path: Path) -> None:
     folder, scenes = demo
     good = next(scene for scene in scenes if not scene.fault)
@@ -98,6 +178,21 @@ def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[PlantedSc
     broken.write_bytes((folder / "wide" / f"{good.name}.jpg").read_bytes()[:900])
     (step,) = run([Exposures("x", (folder / "wide" / f"{good.name}.jpg",), (broken,))], Session(tmp_path / "out"))
     assert step.record["reasons"] == ["unreadable"] and step.record["detail"]
+
+
+@pytest.mark.parametrize("layout", ["realdof", "dpdd"])
+def test_photos_are_never_replaced(demo: tuple[Path, list[PlantedScene]], tmp_path: Path, layout: str) -> None:
+    """Photos that already lie as the layout would have them, and the data set asked for in the same place."""
+    folder, scenes = demo
+    good = next(scene.name for scene in scenes if not scene.fault)
+    sides = [tmp_path / ("" if layout == "realdof" else "test_c") / role for role in ("source", "target")]
+    for side in sides:
+        side.mkdir(parents=True)
+        (side / "one.png").write_bytes((folder / "truth" / f"{good}.png").read_bytes())
+    before = everything(tmp_path)
+    with pytest.raises(OutputError, match="is the input itself"):
+        list(run(pair_up(sides[0], sides[1]), Session(tmp_path, layout=layout)))
+    assert everything(tmp_path) == before
 
 
 def test_refusals_teach(tmp_path: Path) -> None:

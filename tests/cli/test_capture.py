@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from allfocus.cli.main import main
+from allfocus.data.realdof import load
 
 pytest.importorskip("cv2")
 
@@ -21,7 +22,8 @@ def test_demo_and_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert run("make", str(session / "wide"), str(session / "narrow"), "-o", str(pairs), "--layout", "realdof") == 0
     told = capsys.readouterr().out
     assert "1 of 1 pairs pass the gate" in told
-    assert (pairs / "source" / "WIDE0001.png").is_file() and (pairs / "report.html").is_file()
+    assert (pairs / "report.html").is_file()
+    assert [pair.name for pair in load(pairs)] == ["WIDE0001"]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,13 @@ def test_refusals_are_one_line(
     monkeypatch.chdir(tmp_path)
     assert run(*words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_data_set_does_not_lie_among_the_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "-o", str(tmp_path), "--good", "1", "--no-faults", "--size", "128x128") == 0
+    wide, narrow = str(tmp_path / "wide"), str(tmp_path / "narrow")
+    assert run("make", wide, narrow, "-o", str(tmp_path / "wide" / "pairs")) == 2
+    assert "is searched for photos" in capsys.readouterr().err
 
 
 def test_without_a_subcommand_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

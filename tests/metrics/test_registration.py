@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from allfocus.errors import InputError, OptionError
-from allfocus.metrics.registration import checkerboard, displacement, register, rms_px, warped
+from allfocus.metrics.registration import checkerboard, displacement, register, rms_px, unexplained, warped
 from scenery import planted, scenery
 
 SCENE = scenery()
@@ -84,6 +84,20 @@ def test_pictures_of_two_sizes() -> None:
 def test_warped_by_the_identity_is_the_picture() -> None:
     np.testing.assert_allclose(warped(SCENE, np.eye(3)), SCENE, atol=1e-9)
     assert warped(SCENE, np.eye(3), (5, 9)).shape == (5, 9, 3)
+
+
+def test_what_a_warp_leaves_unexplained() -> None:
+    shift = planted(SHAPE, (1.5, -0.5))
+    moving = 0.5 * moved(shift) + 0.1  # a change of light explains itself
+    there, beside = (unexplained(moving, PLANE, warp) for warp in (shift, np.eye(3)))
+    assert there < 0.01 < 0.05 < beside < 1
+    noise = np.random.default_rng(3).normal(size=SHAPE)
+    assert unexplained(noise, PLANE, np.eye(3)) > 0.9
+    assert unexplained(np.zeros(SHAPE), PLANE, np.eye(3)) == 1
+    half = np.arange(SHAPE[1]) < SHAPE[1] // 2
+    torn = np.where(half, moving, noise)
+    weights = np.broadcast_to(np.arange(SHAPE[1]) < SHAPE[1] // 2 - 40, SHAPE).astype(float)
+    assert unexplained(torn, PLANE, shift, weights) < 0.01 < unexplained(torn, PLANE, shift)
 
 
 def test_a_board_has_two_halves_of_one_size() -> None:

@@ -1,34 +1,13 @@
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 
 from allfocus.errors import InputError, MissingExtraError
 from allfocus.photo.codecs import decode
-
-
-def dng() -> bytes:
-    """A small uncompressed DNG: a Bayer mosaic with what LibRaw needs to develop it."""
-    mosaic = np.random.default_rng(0).integers(200, 4000, (64, 96), dtype=np.uint16)
-    file = io.BytesIO()
-    tags = [
-        (50706, 1, 4, (1, 4, 0, 0), True),
-        (50708, 2, 0, "Test Camera", True),
-        (33421, 3, 2, (2, 2), True),
-        (33422, 1, 4, (0, 1, 1, 2), True),
-        (50721, 10, 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),
-        (50717, 4, 1, 4095, True),
-        (50778, 3, 1, 21, True),
-        (271, 2, 0, "Maker", True),
-    ]
-    tifffile.imwrite(file, mosaic, photometric=32803, extratags=tags)
-    return file.getvalue()
+from raws import dng
 
 
 @pytest.mark.parametrize("name", [None, "photo.dng", "photo.tif"])

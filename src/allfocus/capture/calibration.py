@@ -22,6 +22,10 @@ LEAST_CORNERS = 12
 HINT = "eight or more shots of a flat board, tilted, that fill the frame"
 
 
+class OtherSize(DataError):
+    """A photo that has not the size that the rig was calibrated for."""
+
+
 @dataclass(frozen=True)
 class Board:
     """A printed board.
@@ -106,11 +110,11 @@ class Rig:
         return np.array(self.homography, np.float64)
 
     def straightened(self, frame: Frame, role: str) -> Frame:
-        """A frame of the "source" or "target" camera without its distortion; DataError for another size."""
+        """A frame of the "source" or "target" camera without its distortion; OtherSize for another size."""
         cv2 = opencv()
         width, height = self.size
         if frame.shape != (height, width):
-            raise DataError(
+            raise OtherSize(
                 f"a photo of {frame.shape[1]}x{frame.shape[0]} px",
                 f"{width}x{height}, as calibrated",
                 "calibrate again",

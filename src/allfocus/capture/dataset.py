@@ -20,6 +20,7 @@ LAYOUTS = ("dpdd", "realdof")
 MANIFEST = "manifest.json"
 ACCEPT, REJECT = "accept", "reject"
 SPLITS = ("train", "val", "test")
+ROLES = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def lay_out(
             entry["split"] = parts.get(record["name"], "")
             entry["files"] = {}
             if entry["split"]:
-                for role in ("source", "target"):
-                    place = _place(layout, entry["split"], role) / f"{record['name']}.png"
+                for role in ROLES:
+                    place = place_of(layout, entry["split"], role, record["name"])
                     _put(output / "pairs" / f"{record['name']}.{role}.png", output / place)
                     entry["files"][place.as_posix()] = digest(output / place)
             entries.append(entry)
@@ -117,8 +118,9 @@ def lay_out(
     return parts
 
 
-def _place(layout: str, part: str, role: str) -> Path:
-    return Path(role) if layout == "realdof" else Path(f"{part}_c") / role
+def place_of(layout: str, part: str, role: str, name: str) -> Path:
+    """Where a layout has the "source" or "target" of a pair that is in a split, inside the data set."""
+    return (Path() if layout == "realdof" else Path(f"{part}_c")) / role / f"{name}.png"
 
 
 def _named(output: Path) -> set[str]:

@@ -15,7 +15,7 @@ from allfocus.atomic_file import make_folder, write_bytes, write_json
 from allfocus.capture.frame import Image, encoded, photos
 from allfocus.capture.opencv import opencv
 from allfocus.capture.scene import MARGIN_PX, blurred_by_depth, disc_blur, drawn, taken
-from allfocus.errors import DataError, OptionError
+from allfocus.errors import DataError, OptionError, OutputError
 from allfocus.metrics.registration import warped
 
 FAULTS = {
@@ -88,15 +88,21 @@ def make_demo(
         The truth, in the order of the pairs; also in `truth.json`, with `truth/NAME.png` (the sharp view as the source
         would have seen it, 16 bit) and `truth/NAME.radius.png` (blur radius, 16 bit, 0.001 px a step).
     Raises:
-        OptionError: a fault that does not exist. DataError: photos smaller than the scenes.
+        OptionError: a fault that does not exist. DataError: photos smaller than the scenes. OutputError: photos in the
+            folder that no demo made.
     """
     unknown = sorted(set(faults) - set(FAULTS))
     if unknown:
         raise OptionError(f"the fault {unknown[0]!r}", f"some of {', '.join(FAULTS)}", "leave it out")
+    stale = [*folder.glob("wide/*"), *folder.glob("narrow/*"), *folder.glob("truth/*")]
+    if stale and not (folder / TRUTH).is_file():
+        raise OutputError(f"{stale[0].parent} holds other photos", "an earlier demo, or nothing", "another -o")
     for name in ("wide", "narrow", "truth"):
         make_folder(folder / name)
-    for stale in (*folder.glob("wide/WIDE*.jpg"), *folder.glob("narrow/NARROW*.jpg"), *folder.glob("truth/WIDE*.png")):
-        stale.unlink()
+    _write_truth(folder, [], mirrored, seed, size)  # from here on the folder is a demo's, even if this one is killed
+    for path in stale:
+        if path.name.startswith(("WIDE", "NARROW")):
+            path.unlink()
     sharp = None if photo_folder is None else _usable(photo_folder)
     scenes = []
     order = np.random.default_rng([seed, 1]).permutation([*[""] * good, *faults])
@@ -104,9 +110,15 @@ def make_demo(
         generator = np.random.default_rng([seed, 2, number])
         canvas = drawn(generator, size) if sharp is None else taken(sharp[number % len(sharp)], size, generator)
         scenes.append(_shoot(folder, number, str(fault), canvas, size, generator, mirrored))
+    _write_truth(folder, scenes, mirrored, seed, size)
+    return scenes
+
+
+def _write_truth(
+    folder: Path, scenes: Sequence[PlantedScene], mirrored: bool, seed: int, size: tuple[int, int]
+) -> None:
     described = [asdict(scene) for scene in scenes]
     write_json(folder / TRUTH, {"mirrored": mirrored, "seed": seed, "size": list(size), "scenes": described})
-    return scenes
 
 
 def read_truth(folder: Path) -> list[PlantedScene]:
@@ -217,7 +229,7 @@ def _vignette(size: tuple[int, int], falloff: float) -> NDArray[np.float32]:
 
 
 def _noisy(linear: Image, noise: float, generator: np.random.Generator) -> Image:
-    """Shot noise that is `noise` at white, and read noise of a fifth of it."""
+    """Exposures noise that is `noise` at white, and read noise of a fifth of it."""
     sigma = noise * np.sqrt(np.clip(linear, 0, 1) + 0.04)
     return np.clip(linear + sigma * generator.normal(size=linear.shape), 0, 1).astype(np.float32)
 

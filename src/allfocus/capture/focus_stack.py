@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from allfocus import targets
+from allfocus.atomic_file import make_folder
 from allfocus.capture.frame import Frame, Image, encoded, photos, read
 from allfocus.capture.opencv import opencv
 from allfocus.capture.picture import largest_box, write_png
@@ -95,16 +97,30 @@ def fuse(frames: Sequence[Frame]) -> Fused:
     return Fused(linear[cut], chosen[cut], tuple(warps), tuple(gains), box)
 
 
-def fuse_files(folder: Path, output: Path, bits: int = 16) -> Fused:
+def fuse_files(folder: Path, output: Path, bits: int = 16, first: Path | None = None) -> Fused:
     """Fuse the photos of a folder, by name in the order of focus, and write the picture as PNG.
 
+    Args:
+        folder: of the photos.
+        output: the picture that is sharp everywhere.
+        bits: 8 or 16.
+        first: where the first frame goes, cut as the picture is: the two are a pair.
     Raises:
         DataError: as `fuse`, or a folder that does not exist. InputError: a photo that cannot be read.
+        OutputError: a place that cannot be written, or that is one of the frames.
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", "a folder of photos", "check the name")
-    fused = fuse([read(path) for path in photos(folder)])
+    paths = photos(folder)
+    targets.check([output] if first is None else [output, first], paths)
+    frames = [read(path) for path in paths]
+    fused = fuse(frames)
+    for place in (output, *([] if first is None else [first])):
+        make_folder(place.parent)
     write_png(encoded(fused.linear), output, bits)
+    if first is not None:
+        left, top, width, height = fused.box
+        write_png(encoded(frames[0].linear[top : top + height, left : left + width]), first, bits)
     return fused
 
 

@@ -26,6 +26,8 @@ SATURATED = 0.985
 HEAD_BYTES = 64
 TIME, DIGITISED, CHANGED = 0x9003, 0x9004, 0x0132
 FRACTION = 0x9291
+SETTINGS = (0x829A, 0x829D, 0x8827, 0x9204, 0x9206)
+"""Exposure time, f-number, sensitivity, exposure compensation and distance: what a bracket changes."""
 SUFFIXES = frozenset(
     [
         ".jpg",
@@ -102,14 +104,7 @@ def encoded(linear: Image) -> Image:
 
 def taken_at(path: Path) -> float | None:
     """Seconds since 1970 of the moment the photo was taken by its EXIF, with fractions where stated; None if untold."""
-    try:
-        tags = _tags(path)
-    except (OSError, ValueError, InputError):
-        return None
-    if tags is None:
-        return None
-    inner = tags.entries.get(exif.EXIF_POINTER)
-    places = [inner, tags.entries] if isinstance(inner, dict) else [tags.entries]
+    places = _directories(path)
     for tag in (TIME, DIGITISED, CHANGED):
         for place in places:
             text = _text(place.get(tag))
@@ -120,6 +115,12 @@ def taken_at(path: Path) -> float | None:
             digits = _text(places[0].get(FRACTION))
             return moment.timestamp() + (float(f"0.{digits}") if digits.isdigit() else 0.0)
     return None
+
+
+def settings(path: Path) -> tuple[bytes, ...]:
+    """What a photo's EXIF says of exposure, aperture, sensitivity and distance, as stored; empty where untold."""
+    found = [next((place[tag] for place in _directories(path) if tag in place), None) for tag in SETTINGS]
+    return tuple(entry.value if isinstance(entry, exif.ExifEntry) else b"" for entry in found)
 
 
 def digest(path: Path) -> str:
@@ -139,6 +140,18 @@ def photos(folder: Path) -> list[Path]:
 
 def _at_top(unit: Image) -> NDArray[np.bool_]:
     return np.asarray(unit.max(axis=2) >= SATURATED)
+
+
+def _directories(path: Path) -> list[exif.Directory]:
+    """The EXIF directory and the one around it; nothing for a file without."""
+    try:
+        tags = _tags(path)
+    except (OSError, ValueError, InputError):
+        return []
+    if tags is None:
+        return []
+    inner = tags.entries.get(exif.EXIF_POINTER)
+    return [inner, tags.entries] if isinstance(inner, dict) else [tags.entries]
 
 
 def _tags(path: Path) -> exif.Tags | None:
@@ -171,8 +184,9 @@ def _developed(path: Path) -> Image:
     try:
         with rawpy.imread(str(path)) as file:
             pixels = file.postprocess(
-                use_camera_wb=True, no_auto_bright=True, gamma=(1, 1), output_bps=16, output_color=rawpy.ColorSpace.sRGB
-            )
+                use_camera_wb=True, no_auto_bright=True, adjust_maximum_thr=0, gamma=(1, 1), output_bps=16,
+                output_color=rawpy.ColorSpace.sRGB,
+            )  # fmt: skip
     except rawpy.LibRawError as error:
         raise InputError(
             f"{path.name} cannot be developed ({error})", "a raw file that LibRaw can read", "a 16-bit TIFF of it"

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from allfocus.errors import DataError
@@ -22,6 +23,7 @@ class Gain:
         set: the set's name.
         images: how many scenes.
         before, after: means by metric.
+        error: by metric, the standard error of the mean gain over the scenes; empty for a single scene.
         better: scenes on which PSNR-fit rose.
     """
 
@@ -29,14 +31,16 @@ class Gain:
     images: int
     before: dict[str, float]
     after: dict[str, float]
+    error: dict[str, float]
     better: int
 
     def scores(self, before: str) -> dict[str, dict[str, float]]:
         """As a model's card holds them: both means and their difference, by a title that says of what."""
         title = f"{self.set}, {self.images} held-out scenes"
         difference = {f"{name}_gain": round(self.after[name] - self.before[name], 6) for name in self.after}
+        error = {f"{name}_gain_error": round(value, 6) for name, value in self.error.items()}
         return {
-            title: {**self.after, **difference, "scenes_better": float(self.better)},
+            title: {**self.after, **difference, **error, "scenes_better": float(self.better)},
             f"{title}: {before}, before": dict(self.before),
         }
 
@@ -59,8 +63,14 @@ def gain(folder: Path, before: str, after: str) -> Gain:
         {name: float(record["scores"][name]) for name in METRICS if record["scores"].get(name) is not None}
         for record in records
     ]
-    better = sum(rows[1][name] > rows[0][name] for name in rows[0])
-    return Gain(records[0]["set"], len(rows[0]), means[0], means[1], better)
+    gains = {
+        metric: [rows[1][scene][metric] - rows[0][scene][metric] for scene in rows[0]]
+        for metric in means[0]
+        if all(metric in values for side in rows for values in side.values())
+    }
+    error = {metric: stdev(one) / len(one) ** 0.5 for metric, one in gains.items()} if len(rows[0]) > 1 else {}
+    better = sum(one > 0 for one in gains["psnr_fit"])
+    return Gain(records[0]["set"], len(rows[0]), means[0], means[1], error, better)
 
 
 def _summary(path: Path) -> dict[str, Any]:
@@ -74,10 +84,15 @@ def _summary(path: Path) -> dict[str, Any]:
     return record
 
 
-def _rows(path: Path) -> dict[str, float]:
-    """PSNR-fit by scene."""
+def _rows(path: Path) -> dict[str, dict[str, float]]:
+    """The metrics of each scene."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return {row["name"]: float(row["psnr_fit"]) for row in csv.DictReader(file)}
+            rows = {row["name"]: row for row in csv.DictReader(file)}
+        return {
+            scene: {"psnr_fit": float(row["psnr_fit"])}
+            | {metric: float(row[metric]) for metric in METRICS if row.get(metric)}
+            for scene, row in rows.items()
+        }
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error})", "scores written by `allfocus eval`", HINT) from error

@@ -108,8 +108,8 @@ def measure(
         noise=noise,
         flicker=max(bands_of_light(views, moved > DIFFERENT), burst_flicker),
         sharper=sharpness_ratio(views, noise),
-        shift_px=found.quantile(0.5),
-        many_px=found.quantile(0.75),
+        shift_px=found.residual(0.5),
+        many_px=found.residual(0.75),
         moving=moving_share(moved),
     )
 

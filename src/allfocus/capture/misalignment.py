@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.capture.opencv import opencv
-from allfocus.metrics.registration import WINDOW_PX, displacement, register, rms_px
+from allfocus.metrics.registration import WINDOW_PX, displacement, register, rms_px, unexplained
 
 Plane = NDArray[np.float32]
 Array = NDArray[np.float64]
 
-FIELD_PX = 80.0
+FIELD_PX = 50.0
 """How far (sigma) a window speaks for its surroundings in a field."""
 SURE_PX = 0.25
 FAR_PX = 8.0
+BENT = 0.75
+"""A window is bent if an affine warp leaves less than this of what its best shift leaves; chance takes a twentieth."""
+SPLITS = 200
 LEAST_SLOPE = 0.01
 
 
@@ -28,13 +31,14 @@ class Misalignment:
         places: (n, 2), the windows' centres (x, y) in px.
         shifts: (n, 2), from a pixel of the fixed view to the same point in the moving one, in px.
         errors_px: (n,), half of how far the shifts of two halves of a window lie apart.
-        halves: (n,), true and false for two disjoint sets of windows, as on a board.
+        bent_px: (m,), for windows whose halves do not agree since an affine warp fits and no shift does: the root mean
+            square of its displacement.
     """
 
     places: Array
     shifts: Array
     errors_px: Array
-    halves: NDArray[np.bool_]
+    bent_px: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def lengths_px(self) -> Array:
@@ -45,12 +49,28 @@ class Misalignment:
         """The length below which that share of windows lies; None where no window speaks."""
         return float(np.quantile(self.lengths_px, share)) if len(self.shifts) else None
 
-    def with_error(self, share: float) -> tuple[float | None, float | None]:
-        """The quantile, and half of what it differs by between the two disjoint sets of windows."""
-        if not (self.halves.any() and (~self.halves).any()):
-            return self.quantile(share), None
-        apart = [float(np.quantile(self.lengths_px[half], share)) for half in (self.halves, ~self.halves)]
-        return self.quantile(share), abs(apart[0] - apart[1]) / 2
+    def residual(self, share: float) -> float | None:
+        """As `quantile`, of the windows with one shift and the bent ones: what one warp of the whole leaves."""
+        lengths = np.concatenate([self.lengths_px, self.bent_px])
+        return float(np.quantile(lengths, share)) if len(lengths) else None
+
+
+def quantile_error(lengths_px: Array, share: float) -> float | None:
+    """The standard error of a quantile: from how far it lies apart in two disjoint halves of the windows.
+
+    The root mean square over `SPLITS` random halvings, halved; one halving alone may agree by chance. None below four
+    windows.
+    """
+    count = len(lengths_px)
+    if count < 4:
+        return None
+    generator = np.random.default_rng(0)
+    apart = []
+    for _ in range(SPLITS):
+        order = generator.permutation(count)
+        halves = lengths_px[order[: count // 2]], lengths_px[order[count // 2 :]]
+        apart.append(float(np.quantile(halves[0], share) - np.quantile(halves[1], share)))
+    return float(np.sqrt(np.mean(np.square(apart)))) / 2
 
 
 def misalignment(
@@ -59,7 +79,7 @@ def misalignment(
     """Shifts between two views that lie on each other, in windows of `window_px`.
 
     A window speaks if it has structure, if at least three quarters of it are trusted, and if its left and right half,
-    and its upper and lower one, agree to `SURE_PX`.
+    and its upper and lower one, agree to `SURE_PX`. If they do not, the window is bent or says nothing.
 
     Args:
         moving, fixed: display-referred, float32 (H, W); as soft as each other (see `blur.match_blur`).
@@ -69,31 +89,36 @@ def misalignment(
     seen = np.ones(fixed.shape, bool) if trust is None else trust
     down, across = np.gradient(fixed)
     steep = np.hypot(down, across)
-    places, shifts, errors, halves = [], [], [], []
+    places, shifts, errors, bent = [], [], [], []
     for top in range(0, height - window_px + 1, window_px):
         for left in range(0, width - window_px + 1, window_px):
             box = (slice(top, top + window_px), slice(left, left + window_px))
             if seen[box].mean() < 0.75 or np.quantile(steep[box], 0.9) < LEAST_SLOPE:
                 continue
-            found = _window(moving[box], fixed[box], seen[box])
+            views = moving[box], fixed[box], seen[box].astype(np.float64)
+            whole = register(*views[:2], "shift", weights=views[2], levels=1)
+            if np.array_equal(whole, np.eye(3)):  # nothing was found to hold on to, or nothing that correlates
+                continue
+            found = _shift(*views, whole)
             if found is None:
+                bent += _bent(*views, whole)
                 continue
             places.append((left + (window_px - 1) / 2, top + (window_px - 1) / 2))
             shifts.append(found[0])
             errors.append(found[1])
-            halves.append((top // window_px + left // window_px) % 2 == 0)
     return Misalignment(
         np.array(places, np.float64).reshape(-1, 2),
         np.array(shifts, np.float64).reshape(-1, 2),
         np.array(errors, np.float64),
-        np.array(halves, bool),
+        np.array(bent, np.float64),
     )
 
 
-def smooth_field(found: Misalignment, shape: tuple[int, int], limit_px: float) -> Plane:
+def smooth_field(found: Misalignment, shape: tuple[int, int], limit_px: float, before: Plane | None = None) -> Plane:
     """(H, W, 2), a displacement in px: the windows' shifts averaged around each pixel, none longer than `limit_px`.
 
-    Where no window speaks nearby the field fades to nothing.
+    Where no window speaks nearby the field fades to nothing, or to the one from `before`, through which the moving view
+    was laid when the shifts were found.
     """
     rows, columns = np.mgrid[0 : shape[0] : 8, 0 : shape[1] : 8].astype(np.float64)
     total, weights = np.zeros((*rows.shape, 2)), np.full(rows.shape, 0.05)
@@ -106,17 +131,14 @@ def smooth_field(found: Misalignment, shape: tuple[int, int], limit_px: float) -
         total += weight[..., None] * shift
         weights += weight
     coarse = total / weights[..., None]
-    length = np.maximum(np.hypot(coarse[..., 0], coarse[..., 1]), 1e-9)
-    coarse *= np.minimum(1, limit_px / length)[..., None]
     cv2 = opencv()
-    return cv2.resize(coarse.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    whole = cv2.resize(coarse.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    whole = whole if before is None else whole + before
+    length = np.maximum(np.hypot(whole[..., 0], whole[..., 1]), np.float32(1e-9))
+    return whole * np.minimum(1, np.float32(limit_px) / length)[..., None]
 
 
-def _window(moving: Plane, fixed: Plane, seen: NDArray[np.bool_]) -> tuple[Array, float] | None:
-    trust = seen.astype(np.float64)
-    whole = register(moving, fixed, "shift", weights=trust, levels=1)
-    if np.array_equal(whole, np.eye(3)):  # nothing was found to hold on to, or nothing that correlates
-        return None
+def _shift(moving: Plane, fixed: Plane, trust: Array, whole: Array) -> tuple[Array, float] | None:
     side = fixed.shape[1] // 2
     found = []
     for half in (np.s_[:, :side], np.s_[:, side:], np.s_[:side], np.s_[side:]):
@@ -130,3 +152,10 @@ def _window(moving: Plane, fixed: Plane, seen: NDArray[np.bool_]) -> tuple[Array
     if error > SURE_PX or np.hypot(*moved) > FAR_PX:
         return None
     return moved, error
+
+
+def _bent(moving: Plane, fixed: Plane, trust: Array, whole: Array) -> list[float]:
+    warp = register(moving, fixed, "affine", start=whole, weights=trust, levels=1)
+    length_px = rms_px(displacement(warp, fixed.shape))
+    left = [unexplained(moving, fixed, one, trust) for one in (warp, whole)]
+    return [length_px] if length_px <= FAR_PX and left[0] < BENT * left[1] else []

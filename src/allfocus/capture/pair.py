@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.capture.blur import match_blur, soften
-from allfocus.capture.calibration import Rig
-from allfocus.capture.frame import Frame, Image, encoded, read
+from allfocus.capture.calibration import OtherSize, Rig
+from allfocus.capture.frame import Frame, Image, encoded, read, settings
 from allfocus.capture.gate import AlignedViews, GateLimits, Measures, measure
 from allfocus.capture.misalignment import Misalignment, misalignment, smooth_field
 from allfocus.capture.opencv import opencv
@@ -21,6 +21,8 @@ from allfocus.capture.picture import largest_box
 from allfocus.capture.register import Alignment, Unalignable, align, inside, laid_on
 from allfocus.errors import AllfocusError, MissingExtraError
 from allfocus.photo.color import luma
+
+FLOW_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,14 @@ def make(shot: Exposures, options: PairOptions) -> Made:
     try:
         source, _, _ = _chosen(shot.sources[:1])
         target, target_path, burst_flicker = _chosen(shot.targets)
+        if options.rig is not None:
+            source, target = options.rig.straightened(source, "source"), options.rig.straightened(target, "target")
     except MissingExtraError:
         raise
+    except OtherSize as error:
+        return Made(shot.name, source_path, target_path, ("different sizes",), str(error))
     except (AllfocusError, OSError) as error:
         return Made(shot.name, source_path, target_path, ("unreadable",), str(error))
-    if options.rig is not None:
-        source, target = options.rig.straightened(source, "source"), options.rig.straightened(target, "target")
     if source.shape != target.shape:
         sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (source, target))
         return Made(shot.name, source_path, target_path, ("different sizes",), f"{sizes} px")
@@ -109,17 +113,21 @@ def _judged(made: Made, source: Frame, target: Frame, options: PairOptions, burs
     assert alignment is not None
     seen = inside(alignment.warp, source.shape, target.shape)
     laid, colours, views, found = _matched(source, target, alignment, seen, None)
-    if options.flow_px > 0 and len(found.shifts):
-        field = smooth_field(found, source.shape, options.flow_px)
+    field = None
+    for _ in range(FLOW_ROUNDS if options.flow_px > 0 else 0):  # what was bent may speak once it is nearly straight
+        if not len(found.shifts):
+            break
+        field = smooth_field(found, source.shape, options.flow_px, field)
         laid, colours, views, found = _matched(source, target, alignment, seen, field)
     measures = measure(source, target, views, found, burst_flicker)
     box = largest_box(seen)
     left, top, width, height = box
     cut = np.s_[top : top + height, left : left + width]
-    pictures = (encoded(source.linear[cut]), encoded(colours.apply(laid.linear)[cut]))
+    pictures = (encoded(source.linear[cut]), encoded(colours.apply(laid.linear, alignment.warp)[cut]))
+    detail = "" if len(found.shifts) or len(found.bent_px) else "nothing tells what shift is left"
     return replace(
-        made, reasons=tuple(measures.reasons(options.limits)), colours=colours, measures=measures, pictures=pictures,
-        box=box, left=found,
+        made, detail=detail, reasons=tuple(measures.reasons(options.limits)), colours=colours, measures=measures,
+        pictures=pictures, box=box, left=found,
     )  # fmt: skip
 
 
@@ -129,11 +137,13 @@ def _matched(
     """The target laid on the source and matched in colour; both as the gate looks at them; what shift is left."""
     laid = laid_on(target, alignment, source.shape, field)
     trust = seen & ~laid.clipped & ~source.clipped
-    guess = match_colours(source, laid).apply(laid.linear)
+    warp = alignment.warp
+    guess = match_colours(source, laid, warp=warp).apply(laid.linear, warp)
     radius_px = match_blur(luma(guess), luma(source.linear)).radius_px
-    colours = match_colours(source, laid, soften(laid.linear, radius_px))
-    blur = match_blur(luma(colours.apply(laid.linear)), luma(source.linear))
-    display = encoded(np.stack([luma(source.linear), luma(colours.apply(laid.linear)), blur.matched], axis=-1))
+    colours = match_colours(source, laid, soften(laid.linear, radius_px), warp)
+    matched = luma(colours.apply(laid.linear, warp))
+    blur = match_blur(matched, luma(source.linear))
+    display = encoded(np.stack([luma(source.linear), matched, blur.matched], axis=-1))
     ours, sharp, soft = (np.ascontiguousarray(display[..., index]) for index in range(3))
     cv2 = opencv()
     trust = cv2.erode(trust.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -141,13 +151,21 @@ def _matched(
 
 
 def _chosen(files: Sequence[Path]) -> tuple[Frame, Path, float]:
-    """The sharpest frame of a burst or bracket, its file, and by how much the light of the frames differs."""
-    frames = [read(file) for file in files]
-    if len(frames) == 1:
-        return frames[0], files[0], 0.0
-    best = int(np.argmax([_sharpness(frame) for frame in frames]))
-    light = np.array([np.median(frame.linear) for frame in frames])
-    return frames[best], files[best], float(np.std(light) / max(float(np.mean(light)), 1e-4))
+    """The sharpest frame of a burst or bracket, its file, and by how much the light of a burst's frames differs.
+
+    Frames whose files state different settings are a bracket: of them the light is meant to differ.
+    """
+    best, kept, most, light = read(files[0]), files[0], -1.0, []
+    if len(files) == 1:
+        return best, kept, 0.0
+    for file in files:  # one in memory beside the best: a bracket of a large camera is many gigabytes
+        frame = read(file)
+        light.append(float(np.median(frame.linear)))
+        if (sharpness := _sharpness(frame)) > most:
+            best, kept, most = frame, file, sharpness
+    if len({settings(file) for file in files}) > 1:
+        return best, kept, 0.0
+    return best, kept, float(np.std(light) / max(float(np.mean(light)), 1e-4))
 
 
 def _sharpness(frame: Frame) -> float:

@@ -19,10 +19,24 @@ TABLE, PAGE = "report.csv", "report.html"
 MEASURES = ("clipped", "noise", "flicker", "sharper", "shift_px", "many_px", "moving")
 COLUMNS = ("name", "decision", "verdict", "reasons", "detail", "split", "source", "target", *MEASURES)
 EXTRA = ("scale", "degrees", "mirrored", "features")
+MEANING = {
+    "clipped": "share at the top of the range",
+    "noise": "noise of the target, of white",
+    "flicker": "uneven light",
+    "sharper": "fine detail, target to source",
+    "shift_px": "residual shift, half the windows, px",
+    "many_px": "residual shift, three quarters of them, px",
+    "moving": "largest difference, share of the photo",
+    "scale": "scale of the target",
+    "degrees": "turn of the target, degrees",
+    "mirrored": "target was a mirror image",
+    "features": "features that agreed",
+}
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #222; }
 article { border-top: 1px solid #ccc; padding: 1rem 0; }
 h2 { font-size: 1.05rem; margin: 0 0 .4rem; } .accept { color: #176f2c; } .reject { color: #a11; }
+tr.reject { font-weight: 600; }
 .row { display: flex; gap: .6rem; flex-wrap: wrap; } figure { margin: 0; } figcaption { font-size: .8rem; color: #555; }
 img { width: 22rem; max-width: 100%; display: block; } .blink { position: relative; width: 22rem; max-width: 100%; }
 .blink img + img { position: absolute; inset: 0; animation: blink 1.2s steps(1) infinite; }
@@ -143,12 +157,13 @@ def _table(record: Mapping[str, Any], limits: GateLimits) -> str:
     bounds = asdict(limits)
     rows = []
     for name in MEASURES:
-        bound = f"{'at least' if name == 'sharper' else 'at most'} {bounds[name]}"
-        rows.append((name, record["measures"][name], bound))
-    rows += [(name, record[name], "") for name in EXTRA]
+        value, least = record["measures"][name], name == "sharper"
+        beyond = value is not None and (value < bounds[name] if least else value > bounds[name])
+        rows.append((name, value, f"{'at least' if least else 'at most'} {bounds[name]}", beyond))
+    rows += [(name, record[name], "", False) for name in EXTRA]
     told = [
-        f"<tr><td>{name}</td><td>{_digits(value)}</td><td>{bound}</td></tr>"
-        for name, value, bound in rows
+        f'<tr class="{REJECT if beyond else ""}"><td>{MEANING[name]}</td><td>{_digits(value)}</td><td>{bound}</td></tr>'
+        for name, value, bound, beyond in rows
         if value is not None
     ]
     return f"<table>{''.join(told)}</table>" if told else ""

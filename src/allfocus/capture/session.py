@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+from allfocus import targets
 from allfocus.atomic_file import make_folder, write_json
-from allfocus.capture.dataset import Split, lay_out
+from allfocus.capture.dataset import LAYOUTS, MANIFEST, ROLES, SPLITS, Split, lay_out, place_of
 from allfocus.capture.frame import digest
 from allfocus.capture.gate import GateLimits, Measures
 from allfocus.capture.pair import Made, PairOptions, make
 from allfocus.capture.pairing import Exposures
 from allfocus.capture.picture import write_png, write_preview
-from allfocus.capture.report import read_decisions, write_report
+from allfocus.capture.report import PAGE, TABLE, read_decisions, write_report
 from allfocus.errors import DataError, OptionError
 
-FORMAT = 1
+FORMAT = 2
 PAIRS = "pairs"
 
 
@@ -45,6 +49,8 @@ class Session:
     jobs: int = 1
 
     def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise OptionError(f"--layout {self.layout}", f"one of {', '.join(LAYOUTS)}", "leave it out")
         if self.bits not in (8, 16):
             raise OptionError(f"--bits {self.bits}", "8 or 16", "leave it out")
         if self.jobs < 1:
@@ -68,12 +74,17 @@ def run(shots: Sequence[Exposures], session: Session) -> Iterator[SessionStep]:
     What a person wrote into the column `decision` of `report.csv` overrules the gate.
 
     Raises:
-        DataError: two shots of one name. OutputError: the folder cannot be written.
+        DataError: two shots of one name. OutputError: the folder cannot be written, or what would be written there is
+            one of the photos.
     """
     names = [shot.name for shot in shots]
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
         raise DataError(f"two shots named {twice}", "one name per scene", "--pattern, or rename one of them")
+    targets.check_unread(
+        (session.output / place for place in _written(names, session.layout)),
+        {path for shot in shots for path in (*shot.sources, *shot.targets)},
+    )
     folder = session.output / PAIRS
     make_folder(folder)
     decisions = read_decisions(session.output)
@@ -94,13 +105,35 @@ def run(shots: Sequence[Exposures], session: Session) -> Iterator[SessionStep]:
     write_report(ordered, decisions, accepted, session.output, session.options.limits)
 
 
+def _written(names: Sequence[str], layout: str) -> Iterator[Path]:
+    """Every file that a run may write, inside its folder."""
+    yield from (Path(TABLE), Path(PAGE), Path(MANIFEST))
+    for name in names:
+        yield from _pair_files(name)
+        yield Path(PAIRS) / f"{name}.json"
+        for part in SPLITS if layout == "dpdd" else SPLITS[:1]:
+            yield from (place_of(layout, part, role, name) for role in ROLES)
+
+
 def _made(shots: Sequence[Exposures], session: Session) -> Iterator[dict[str, Any]]:
     if session.jobs == 1 or len(shots) < 2:
         for shot in shots:
             yield _make_one(shot, session)
         return
-    with ProcessPoolExecutor(min(session.jobs, len(shots)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(session.jobs, len(shots)), get_context("spawn"), _end_with_parent) as pool:
         yield from pool.map(_make_one, shots, [session] * len(shots))
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the run is killed, else workers would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _make_one(shot: Exposures, session: Session) -> dict[str, Any]:
@@ -108,8 +141,9 @@ def _make_one(shot: Exposures, session: Session) -> dict[str, Any]:
     made = make(shot, session.options)
     record = _record(made, shot, session)
     folder = session.output / PAIRS
+    (folder / f"{made.name}.json").unlink(missing_ok=True)  # an older one would vouch for pictures that are not its own
     if made.pictures is not None:
-        for role, picture in zip(("source", "target"), made.pictures, strict=True):
+        for role, picture in zip(ROLES, made.pictures, strict=True):
             write_png(picture, folder / f"{made.name}.{role}.png", session.bits)
             write_preview(picture, folder / f"{made.name}.{role}.jpg")
     write_json(folder / f"{made.name}.json", record)
@@ -161,7 +195,9 @@ def _kept(shot: Exposures, session: Session) -> dict[str, Any] | None:
         same = record["fingerprint"] == _fingerprint(shot, session)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not same or (record["pictures"] and not all(_files(folder, shot.name))):
+    if not same or (
+        record["pictures"] and not all((session.output / path).is_file() for path in _pair_files(shot.name))
+    ):
         return None
     if record["pictures"]:
         record["reasons"] = judged(record, session.options.limits)
@@ -173,7 +209,5 @@ def judged(record: dict[str, Any], limits: GateLimits) -> list[str]:
     return Measures(**record["measures"]).reasons(limits)
 
 
-def _files(folder: Path, name: str) -> list[bool]:
-    return [
-        (folder / f"{name}.{role}.{ending}").is_file() for role in ("source", "target") for ending in ("png", "jpg")
-    ]
+def _pair_files(name: str) -> list[Path]:
+    return [Path(PAIRS) / f"{name}.{role}.{ending}" for role in ROLES for ending in ("png", "jpg")]

@@ -42,7 +42,10 @@ def make_command(
     from allfocus.capture.pair import PairOptions
     from allfocus.capture.pairing import pair_up
     from allfocus.capture.session import Session, run
+    from allfocus.targets import check_apart
 
+    for folder in (wide, narrow):
+        check_apart(output, folder)
     options = PairOptions(mirrored, flow, rig=None if rig is None else Rig.read(rig))
     session = Session(output, options, layout, Split(val, test, scene), bits, jobs)
     shots = pair_up(wide, narrow, pair, pattern)
@@ -80,13 +83,16 @@ def demo_command(
 @capture_app.command("stack")
 def stack_command(
     frames: Annotated[Path, typer.Argument(help="Folder of photos of one still scene at different focus.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The all-in-focus picture: PNG or TIFF.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The all-in-focus picture: PNG.")],
+    first: Annotated[
+        Path | None, typer.Option(help="Also write the first frame, cropped alike: the blurred view of a pair.")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Bit depth: 8 or 16.")] = 16,
 ) -> None:
     """Fuse a focus stack into one all-in-focus picture, aligned with its first frame."""
     from allfocus.capture.focus_stack import fuse_files
 
-    fused = fuse_files(frames, output, bits)
+    fused = fuse_files(frames, output, bits, first)
     print(f"{output}: {len(fused.warps)} frames, largest move {fused.largest_move_px:.1f} px")
 
 
@@ -128,7 +134,9 @@ def compare_command(
 
     found = gain(results, before, after)
     for name, value in found.after.items():
-        print(f"{name}: {before} {found.before[name]:.4f}, {after} {value:.4f}, gain {value - found.before[name]:+.4f}")
+        error = f" +- {found.error[name]:.4f}" if name in found.error else ""
+        gained = f"{value - found.before[name]:+.4f}{error}"
+        print(f"{name}: {before} {found.before[name]:.4f}, {after} {value:.4f}, gain {gained}")
     print(f"{found.better} of {found.images} held-out scenes are better")
     if card is not None:
         from allfocus.weights.card import Card

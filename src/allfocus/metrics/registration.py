@@ -27,6 +27,7 @@ ILLUMINATION_PX = 12.0
 CAUCHY = 2.385
 """Residuals of so many standard deviations count half; 95 % efficient on normal noise (Holland and Welsch, 1977)."""
 MAD_TO_SIGMA = 1.4826
+RIM_PX = 4
 STILL_PX = 0.002
 FLAT = 1e-12
 RIDGE = 1e-9
@@ -103,6 +104,23 @@ def displacement(warp: ArrayLike, shape: tuple[int, int], step: int = 16) -> Arr
 def rms_px(moved: ArrayLike) -> float:
     """The root of the mean squared length of displacements (n, 2)."""
     return float(np.sqrt(np.mean(np.sum(np.square(moved), axis=-1))))
+
+
+def unexplained(moving: ArrayLike, fixed: ArrayLike, warp: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """How much of the structure of `fixed` is not in `moving` through a warp: 1 - squared correlation, in [0, 1].
+
+    Args:
+        moving, fixed, weights: as for `register`; pixels of weight 0 are left out, and a rim of `RIM_PX`.
+        warp: (3, 3).
+    """
+    first, second = _plane(moving, "the moving picture"), _plane(fixed, "the fixed picture")
+    counted = np.ones(second.shape, bool) if weights is None else _plane(weights, "the weights") > 0
+    counted[:RIM_PX] = counted[-RIM_PX:] = False
+    counted[:, :RIM_PX] = counted[:, -RIM_PX:] = False
+    one, other = _band(warped(first, warp, second.shape, order=3))[counted], _band(second)[counted]
+    if one.size < 2 or min(one.std(), other.std()) <= FLAT:
+        return 1.0
+    return float(1 - np.corrcoef(one, other)[0, 1] ** 2)
 
 
 def warped(image: ArrayLike, warp: ArrayLike, shape: tuple[int, int] | None = None, order: int = 5) -> Array:
@@ -227,16 +245,17 @@ def _cauchy(residual: Array, counted: NDArray[np.bool_]) -> Array:
     return 1 / (1 + (residual / (CAUCHY * sigma)) ** 2)
 
 
-def _pyramid(moving: Array, fixed: Array, weights: Array, levels: int) -> list[Level]:
+def _band(plane: Array) -> Array:
+    """What is neither grain nor light."""
     ndimage = _ndimage()
+    fine = ndimage.gaussian_filter(plane, SMOOTHING_PX, mode="nearest")
+    return np.asarray(fine - ndimage.gaussian_filter(plane, ILLUMINATION_PX, mode="nearest"))
 
-    def band(plane: Array) -> Array:
-        fine = ndimage.gaussian_filter(plane, SMOOTHING_PX, mode="nearest")
-        return fine - ndimage.gaussian_filter(plane, ILLUMINATION_PX, mode="nearest")
 
+def _pyramid(moving: Array, fixed: Array, weights: Array, levels: int) -> list[Level]:
     found = []
     for _ in range(levels + 1):
-        found.append(Level(band(moving), band(fixed), weights))
+        found.append(Level(_band(moving), _band(fixed), weights))
         if min(*moving.shape, *fixed.shape) < 2 * SMALLEST_PX:
             break
         moving, fixed, weights = _halved(moving), _halved(fixed), _halved(weights)
