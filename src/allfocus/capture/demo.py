@@ -229,7 +229,7 @@ def _vignette(size: tuple[int, int], falloff: float) -> NDArray[np.float32]:
 
 
 def _noisy(linear: Image, noise: float, generator: np.random.Generator) -> Image:
-    """Exposures noise that is `noise` at white, and read noise of a fifth of it."""
+    """Shot noise that is `noise` at white, and read noise of a fifth of it."""
     sigma = noise * np.sqrt(np.clip(linear, 0, 1) + 0.04)
     return np.clip(linear + sigma * generator.normal(size=linear.shape), 0, 1).astype(np.float32)
 
