@@ -271,10 +271,14 @@ def _figures() -> str:
         title, scores = next((title, scores) for title, scores in one["gain"].items() if "psnr_fit_gain" in scores)
         lines.append(
             f"* **The walk** with {one['steps']} steps on {one['scenes']['train']} simulated pairs: "
-            f"{scores['psnr_fit_gain']:+.2f} dB of PSNR-fit over `ifan-fast` "
+            f"{scores['psnr_fit_gain']:+.2f}{_error(scores)} dB of PSNR-fit over `ifan-fast` "
             f"({title}; {scores['scenes_better']:.0f} better)."
         )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _error(scores: dict[str, float]) -> str:
+    return f" ± {scores['psnr_fit_gain_error']:.2f}" if "psnr_fit_gain_error" in scores else ""
 
 
 def _stored(name: str) -> dict[str, Any] | None:
