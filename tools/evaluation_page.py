@@ -161,8 +161,8 @@ def known_blur() -> list[str]:
     return [
         *lines,
         "",
-        f"Sigma in px over textured places of {photos} photos blurred from 0 to 4 px. Times: map and deconvolution of "
-        f"{conditions['photo'].rpartition(' ')[2]} px on {conditions['threads']} threads of {conditions['processor']} "
+        f"Sigma in px over textured areas of {photos} photos blurred from 0 to 4 px. Times: map and deconvolution of "
+        f"{conditions['photo'].rpartition(' ')[2]} px on {conditions['processor']}, threads: {conditions['threads']}, "
         f"at a load of {conditions['load_average_before']:.1f}, and processor time over all threads. "
         f"With the true map the deconvolution brings {gain['blurred_db']:.2f} dB to {gain['hard_db']:.2f} dB, and to "
         f"{gain['blend_db']:.2f} dB when levels are blended, as `allfocus deblur --method` does.",

@@ -1,7 +1,6 @@
-"""PNG files as chunks (ISO/IEC 15948): the metadata wherever it stands, and chunks put into finished data.
+"""PNG of 8 and 16 bits (ISO/IEC 15948): libvips reads and writes the pixels, this file the chunks of metadata.
 
-libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP. It writes the pixels, 8 or 16
-bits; this file adds the metadata.
+libvips reads no chunk behind the pixels, where ImageMagick and others put EXIF and XMP.
 """
 
 from __future__ import annotations

@@ -19,25 +19,27 @@ class Limits(BaseSettings):
 
     body_bytes: int = Field(default=256 * MIB, gt=0, description="Largest request body.")
     pixels: int = Field(default=120_000_000, gt=0, description="Largest photo, by its header, before it is decoded.")
-    queue: int = Field(default=8, ge=1, description="Photos that may wait, beside the one that is worked on.")
+    queue: int = Field(default=8, ge=1, description="Photos that may wait, besides the one being processed.")
     upload_seconds: float = Field(default=300, gt=0, description="Time for a whole request body.")
     idle_seconds: float = Field(default=20, gt=0, description="Longest silence of a client inside its request.")
     reader_seconds: float = Field(
-        default=60, gt=0, description="A client that takes nothing of its answer for so long is cut off."
+        default=60, gt=0, description="A client that reads nothing of its answer for this long is disconnected."
     )
-    job_seconds: float = Field(default=900, gt=0, description="Time for one photo, from its turn to its result.")
-    silent_seconds: float = Field(default=180, gt=0, description="A worker that says nothing for so long is replaced.")
+    job_seconds: float = Field(default=900, gt=0, description="Time for one photo, from start to result.")
+    silent_seconds: float = Field(default=180, gt=0, description="A worker that is silent for this long is replaced.")
     keep_seconds: float = Field(default=900, gt=0, description="How long a finished job can be fetched.")
-    leave_seconds: float = Field(default=15, gt=0, description="A job whose listener has left is stopped then.")
+    leave_seconds: float = Field(default=15, gt=0, description="How long a job runs on after its listener has left.")
     drain_seconds: float = Field(
-        default=60, ge=0, description="After SIGTERM: time for what runs to end and be fetched."
+        default=60, ge=0, description="After SIGTERM: time for the current photo to finish and be fetched."
     )
     stored_bytes: int = Field(default=4096 * MIB, gt=0, description="Disk for uploads and results, all together.")
     worker_bytes: int = Field(
-        default=3072 * MIB, gt=0, description="A worker that holds more after a photo is replaced."
+        default=3072 * MIB, gt=0, description="A worker that holds more memory after a photo is replaced."
     )
     connections: int = Field(default=64, ge=1, description="Connections at a time.")
-    token: SecretStr | None = Field(default=None, description="Clients must send it: Authorization: Bearer TOKEN.")
+    token: SecretStr | None = Field(
+        default=None, description="Token that clients must send as Authorization: Bearer TOKEN."
+    )
 
 
 LEAST_TOKEN = 16
