@@ -210,7 +210,7 @@ def collect(inputs: Sequence[str], output: str | Path | None, *, map: bool = Fal
     return Plan(
         jobs=tuple(job for index, job in enumerate(jobs) if index not in problems),
         refused=(*search.refused, *refused),
-        passed_over=tuple(_told(search.results + again, search.hidden)),
+        passed_over=tuple(_passed_over(search.results + again, search.hidden)),
         folder=folder,
         named=named,
     )
@@ -318,7 +318,7 @@ def _is_result(path: Path) -> bool:
     return Path(path.stem).suffix in MADE_HERE
 
 
-def _told(results: list[Path], hidden: list[Path]) -> Iterator[str]:
+def _passed_over(results: list[Path], hidden: list[Path]) -> Iterator[str]:
     if results:
         yield f"passed over {len(results)} results of allfocus, such as {results[0]}"
     if hidden:

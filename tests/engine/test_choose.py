@@ -77,8 +77,8 @@ def test_unknown_names_are_refused(fast: Model) -> None:
         survey("int4")
 
 
-def test_every_engine_is_a_room_with_the_same_doors() -> None:
+def test_every_engine_is_a_module_with_the_same_functions() -> None:
     for name in ENGINES:
-        room = choosing._room(name)
-        assert name == room.NAME
-        assert all(callable(getattr(room, door)) for door in ("unavailable", "best_precision", "start"))
+        module = choosing._module_of(name)
+        assert name == module.NAME
+        assert all(callable(getattr(module, function)) for function in ("unavailable", "best_precision", "start"))

@@ -45,7 +45,7 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("card", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("card", sorted(SHIPPED.rglob("*.json")), ids=lambda path: path.stem)
 def test_every_shipped_model_has_a_provenance_that_adds_up(card: Path) -> None:
     found, told = Provenance.read(card.stem), Card.read(card)
     steps, seen = 0, found

@@ -18,8 +18,6 @@ from allfocus.restore import Settings, Views, finish, restore
 from allfocus.weights.card import Card
 
 _TILE_PX = 768
-_DPDNET_REACH_PX = 144
-"""No output of DPDNet depends on a pixel farther away: the sum over its layers is 114 px, plus its grid of 16."""
 
 
 class DPDNetEngine:
@@ -39,7 +37,7 @@ class DPDNetEngine:
             architecture={},
             parameters=sum(parameter.numel() for parameter in net.parameters()),
             multiple=net.multiple,
-            context_px=_DPDNET_REACH_PX,
+            context_px=net.reach_px,
             sha256="",
             licence="",
             views=net.sizes.views,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -70,8 +71,12 @@ def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise WeightsError(f"{broken[0]} is not finite in {dtype}", "finite weights", "save as float32")
-    described = {"dpdnet": asdict(net.sizes)} if isinstance(net, DPDNet) else {"dmenet": {"scale": net.scale}}
-    write_bytes(path, safetensors.torch.save(tensors, {_KEY: json.dumps(described)}))
+    write_bytes(path, safetensors.torch.save(tensors, {_KEY: json.dumps(described(net))}))
+
+
+def described(net: DPDNet | DMENet) -> dict[str, dict[str, Any]]:
+    """What builds a network: its kind and its sizes."""
+    return {"dpdnet": asdict(net.sizes)} if isinstance(net, DPDNet) else {"dmenet": {"scale": net.scale}}
 
 
 def load_dpdnet(path: Path, views: int) -> DPDNet:

@@ -172,7 +172,7 @@ class PhotoBatch:
                             journal.note_rate(work.forecast.megapixels, time.monotonic() - work.started)
                         if snapshot is not None:
                             snapshot.push(journal, now=True)
-                report.told_rate(work)
+                report.print_rate(work)
             report.others(journal)
         report.end()
 
@@ -273,7 +273,7 @@ class _BatchReport(Report):
 
             yield advance
 
-    def told_rate(self, work: LocalRun | ClusterRun) -> None:
+    def print_rate(self, work: LocalRun | ClusterRun) -> None:
         """The throughput of the run."""
         if work.forecast is not None and work.forecast.photos and not self.as_json:
             seconds = time.monotonic() - work.started

@@ -56,7 +56,7 @@ def _restore(baseline: Baseline, job: PhotoJob, how: How, *, quiet: bool) -> dic
     from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.base import BaselineOptions
     from allfocus.baselines.registry import restore_photo
-    from allfocus.cli.bar import bar
+    from allfocus.cli.report import bar
     from allfocus.comparison import write_comparison
     from allfocus.photo.codecs import check, decode, encode, losses
 

@@ -43,12 +43,12 @@ def inspect_command(
     typer.echo(f"{target}  {photo.name} at {x},{y}{blur}")
     kernel = numbers["kernel"]
     typer.echo(
-        f"  kernels of {kernel['cells']}x{kernel['cells']} cells of {kernel['cell_px']} px: {_told(kernel['reach_px'])}"
+        f"  kernels of {kernel['cells']}x{kernel['cells']} cells of {kernel['cell_px']} px: {_span(kernel['reach_px'])}"
     )
-    typer.echo(f"  receptive field: {_told(numbers['receptive_field']['reach_px'])}")
+    typer.echo(f"  receptive field: {_span(numbers['receptive_field']['reach_px'])}")
 
 
-def _told(reach_px: dict[str, float] | None) -> str:
+def _span(reach_px: dict[str, float] | None) -> str:
     if reach_px is None:
         return "nothing gets through"
     return ", ".join(f"{share} % within {radius:.0f} px" for share, radius in reach_px.items())

@@ -33,7 +33,7 @@ def map_command(
     """Write the defocus map of a photo: the blur radius at each pixel, as a 16-bit TIFF in steps of 0.01 px."""
     import numpy as np
 
-    from allfocus.cli.bar import bar
+    from allfocus.cli.report import bar
     from allfocus.defocus.files import check_files, picture_beside, write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode

@@ -83,22 +83,25 @@ def _write_ifan(config: TrainConfig, net: Any, name: str, output: Path, photos: 
 
 
 def _write_baseline(config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None) -> tuple[Card, Path]:
-    """The file that `allfocus eval` finds by its name, without a graph; reach is IFAN's."""
+    """The file that `allfocus eval` finds by its name, without a graph; the reach is what the layers allow."""
     from allfocus.atomic_file import make_folder
-    from allfocus.checkpoints.baseline import save
+    from allfocus.checkpoints.baseline import described, save
     from allfocus.weights.card import Card
     from allfocus.weights.store import sha256
 
     make_folder(output)
     path = output / f"{name}.safetensors"
     save(net, path)
+    kind = described(net)
     card = Card(
         name=name,
-        architecture={"name": config.architecture, "width": config.net.width},
+        architecture=kind,
         parameters=sum(parameter.numel() for parameter in net.parameters()),
         multiple=net.multiple,
-        context_px=0,
+        context_px=net.reach_px,
         sha256=sha256(path),
         licence="Apache-2.0",
+        views=kind.get("dpdnet", {}).get("views", 1),
+        outputs=("sharp",) if "dpdnet" in kind else ("defocus",),
     )
     return card, path

@@ -217,3 +217,17 @@ def summary_of(facts: Mapping[str, Any]) -> str:
         f"{facts['width']}x{facts['height']}, blur about {facts['blur_px']['large']:.1f} px, worked at {scales} size, "
         f"{facts['engine']['name']} {facts['engine']['precision']}, {facts['seconds']:.1f} s"
     )
+
+
+@contextmanager
+def bar(name: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], None] | None]:
+    """A bar where a person watches, None elsewhere or when `quiet`; it is called with (share done, stage)."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(name, total=1.0)
+        yield lambda done, stage: bars.update(task, completed=done, description=f"{name}: {stage}")

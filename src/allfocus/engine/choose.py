@@ -45,12 +45,12 @@ def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]
         OptionError: another precision.
     """
     _check_precision(precision)
-    reasons = {name: _room(name).unavailable(precision, model) for name in ENGINES}
+    reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}
     chosen = _preferred(reasons)
     findings = []
     for name in ENGINES:
         missing = reasons[name]
-        used = "" if missing else (_room(name).best_precision(model) if precision == "auto" else precision)
+        used = "" if missing else (_module_of(name).best_precision(model) if precision == "auto" else precision)
         findings.append(Finding(name, missing is None, name == chosen, used, missing or _why(name, chosen)))
     return findings
 
@@ -69,23 +69,23 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
     """
     _check_precision(precision)
     if engine == "auto":
-        reasons = {name: _room(name).unavailable(precision, model) for name in ENGINES}
+        reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}
         chosen = _preferred(reasons)
         if chosen is None:
             told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             raise EngineError(
                 f"no engine can run {model.card.name} here ({told})", "an available engine", "allfocus doctor"
             )
-        return _room(chosen).start(model, precision)
+        return _module_of(chosen).start(model, precision)
     if engine not in ENGINES:
         raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
-    reason = _room(engine).unavailable(precision, model)
+    reason = _module_of(engine).unavailable(precision, model)
     if reason is not None:
         raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
-    return _room(engine).start(model, precision)
+    return _module_of(engine).start(model, precision)
 
 
-def _room(name: str) -> ModuleType:
+def _module_of(name: str) -> ModuleType:
     return import_module(f"allfocus.engine.{name}")
 
 
@@ -96,7 +96,7 @@ def _check_precision(precision: str) -> None:
 
 def _preferred(reasons: dict[str, str | None]) -> str | None:
     """A GPU first, then the fastest on a CPU."""
-    if reasons["torch"] is None and _room("torch").has_gpu():
+    if reasons["torch"] is None and _module_of("torch").has_gpu():
         return "torch"
     return next((name for name in ENGINES if reasons[name] is None), None)
 

@@ -5,8 +5,8 @@ With a target: `psnr`, `psnr_fit`, `psnr_aligned`, `ssim`, `mae`, `lpips.LPIPS`.
 LPIPS torch when it is built.
 """
 
-from allfocus.metrics.channels import channel_means
 from allfocus.metrics.mae import mae
+from allfocus.metrics.pixels import channel_means
 from allfocus.metrics.psnr import fit_gain_offset, psnr, psnr_fit
 from allfocus.metrics.psnr_aligned import psnr_aligned
 from allfocus.metrics.reblur import reblur_consistency

@@ -1,4 +1,4 @@
-"""The arrays that every metric takes."""
+"""The arrays that every metric takes, and their means: a shift of brightness or colour shows in no other metric."""
 
 from __future__ import annotations
 
@@ -47,3 +47,17 @@ def as_pair(restored: ArrayLike, target: ArrayLike) -> tuple[NDArray[np.float64]
             "crop both to the same area; nothing is resized here",
         )
     return first, second
+
+
+def channel_means(image: ArrayLike) -> tuple[float, ...]:
+    """The mean of each channel, in [0, 1].
+
+    Args:
+        image: float (H, W[, C]) in [0, 1].
+    Raises:
+        InputError: integers, no pixels, values that are not finite.
+
+    >>> channel_means([[[0.25, 0.5, 1.0]]])
+    (0.25, 0.5, 1.0)
+    """
+    return tuple(float(mean) for mean in as_unit(image).mean(axis=(0, 1)))

@@ -45,6 +45,7 @@ class DMENet(nn.Module):
 
     multiple = 16
     """Height and width must be multiples of this."""
+    reach_px = 256
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()

@@ -67,6 +67,8 @@ class DPDNet(nn.Module):
 
     multiple = 16
     """Height and width must be multiples of this."""
+    reach_px = 144
+    """No output depends on a pixel farther away: the sum over its layers is 114 px, plus its grid of 16."""
 
     def __init__(self, sizes: DPDNetSizes | None = None) -> None:
         super().__init__()
