@@ -26,7 +26,7 @@ import numpy as np
 from allfocus.atomic_file import write_text
 from allfocus.baselines.deconvolution import Prior, deblur
 from allfocus.baselines.loops import available_threads
-from allfocus.baselines.registry import METHODS, defocus_map
+from allfocus.baselines.registry import METHODS, load
 from allfocus.evaluate.measure import machine
 from allfocus.metrics import psnr
 
@@ -58,7 +58,7 @@ def speed(name: str, rgb: np.ndarray) -> dict[str, object]:
     runs = []
     for _ in range(1 + REPEATS):
         wall, busy = time.perf_counter(), time.process_time()
-        sigma_px = defocus_map(name, rgb) / 2
+        sigma_px = load(name).defocus_map(rgb) / 2
         mapped, mapped_busy = time.perf_counter(), time.process_time()
         deblur(rgb, sigma_px, Prior())
         runs.append(
@@ -79,7 +79,7 @@ def accuracy(name: str, photos: list[Any]) -> dict[str, object]:
     """Correlation and bias of a map over textured places of photos of known blur."""
     rows, errors, true = [], [], []
     for known in photos:
-        found = defocus_map(name, known.rgb) / 2  # sigma
+        found = load(name).defocus_map(known.rgb) / 2  # sigma
         correlation, bias = known.score(found)
         rows.append({"photo": known.name, "spearman": round(correlation, 3), "bias_px": round(bias, 2)})
         errors.append((found - known.sigma_px)[known.textured])
