@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_NAME = b"http://ns.adobe.com/xmp/extension/\0"
-IPTC_NAME = b"Photoshop 3.0\0"
 SEGMENT = 65_533
 """Bytes that one segment holds."""
 EXIF_ROOM, XMP_ROOM = SEGMENT - len(PREFIX), SEGMENT - len(XMP_NAME)

@@ -56,7 +56,6 @@ class Metadata:
         size: (width, height) in px as stated.
         complete: the file has its end chunk.
         raw_bytes: of the pixels before compression, from the header.
-        data_bytes: of the compressed pixels.
     """
 
     exif: bytes | None = None
@@ -72,7 +71,6 @@ class Metadata:
     size: tuple[int, int] = (0, 0)
     complete: bool = False
     raw_bytes: int = 0
-    data_bytes: int = 0
 
 
 class Png(Format):
@@ -141,10 +139,8 @@ class Png(Format):
 def metadata(file: BinaryIO) -> Metadata:
     """Everything that the chunks of a PNG file say, before and behind its pixels."""
     found = Metadata()
-    for kind, size, payload, whole in _chunks(file):
-        if kind == b"IDAT":
-            found.data_bytes += size
-        elif kind == b"IHDR" and len(payload) == 13:
+    for kind, _, payload, whole in _chunks(file):
+        if kind == b"IHDR" and len(payload) == 13:
             width, height, bits, colour = struct.unpack_from(">IIBB", payload)
             bands = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
             found.size = width, height

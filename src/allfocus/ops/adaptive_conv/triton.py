@@ -93,14 +93,14 @@ def _load(pointer, at, mask, DOUBLE: tl.constexpr):
 
 @triton.jit
 def _place(C, H, W, CHANNELS_LAST: tl.constexpr, BLOCK: tl.constexpr):
-    """Channel, row and column of each element of this program, and which of them exist."""
+    """Batch entry of this program; channel, row and column of each of its elements, and which of them exist."""
     element = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = element < C * H * W
     if CHANNELS_LAST:
         channel, pixel = element % C, element // C
     else:
         channel, pixel = element // (H * W), element % (H * W)
-    return channel, pixel // W, pixel % W, mask
+    return tl.program_id(1).to(tl.int64), channel, pixel // W, pixel % W, mask
 
 
 @triton.jit
@@ -122,8 +122,7 @@ def _forward(
     TIED: tl.constexpr, CHANNELS_LAST: tl.constexpr, DOUBLE: tl.constexpr, SLOPE: tl.constexpr, BLOCK: tl.constexpr,
     ACTIVATE: tl.constexpr,
 ):  # fmt: skip
-    channel, y, x, mask = _place(C, H, W, CHANNELS_LAST, BLOCK)
-    batch = tl.program_id(1).to(tl.int64)
+    batch, channel, y, x, mask = _place(C, H, W, CHANNELS_LAST, BLOCK)
     f_at = batch * f_batch + channel * f_channel
     k_plane = C * k_channel
     k_line = batch * k_batch + channel * k_channel + y * k_row
@@ -192,12 +191,10 @@ def _backward(
     TIED: tl.constexpr, CHANNELS_LAST: tl.constexpr, DOUBLE: tl.constexpr, SLOPE: tl.constexpr, BLOCK: tl.constexpr,
     ACTIVATE: tl.constexpr,
 ):  # fmt: skip
-    channel, y, x, mask = _place(C, H, W, CHANNELS_LAST, BLOCK)
-    batch = tl.program_id(1).to(tl.int64)
-    g_at = batch * g_batch + channel * g_channel
-    o_at = batch * o_batch + channel * o_channel
-    f_at = batch * f_batch + channel * f_channel
+    batch, channel, y, x, mask = _place(C, H, W, CHANNELS_LAST, BLOCK)
     k_plane = C * k_channel
+    g_at, o_at = batch * g_batch + channel * g_channel, batch * o_batch + channel * o_channel
+    f_at = batch * f_batch + channel * f_channel
     k_base = batch * k_batch + channel * k_channel
     h_base = k_base if TIED else k_base + 3 * k_plane
     up, down = y - 1, y + 1
@@ -229,15 +226,9 @@ def _backward(
     # gradients of the filters: gradient of what they multiply into, times what they multiply
     kind = filters_gradient.dtype.element_ty
     row = _row_gradient(
-        gradient,
-        output,
-        g_at + y * g_row + x * g_column,
-        o_at + y * o_row + x * o_column,
-        mask,
-        DOUBLE,
-        SLOPE,
-        ACTIVATE,
-    )
+        gradient, output, g_at + y * g_row + x * g_column, o_at + y * o_row + x * o_column, mask,
+        DOUBLE, SLOPE, ACTIVATE,
+    )  # fmt: skip
     f_line = f_at + x * f_column
     vertical_0 = own * _load(features, f_line + above * f_row, mask, DOUBLE)
     vertical_1 = own * _load(features, f_line + y * f_row, mask, DOUBLE)
