@@ -18,7 +18,7 @@ from allfocus.engine.base import EngineInfo
 from allfocus.engine.choose import choose
 from allfocus.photo.codecs import MAX_PIXELS, encode, losses
 from allfocus.photo.codecs import check as check_format
-from allfocus.photo.formats import RAW_EXTENSIONS
+from allfocus.photo.formats import READ, extension
 from allfocus.photo.mask import Mask
 from allfocus.restore import Progress, Settings, Views, check_views, finish, restore
 from allfocus.sources import Given, Result, Source
@@ -190,7 +190,8 @@ def beside(source: Path) -> Path:
 def written_suffix(source: Path) -> str:
     """The ending of a result: the source's own where its format is written, else .tif (raw) or .jpg (HEIC)."""
     ending = source.suffix.lower()
-    return ".tif" if ending in RAW_EXTENSIONS else ".jpg" if ending in (".heic", ".heif") else source.suffix
+    known = next((format for format in READ.values() if ending in format.extensions), None)
+    return source.suffix if known is None or known.written else extension(known.name)
 
 
 def deblur(

@@ -16,7 +16,7 @@ from allfocus.errors import InputError, MissingExtraError
 from allfocus.photo import exif
 from allfocus.photo.codecs import decode
 from allfocus.photo.color import linear_to_srgb, luma, srgb_to_linear
-from allfocus.photo.formats import sniff
+from allfocus.photo.formats import PHOTO_EXTENSIONS, sniff
 from allfocus.photo.tiling import Box
 
 Image = NDArray[np.float32]
@@ -28,29 +28,6 @@ TIME, DIGITISED, CHANGED = 0x9003, 0x9004, 0x0132
 FRACTION = 0x9291
 SETTINGS = (0x829A, 0x829D, 0x8827, 0x9204, 0x9206)
 """Exposure time, f-number, sensitivity, exposure compensation and distance: what a bracket changes."""
-SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".avif",
-        ".heic",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".nrw",
-        ".arw",
-        ".raf",
-        ".rw2",
-        ".orf",
-        ".pef",
-        ".srw",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -134,7 +111,7 @@ def photos(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.is_file() and path.suffix.lower() in PHOTO_EXTENSIONS and not path.name.startswith(".")
     )
 
 

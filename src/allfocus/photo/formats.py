@@ -37,7 +37,6 @@ READABLE = f"a {spoken([format.title for format in FORMATS.values()])} photo"
 USUAL = spoken([format.extensions[0] for format in FORMATS.values()])
 """What errors name."""
 
-RAW_EXTENSIONS = frozenset(READ["raw"].extensions)
 WRITABLE_EXTENSIONS = frozenset(ending for format in FORMATS.values() for ending in format.extensions)
 PHOTO_EXTENSIONS = frozenset(ending for format in READ.values() for ending in format.extensions)
 """Every ending of a photo that can be read; those of `WRITABLE_EXTENSIONS` need no extra."""
