@@ -42,6 +42,13 @@ from allfocus.weights.store import find
 HEIGHT, WIDTH = 720, 1280
 PRECISIONS = ("float32", "bfloat16", "int8")
 HERE = Path(__file__).resolve().parents[1]
+WATCH = """
+import os, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stderr=subprocess.DEVNULL)
+print(code, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+"""
+"""Runs a command from a small process: the peak memory of a child counts what its parent held when it was started."""
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -95,17 +102,15 @@ def run(arguments: list[str], source: Path, cache: Path) -> tuple[float, float, 
     """Seconds, peak memory in MB and what it told, of one `allfocus deblur --json` of the code in a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(source / "src"), "ALLFOCUS_CACHE": str(cache)}
     with tempfile.TemporaryFile() as told:
-        started = time.perf_counter()
         line = [sys.executable, "-m", "allfocus", *arguments]
-        child = subprocess.Popen(line, env=environment, cwd=source, stdout=told, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
+        watched = [sys.executable, "-S", "-c", WATCH, *line]
+        found = subprocess.run(watched, env=environment, cwd=source, stdout=told, stderr=subprocess.PIPE, text=True)
         told.seek(0)
         text = told.read().decode()
-    if child.returncode:
-        raise RuntimeError(f"{' '.join(line)} ended with {child.returncode}")
-    return seconds, usage.ru_maxrss / 1024, json.loads(text) if text.startswith("{") else {}
+    code, seconds, peak_kb = found.stderr.split()[-3:]
+    if int(code):
+        raise RuntimeError(f"{' '.join(line)} ended with {code}")
+    return float(seconds), int(peak_kb) / 1024, json.loads(text) if text.startswith("{") else {}
 
 
 def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[str, Any]]:

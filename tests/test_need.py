@@ -25,7 +25,7 @@ def test_blocks_say_what_the_whole_says(finest: bool) -> None:
     need = Need(decode(photo).unit(), 800, 304, finest=finest)
     padded = np.pad(photo, ((0, 3), (0, 10), (0, 0)), mode="edge").astype(np.float32) / 255
     wanted = needs_scale(padded, finest=finest)
-    np.testing.assert_allclose(need.read(Box(0, 0, 800, 304)), wanted, atol=1e-4)
+    np.testing.assert_allclose(need.read(Box(0, 0, 800, 304)), wanted[..., 0], atol=1e-4)
     rows, columns = need.cells.shape
     assert (rows, columns) == (10, 25)
     for row in range(rows):
@@ -40,5 +40,5 @@ def test_blocks_say_what_the_whole_says(finest: bool) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (7, 13)])
 def test_tiny_photos_are_no_trouble(size: tuple[int, int]) -> None:
     need = Need(decode(np.zeros((*size, 3), np.uint8)).unit(), 16, 16, finest=True)
-    assert need.read(Box(0, 0, 16, 16)).shape == (16, 16, 1)
+    assert need.read(Box(0, 0, 16, 16)).shape == (16, 16)
     assert need.cells.shape == (1, 1)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allfocus import restore as pipeline
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
-from allfocus.engine.base import Estimate
+from allfocus.engine.base import Engine, Estimate
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
@@ -75,6 +76,45 @@ def test_what_is_in_focus_never_reaches_the_network_and_changes_by_a_level_at_mo
     assert np.abs(cut - whole_tiles).max() <= 1
     assert np.abs(cut - photo).max() > 5
     assert sum(sparing.areas) <= (0.9 if min(size) > 300 else 1) * sum(thorough.areas)
+
+
+class FittingLocalEngine(LocalEngine):
+    """Notes for which sizes it was asked to make itself ready, and that other batches do not come then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, int]] = []
+
+    def fitted(self, height: int, width: int) -> Engine:
+        self.sizes.append((height, width))
+        return OneSize(self, height, width)
+
+
+class OneSize(LocalEngine):
+    def __init__(self, whole: LocalEngine, height: int, width: int) -> None:
+        super().__init__()
+        self.areas, self.size = whole.areas, (height, width)
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        assert batch.shape == (1, 3, *self.size)
+        return super().run(batch, pair)
+
+
+@pytest.mark.parametrize("soft", ["everywhere", "in a corner"])
+def test_a_large_photo_with_much_to_do_gets_an_engine_of_one_size(soft: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "FITTED_PX", 30_000)
+    monkeypatch.setattr(pipeline, "FITTED_SIDE_PX", 400)
+    photo = blurred_texture(4, 640)
+    if soft == "in a corner":
+        photo[150:], photo[:, 150:] = noise(490, 640), noise(640, 490)
+    engine = FittingLocalEngine()
+    quick = finish(restore(decode(photo), engine, card(), Settings(scale=1)))
+    assert bool(engine.sizes) == (soft == "everywhere")
+    assert (quick.tile == 400) == (soft == "everywhere")
+    np.testing.assert_allclose(whole(quick).astype(int), run(photo, LocalEngine())[0], atol=1)
+    engine.sizes.clear()
+    finish(restore(decode(photo), engine, card(), Settings(scale=1, tile=256)))  # who asks for a tile gets it
+    assert engine.sizes == []
 
 
 def test_a_photo_in_focus_is_not_looked_at() -> None:

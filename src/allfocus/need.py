@@ -46,8 +46,8 @@ class Need:
                 pass
 
     def read(self, box: Box) -> np.ndarray:
-        """(h, w, 1) float32 from 0 to 1 at a box inside."""
-        return self._canvas.read(box).astype(np.float32) * np.float32(1 / _ONE)
+        """(h, w) float32 from 0 to 1 at a box inside."""
+        return self._canvas.read(box)[..., 0] * np.float32(1 / _ONE)
 
     def close(self) -> None:
         """Let go of the scratch."""
@@ -57,8 +57,8 @@ class Need:
         left, top = max(block.x - CONTEXT_PX, 0), max(block.y - CONTEXT_PX, 0)
         right = min(block.x + block.width + CONTEXT_PX, self.width)
         bottom = min(block.y + block.height + CONTEXT_PX, self.height)
-        seen = self._reader.read(Box(left, top, right - left, bottom - top))
-        share = needs_scale(seen, finest=self._finest)
+        seen = self._reader.planes(Box(left, top, right - left, bottom - top))
+        share = needs_scale(seen.transpose(1, 2, 0), finest=self._finest)
         share = share[block.y - top : block.y - top + block.height, block.x - left : block.x - left + block.width]
         self._canvas.write(block, np.rint(share * np.float32(_ONE)).astype(np.uint16))
         rows, columns = (np.arange(0, side, CELL_PX) for side in share.shape[:2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from allfocus.photo.canvas import Canvas
@@ -16,6 +18,8 @@ CUBIC = np.array([-0.0703125, 0.8671875, 0.2265625, -0.0234375], np.float32)
 class Residual:
     """A signed picture in fixed point (1/32767 per step, so zero stays exactly zero), three channels.
 
+    Channels lie apart, (3, h, w), as the network has them. What several threads add is the same in any order.
+
     Args:
         width: in px of its stage.
         height: in px of its stage.
@@ -23,51 +27,74 @@ class Residual:
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self._canvas = Canvas(width, height, 3, np.uint16)
+        self._canvas = Canvas(width, 3 * height, 1, np.uint16)  # one channel below the other
+        self._adding = threading.Lock()
 
     def add(self, box: Box, values: np.ndarray) -> None:
-        """Add (h, w, 3) float32 values to a box inside; sums are clipped to [-1, 1]."""
-        total = np.rint((self.read(box) + values) * ONE)
-        self._canvas.write(box, np.clip(total, -ONE, ONE).astype(np.int16).view(np.uint16))
+        """Add (3, h, w) float32 values to a box inside; sums are clipped to [-1, 1]."""
+        steps = np.rint(values * np.float32(ONE))
+        with self._adding:
+            for channel, more in enumerate(steps):
+                place = self._place(box, channel)
+                more += self._canvas.read(place).view(np.int16)[..., 0]
+                np.clip(more, -ONE, ONE, out=more)
+                self._canvas.write(place, more.astype(np.int16).view(np.uint16)[..., None])
 
     def read(self, box: Box) -> np.ndarray:
-        """(h, w, 3) float32 at a box inside."""
-        return self._canvas.read(box).view(np.int16).astype(np.float32) / np.float32(ONE)
+        """(3, h, w) float32 at a box inside."""
+        values = np.empty((3, box.height, box.width), np.float32)
+        for channel, plane in enumerate(values):
+            steps = self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
+            np.divide(steps, np.float32(ONE), out=plane)
+        return values
 
     def enlarged(self, box: Box, factor: int) -> np.ndarray:
-        """The residual as a stage `factor` (1, 2 or 4) times finer sees it, at a box of that stage's px.
+        """The residual as a stage `factor` (1, 2 or 4) times finer sees it, at a box of that stage's px: (3, h, w).
 
         Cubic interpolation, edges repeated; the box may reach outside.
         """
         if factor == 1:
             return self._read_replicated(box)
-        coarse = Box(
-            box.x // 2 - MARGIN, box.y // 2 - MARGIN, box.width // 2 + 2 + 2 * MARGIN, box.height // 2 + 2 + 2 * MARGIN
-        )
-        values = self.enlarged(coarse, factor // 2)
-        values = _double(_double(values, 0), 1)
-        y, x = box.y - 2 * coarse.y, box.x - 2 * coarse.x
-        return values[y : y + box.height, x : x + box.width]
+        left, top = box.x // 2, box.y // 2
+        width, height = -(-(box.x + box.width) // 2) - left, -(-(box.y + box.height) // 2) - top
+        seen = Box(left - MARGIN, top - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN)
+        values = _doubled(_doubled(self.enlarged(seen, factor // 2), 1), 2)
+        y, x = box.y - 2 * top, box.x - 2 * left
+        return values[:, y : y + box.height, x : x + box.width]
 
     def close(self) -> None:
         """Let go of the scratch."""
         self._canvas.close()
 
+    def _place(self, box: Box, channel: int) -> Box:
+        return Box(box.x, box.y + channel * self.height, box.width, box.height)
+
     def _read_replicated(self, box: Box) -> np.ndarray:
         rows = np.clip(np.arange(box.y, box.y + box.height), 0, self.height - 1)
         columns = np.clip(np.arange(box.x, box.x + box.width), 0, self.width - 1)
-        inner = self.read(
-            Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
-        )
-        return inner[(rows - rows[0])[:, None], (columns - columns[0])[None, :]]
+        width, height = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+        inner = self.read(Box(int(columns[0]), int(rows[0]), width, height))
+        if (width, height) == (box.width, box.height):
+            return inner
+        return inner[:, (rows - rows[0])[:, None], (columns - columns[0])[None, :]]
 
 
-def _double(values: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as many pixels along an axis, edges repeated: fine pixels lie a quarter to either side of a coarse one."""
-    values = np.moveaxis(values, axis, 0)
-    count = len(values)
-    padded = np.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
-    result = np.empty((2 * count, *values.shape[1:]), np.float32)
-    result[0::2] = sum(w * padded[3 - k : 3 - k + count] for k, w in enumerate(CUBIC))
-    result[1::2] = sum(w * padded[1 + k : 1 + k + count] for k, w in enumerate(CUBIC))
-    return np.moveaxis(result, 0, axis)
+def _doubled(values: np.ndarray, axis: int) -> np.ndarray:
+    """Twice as many pixels along an axis of (3, h, w), less the `MARGIN` at its ends, which is only looked at.
+
+    Fine pixels lie a quarter of a pixel to either side of a coarse one.
+    """
+    count = values.shape[axis] - 2 * MARGIN
+    shape = list(values.shape)
+    shape[axis] = 2 * count
+    doubled = np.empty(shape, np.float32)
+    for half, places in enumerate(((3, 2, 1, 0), (1, 2, 3, 4))):
+        total = _along(values, axis, places[0], count) * CUBIC[0]
+        for weight, place in zip(CUBIC[1:], places[1:], strict=True):
+            total += _along(values, axis, place, count) * weight
+        doubled[(slice(None),) * axis + (slice(half, None, 2),)] = total
+    return doubled
+
+
+def _along(values: np.ndarray, axis: int, start: int, count: int) -> np.ndarray:
+    return values[(slice(None),) * axis + (slice(start, start + count),)]

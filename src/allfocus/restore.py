@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from threading import Lock
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur, measure_blur
-from allfocus.engine.base import Engine, Estimate
+from allfocus.engine.base import Engine, Estimate, FittingEngine
 from allfocus.engine.flipped import FlippedEngine
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.need import CELL_PX, Need
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo, Reader
-from allfocus.photo.tiling import Box, Part, Tile, plan
+from allfocus.photo.tiling import Box, Part, Tile, TilePlan, plan
 from allfocus.residual import Residual
 from allfocus.scales import CONTEXT_PX, choose_scales
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
-STRIP_ROWS = 256
+STRIP_ROWS = 32
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
 GRAIN_PX = 128  # sides of cut tiles; an engine spends time on every new size
+FITTED_SIDE_PX = 2112
+"""Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
+FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
+FITTED_TIME = 0.88  # of what it takes to compute a pixel otherwise
+_TILES_AT_HAND = 2  # one in the network, one around it
+_WORKERS = 4
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 class Views(NamedTuple):
@@ -253,7 +263,7 @@ def _run_stage(
         try:
             stage = yield from _run_plan(work, scale, coarser, need, sides)
         except EngineMemoryError:
-            smaller = int(min(sides)) // 2
+            smaller = int(min(sides)) // 2  # also where a large fitted tile did not fit
             if smaller < 2 * _halo(card) + 2 * OVERLAP_PX + card.multiple:
                 raise
             sides = (smaller,)
@@ -268,85 +278,116 @@ def _run_plan(
 ) -> Generator[Progress, None, Stage]:
     """Tile by tile: while the network looks at one, the next is made ready and the one before is taken in."""
     photo, card = work.photo, work.card
-    tiles, side = _tiles(work, photo.unit(scale), need, sides)
+    tiles, side, engine = _tiles(work, photo.unit(scale), need, sides)
     total = Residual(-(-photo.width // scale), -(-photo.height // scale))
     before = coarser.defocus_map if coarser else None
     defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
+    turn = Lock()
 
-    def take_in(tile: Tile | Part, pictures: _Pictures, found: Estimate) -> np.ndarray:
-        share = None if need is None else need.read(tile.source)
-        residual = found.residual[0].transpose(1, 2, 0)
-        sharp = pictures.start + (residual if share is None or not work.settings.gated else residual * share)
-        total.add(tile.target, _inside(sharp - pictures.seen, tile) * tile.weights())
+    def finished(tile: Tile | Part) -> tuple[Tile | Part, Estimate]:
+        pictures = _pictures(work, scale, coarser, tile)
+        with turn:
+            found = engine.run(pictures.start, pictures.sides)
+        _take_in(photo.unit(scale), tile, pictures.start, found, need if work.settings.gated else None, total)
+        return tile, found
+
+    for done, (tile, found) in enumerate(_in_order(finished, tiles, _TILES_AT_HAND), 1):
         if defocus_map is not None and found.disparity is not None:
-            assert isinstance(tile, Tile) and share is not None  # nothing is left out where a map is made
-            defocus_map.add(tile, found.disparity, share)
-        return _inside(sharp, tile)
+            assert isinstance(tile, Tile) and need is not None  # nothing is left out where a map is made
+            defocus_map.add(tile, found.disparity, need.read(tile.source))
+        sharp = _inside(found.residual[0], tile.source, tile.target).transpose(1, 2, 0)
+        yield Progress(scale, done, len(tiles), tile, sharp)
+    seen_px = _seen_px(tiles) + (coarser.seen_px if coarser else 0)
+    return Stage(scale, total, defocus_map, side, seen_px)
 
-    with ThreadPoolExecutor(1) as before_it, ThreadPoolExecutor(1) as after_it:
-        ready = [before_it.submit(_pictures, work, scale, coarser, tile) for tile in tiles[:1]]
-        taken: Future[np.ndarray] | None = None
-        for number, tile in enumerate(tiles):
-            pictures = ready.pop().result()
-            ready += [before_it.submit(_pictures, work, scale, coarser, one) for one in tiles[number + 1 : number + 2]]
-            found = work.engine.run(_batch(pictures.start), pictures.sides)
-            if taken is not None:
-                yield Progress(scale, number, len(tiles), tiles[number - 1], taken.result())
-            taken = after_it.submit(take_in, tile, pictures, found)
-        if taken is not None:
-            yield Progress(scale, len(tiles), len(tiles), tiles[-1], taken.result())
-    seen_px = sum(tile.source.width * tile.source.height for tile in tiles)
-    return Stage(scale, total, defocus_map, side, seen_px + (coarser.seen_px if coarser else 0))
+
+def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
+    """What a job makes of the items, in their order; no more are begun than workers can have at hand."""
+    waiting: deque[Future[_Out]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            if len(waiting) == workers:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(job, item))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _tiles(
     work: _Work, reader: Reader, need: Need | None, sides: tuple[float, ...]
-) -> tuple[Sequence[Tile | Part], int]:
-    """Of the plans with tiles of these sides the one in which the network sees the fewest pixels, and its side."""
+) -> tuple[Sequence[Tile | Part], int, Engine]:
+    """Of the plans with tiles of these sides the one that takes least time, its side, and the engine for it.
+
+    On large photos with much to do, one size for all tiles, in an engine made for that size, may be quicker than
+    tiles cut down to what is blurred.
+    """
+    cut = need is not None and work.settings.gated and not work.maps
     cheapest, best = None, None
     for side in map(int, sides):
-        planned = plan(
-            reader.width,
-            reader.height,
-            side=side,
-            halo=_halo(work.card),
-            overlap=OVERLAP_PX,
-            multiple=work.card.multiple,
-        )
-        tiles: Sequence[Tile | Part] = planned.tiles
-        if need is not None and work.settings.gated and not work.maps:
-            tiles = planned.parts(need.cells, CELL_PX, GRAIN_PX)
-        cost = sum(tile.source.width * tile.source.height for tile in tiles)
+        planned = _planned(work, reader, side)
+        tiles = planned.parts(need.cells, CELL_PX, GRAIN_PX) if cut and need else planned.tiles
+        cost = _seen_px(tiles)
         if cheapest is None or cost < cheapest:
-            cheapest, best = cost, (tiles, side)
+            cheapest, best = cost, (tiles, side, work.engine)
     assert best is not None  # there is always a side
+    assert cheapest is not None
+    if cheapest >= FITTED_PX and len(sides) > 1 and isinstance(work.engine, FittingEngine):
+        planned = _planned(work, reader, FITTED_SIDE_PX)
+        tiles = planned.whole(need.cells, CELL_PX) if cut and need else planned.tiles
+        if _seen_px(tiles) * FITTED_TIME < cheapest:
+            return tiles, FITTED_SIDE_PX, work.engine.fitted(planned.height, planned.width)
     return best
 
 
-class _Pictures(NamedTuple):
-    """A tile's source, (h, w, 3) float32: the photo, the photo with what coarser scales added, and the views so."""
+def _planned(work: _Work, reader: Reader, side: int) -> TilePlan:
+    halo, multiple = _halo(work.card), work.card.multiple
+    return plan(reader.width, reader.height, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
 
-    seen: np.ndarray
+
+def _seen_px(tiles: Sequence[Tile | Part]) -> int:
+    return sum(tile.source.width * tile.source.height for tile in tiles)
+
+
+class _Pictures(NamedTuple):
+    """What the network is shown of a tile: the photo with what coarser scales added, (1, 3, h, w), and the views so."""
+
     start: np.ndarray
     sides: np.ndarray | None
 
 
 def _pictures(work: _Work, scale: int, coarser: Stage | None, tile: Tile | Part) -> _Pictures:
-    seen = work.photo.unit(scale).read(tile.source)
-    added = None if coarser is None else coarser.residual.enlarged(tile.source, coarser.scale // scale)
-    views = None if work.views is None else (work.views.right.unit(scale), work.views.left.unit(scale))
-    sides = None if views is None else _batch(*(_plus(view.read(tile.source), added) for view in views))
-    return _Pictures(seen, _plus(seen, added), sides)
+    """Made in strips that stay in the processor's cache from the first step to the last."""
+    views = () if work.views is None else (work.views.right, work.views.left)
+    readers = [view.unit(scale) for view in (work.photo, *views)]
+    shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
+    for strip in _strips(tile.source):
+        added = None if coarser is None else coarser.residual.enlarged(strip, coarser.scale // scale)
+        places = np.split(_inside(shown[0], tile.source, strip), len(readers))
+        for place, reader in zip(places, readers, strict=True):
+            place[:] = reader.planes(strip)
+            if added is not None:
+                place += added
+                np.clip(place, 0, 1, out=place)
+    return _Pictures(shown[:, :3], shown[:, 3:] if views else None)
 
 
-def _plus(pixels: np.ndarray, added: np.ndarray | None) -> np.ndarray:
-    """A picture with what coarser stages added, in [0, 1]; as it is before the first of them."""
-    return pixels if added is None else np.clip(pixels + added, 0, 1)
+def _take_in(
+    reader: Reader, tile: Tile | Part, start: np.ndarray, found: Estimate, need: Need | None, total: Residual
+) -> None:
+    """Add what a tile's sharp picture has over the photo; over its target, the residual becomes that picture."""
+    weights = tile.weights()[..., 0]
+    for strip in _strips(tile.target):
+        sharp = _inside(found.residual[0], tile.source, strip)
+        if need is not None:
+            sharp *= need.read(strip)
+        sharp += _inside(start[0], tile.source, strip)
+        total.add(strip, (sharp - reader.planes(strip)) * _inside(weights, tile.target, strip))
 
 
-def _batch(*pictures: np.ndarray) -> np.ndarray:
-    """Pictures (h, w, 3) as one batch (1, 3 * count, h, w)."""
-    return np.ascontiguousarray(np.concatenate(pictures, axis=2).transpose(2, 0, 1)[None])
+def _strips(box: Box) -> Iterator[Box]:
+    """A box cut into strips of a few rows."""
+    for y in range(box.y, box.y + box.height, STRIP_ROWS):
+        yield Box(box.x, y, box.width, min(STRIP_ROWS, box.y + box.height - y))
 
 
 def _halo(card: Card) -> int:
@@ -354,10 +395,10 @@ def _halo(card: Card) -> int:
     return max(card.context_px, CONTEXT_PX)
 
 
-def _inside(values: np.ndarray, tile: Tile | Part) -> np.ndarray:
-    """The part of a tile's (h, w, 3) values that it contributes."""
-    y, x = tile.target.y - tile.source.y, tile.target.x - tile.source.x
-    return values[y : y + tile.target.height, x : x + tile.target.width]
+def _inside(values: np.ndarray, box: Box, part: Box) -> np.ndarray:
+    """Of values over a box, (..., h, w), those over a part of it."""
+    y, x = part.y - box.y, part.x - box.x
+    return values[..., y : y + part.height, x : x + part.width]
 
 
 def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
@@ -365,22 +406,29 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
 
     Also gives the share of pixels that stayed as they were.
     """
-    untouched = 0
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
-    for y in range(0, photo.height, STRIP_ROWS):
-        box = Box(0, y, photo.width, min(STRIP_ROWS, photo.height - y))
+    residual = stage.residual
+
+    def compose(box: Box) -> int:
         pixels = photo.read(box)
-        added = stage.residual.read(box) if stage.scale == 1 else stage.residual.enlarged(box, stage.scale)
-        change = added * np.float32(settings.strength * photo.peak)
+        change = residual.read(box) if stage.scale == 1 else residual.enlarged(box, stage.scale)
+        change *= np.float32(settings.strength * photo.peak)
         if settings.keep_bokeh is not None and stage.defocus_map is not None:
-            change *= stage.defocus_map.share_below(settings.keep_bokeh, box)
+            change *= stage.defocus_map.share_below(settings.keep_bokeh, box)[..., 0]
         if mask is not None:
-            change *= mask.share(box)
+            change *= mask.share(box)[..., 0]
         if photo.bands == 1:
-            change = change.mean(axis=2, keepdims=True)
-        sharp = np.clip(pixels + change, 0, photo.peak)
-        finished = (sharp if photo.depth == 32 else np.rint(sharp)).astype(photo.dtype)
-        untouched += int((finished == pixels).all(axis=2).sum())
+            change = change.mean(axis=0, keepdims=True)
+        change += pixels.transpose(2, 0, 1)
+        np.clip(change, 0, photo.peak, out=change)
+        if photo.depth != 32:
+            np.rint(change, out=change)
+        finished = np.empty_like(pixels)
+        finished.transpose(2, 0, 1)[:] = change
         canvas.write(box, finished)
-    stage.residual.close()
+        return int((finished == pixels).all(axis=2).sum())
+
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        untouched = sum(workers.map(compose, _strips(Box(0, 0, photo.width, photo.height))))
+    residual.close()
     return canvas, untouched / (photo.width * photo.height)

@@ -287,6 +287,34 @@ def test_the_profile_holds_no_slow_layer(fast: Model, photo: Photo) -> None:
     assert not kinds & {"Split", "VariadicSplit", "Transpose", "Gather", "SpaceToDepth", "Interpolate"}
 
 
+def test_made_for_one_size_it_gives_the_same_and_is_kept(
+    fast: Model, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
+    engine, batch = OpenVINOEngine(fast, "float32"), photo(64, 96)
+    wanted = engine.run(batch)
+    fitted = engine.fitted(64, 96)
+    found = fitted.run(batch)
+    np.testing.assert_allclose(found.residual, wanted.residual, atol=1e-5)
+    assert engine.fitted(64, 96) is fitted
+    np.testing.assert_allclose(
+        engine.run(photo(48, 32)).residual, OpenVINOEngine(fast, "float32").run(photo(48, 32)).residual, atol=1e-5
+    )
+    np.testing.assert_array_equal(fitted.run(batch).residual, found.residual)  # after it had to rest
+    assert from_cache(OpenVINOEngine(fast, "float32", (64, 96)))
+
+
+def test_compiled_forms_of_few_sizes_are_kept(fast: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
+    monkeypatch.setattr("allfocus.engine.openvino.MOST_SIZES", 2)
+    for height in (16, 32, 48):
+        OpenVINOEngine(fast, "float32", (height, 64))
+    OpenVINOEngine(fast, "float32")
+    kept = sorted(path.name.split("-")[-3] for path in (tmp_path / "openvino").iterdir())
+    assert [name for name in kept if name.startswith("64x")] == ["64x32", "64x48"]
+    assert len(kept) == 3
+
+
 def test_fewer_threads_give_the_same_bits(models: Models, photo: Photo, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("ALLFOCUS_CACHE", str(tmp_path))
     whole = OpenVINOEngine(models["fast"], "float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ FLAT = 2e-6  # squared gradient of what counts as flat
 TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
+_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def measure_blur(photo: Photo) -> Blur:
     """
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
-    radii = [radius for box in _places(reader) if (radius := _place_radius_px(reader.read(box))) is not None]
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        measured = workers.map(lambda box: _place_radius_px(reader.read(box)), _places(reader))
+        radii = [radius for radius in measured if radius is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
     return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Estimate(NamedTuple):
     """What a network says about a batch.
 
     Attributes:
-        residual: (N, 3, H, W) float32, what to add to the photo; not clipped.
+        residual: (N, 3, H, W) float32, what to add to the photo; not clipped. The caller may write into it.
         disparity: (N, 1, H/m, W/m) float32 in cells of m = `Card.multiple` px, or None where the network has none.
     """
 
@@ -74,6 +74,15 @@ class Engine(Protocol):
             EngineMemoryError: no memory for this size; the engine stays usable for smaller ones.
             EngineError: the engine failed, or even float32 gave values that are not finite.
         """
+        ...
+
+
+@runtime_checkable
+class FittingEngine(Engine, Protocol):
+    """An engine that is faster, and takes less memory, where it knows the size of the batches beforehand."""
+
+    def fitted(self, height: int, width: int) -> Engine:
+        """The same network for batches (1, ., height, width) only; what this one holds in memory for others goes."""
         ...
 
 

@@ -27,6 +27,9 @@ _DEVICE = "CPU"
 SEAL = "sha256"
 ABANDONED_SECONDS = 86_400
 _BLOB, _DIGEST_BYTES = "int8.blob", 32
+Size = tuple[int, int]
+MOST_SIZES = 8
+"""Compiled forms for one size that are kept, over all models; 14 MB each in int8."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "out of memory", "out_of_memory")
 
@@ -74,18 +77,36 @@ class OpenVINOEngine(LockedEngine):
         model: found and verified.
         precision: "float32", "bfloat16" or "int8"; in the latter two the network computes so (between convolutions,
             int8 goes on in bfloat16 where the processor has it), what comes out is float32.
+        size: (height, width) of every batch to come, one picture each; None takes any. A network compiled for one size
+            is an eighth faster and takes half the memory (benchmarks/speed_trials.json).
 
     Raises:
         EngineError: OpenVINO cannot read or compile the graph.
         WeightsError: int8 without ranges for these weights, or with damaged ones.
     """
 
-    def __init__(self, model: Model, precision: str) -> None:
-        self._model, self._precision = model, precision
+    def __init__(self, model: Model, precision: str, size: Size | None = None) -> None:
+        self._model, self._precision, self._size = model, precision, size
         self._load()
         threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         super().__init__(model, EngineInfo(NAME, _device_name(), precision, model.card.name, threads))
         self._float32: OpenVINOEngine | None = None
+        self._fitted: OpenVINOEngine | None = None
+
+    def fitted(self, height: int, width: int) -> OpenVINOEngine:
+        """See `FittingEngine.fitted`. The last one is kept: the next photo often has the same size."""
+        with self._lock:
+            self._request = self._compiled = None  # loaded again when it is asked; nothing less frees all its memory
+            if self._fitted is None or self._fitted._size != (height, width):
+                self._fitted = None
+                self._fitted = OpenVINOEngine(self._model, self._precision, (height, width))
+            return self._fitted
+
+    def _rest(self) -> None:
+        """Give back what the last batch took."""
+        with self._lock:
+            if self._request is not None:
+                self._compiled.release_memory()
 
     def _infer_in_float32(self, inputs: list[np.ndarray]) -> Estimate:
         if self._float32 is None:
@@ -93,12 +114,14 @@ class OpenVINOEngine(LockedEngine):
         return self._float32.run(*inputs)
 
     def _load(self) -> None:
-        self._compiled: Any = _compile(self._model, self._precision)
+        self._compiled: Any = _compile(self._model, self._precision, self._size)
         self._request: Any = self._compiled.create_infer_request()
 
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:
         card = self._model.card
         try:
+            if self._fitted is not None:
+                self._fitted._rest()
             if self._request is None:
                 self._load()
             request: Any = self._request
@@ -125,7 +148,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allfocus"
 
 
-def _compile(model: Model, precision: str) -> Any:
+def _compile(model: Model, precision: str, size: Size | None) -> Any:
     """The model compiled from scratch, or from the cache when the same was compiled before.
 
     OpenVINO writes its cache file in place and never repairs a broken one. So a new one is made in a folder of this
@@ -134,19 +157,19 @@ def _compile(model: Model, precision: str) -> Any:
     """
     if precision == "int8":
         _ranges_of(model)
-    kept = _kept_folder(model, precision)
+    kept = _kept_folder(model, precision, size)
     _sweep(kept.parent)
     if kept.is_dir() and not _is_whole(kept):
         shutil.rmtree(kept, ignore_errors=True)
     if kept.is_dir():
-        compiled = _imported(kept) if precision == "int8" else _compile_with(model, precision, kept)
+        compiled = _imported(kept) if precision == "int8" else _compile_with(model, precision, size, kept)
         if compiled is not None and (precision == "int8" or compiled.get_property("LOADED_FROM_CACHE")):
             return compiled
         shutil.rmtree(kept, ignore_errors=True)
         if compiled is not None:
             return compiled
     with _new_folder(kept) as folder:
-        compiled = _compile_with(model, precision, folder)
+        compiled = _compile_with(model, precision, size, folder)
         if precision == "int8" and folder is not None:
             blob = compiled.export_model().getvalue()
             (folder / _BLOB).write_bytes(hashlib.sha256(blob).digest() + blob)
@@ -173,7 +196,7 @@ def _settings(precision: str) -> dict[str, Any]:
     return settings
 
 
-def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
+def _compile_with(model: Model, precision: str, size: Size | None, folder: Path | None) -> Any:
     settings = _settings(precision)
     graph: Any = str(model.graph)
     try:
@@ -181,6 +204,9 @@ def _compile_with(model: Model, precision: str, folder: Path | None) -> Any:
             graph = _int8_graph(model)
         elif folder is not None:
             settings["CACHE_DIR"] = str(folder)
+        if size is not None:
+            graph = _core().read_model(graph) if isinstance(graph, str) else graph
+            graph.reshape({name: [1, 3 * views, *size] for name, views in zip(model.card.inputs, (1, 2), strict=False)})
         return _core().compile_model(graph, _DEVICE, settings)
     except RuntimeError as error:
         if any(sign in str(error) for sign in _MEMORY_SIGNS):
@@ -209,7 +235,7 @@ def _ranges_of(model: Model) -> Ranges:
     return ranges
 
 
-def _kept_folder(model: Model, precision: str) -> Path:
+def _kept_folder(model: Model, precision: str, size: Size | None) -> Path:
     """The cache of one model: of these weights, this graph, this OpenVINO and this processor."""
     import openvino
 
@@ -221,6 +247,8 @@ def _kept_folder(model: Model, precision: str) -> Path:
     digest = hashlib.sha256("\n".join(known).encode() + b"".join(contents)).hexdigest()[:16]
     threads = threads_wanted()
     kind = precision if threads is None else f"t{threads}-{precision}"
+    if size is not None:
+        kind = f"{size[1]}x{size[0]}-{kind}"
     return cache_folder() / NAME / f"{model.card.name}-{kind}-{digest}"
 
 
@@ -240,8 +268,17 @@ def _new_folder(kept: Path) -> Iterator[Path | None]:
             shutil.rmtree(older, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first
             folder.rename(kept)
+        _forget_sizes(kept)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_sizes(kept: Path) -> None:
+    """Keep the newest `MOST_SIZES` of the caches that were compiled for one size."""
+    with contextlib.suppress(OSError):
+        fitted = sorted(kept.parent.glob("*-[0-9]*x[0-9]*-*"), key=lambda place: place.stat().st_mtime)
+        for older in fitted[:-MOST_SIZES]:
+            shutil.rmtree(older, ignore_errors=True)
 
 
 def _seal(folder: Path) -> None:

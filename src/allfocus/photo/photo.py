@@ -146,16 +146,21 @@ class Reader:
 
     def read(self, box: Box) -> np.ndarray:
         """The view's pixels at `box` as float32 (height, width, 3); the box may reach outside the view."""
+        return np.ascontiguousarray(self.planes(box).transpose(1, 2, 0))
+
+    def planes(self, box: Box) -> np.ndarray:
+        """The same as float32 (3, height, width), as networks have it."""
         left, right = _clamped(box.x, box.width, self.width)
         top, bottom = _clamped(box.y, box.height, self.height)
         view = self._inside(left, top, right - left, bottom - top)
         if (right - left, bottom - top) != (box.width, box.height):
             columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
             rows = np.clip(np.arange(box.y, box.y + box.height), top, bottom - 1) - top
-            view = view[rows[:, None], columns]
-        return np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
+            view = view[:, rows[:, None], columns]
+        return np.repeat(view, 3, axis=0) if len(view) == 1 else view
 
     def _inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """(bands, height, width) float32 at a place inside the view."""
         photo, shrink = self.photo, self.shrink
         right, bottom = min((x + width) * shrink, photo.width), min((y + height) * shrink, photo.height)
         pixels = photo.read(Box(x * shrink, y * shrink, right - x * shrink, bottom - y * shrink))
@@ -169,7 +174,8 @@ class Reader:
             pixels = rows[:, ::shrink].copy()  # (height, width, bands)
             for index in range(1, shrink):
                 pixels += rows[:, index::shrink]
-        return np.multiply(pixels, np.float32(1 / (photo.peak * shrink**2)), dtype=np.float32)
+        planes = np.empty((photo.bands, height, width), np.float32)
+        return np.multiply(pixels.transpose(2, 0, 1), np.float32(1 / (photo.peak * shrink**2)), out=planes)
 
 
 def fetch(image: pyvips.Image, box: Box) -> np.ndarray:

@@ -104,6 +104,10 @@ class TilePlan:
     halo: int
     tiles: tuple[Tile, ...]
 
+    def whole(self, wanted: np.ndarray, cell: int) -> list[Tile]:
+        """The tiles of which anything is wanted, all of one size; `wanted` and `cell` as in `parts`."""
+        return [tile for tile in self.tiles if _wanted_of(tile.target, wanted, cell).any()]
+
     def parts(self, wanted: np.ndarray, cell: int, grain: int) -> list[Part]:
         """Tiles cut down to what is wanted of them; those of which nothing is wanted are left out.
 
@@ -210,7 +214,7 @@ def _spans(length: int, side: int, halo: int, overlap: int, multiple: int) -> li
 def _part(tile: Tile, wanted: np.ndarray, cell: int, halo: int, grain: int) -> Part | None:
     target, source = tile.target, tile.source
     top, left = target.y // cell, target.x // cell
-    here = wanted[top : -(-(target.y + target.height) // cell), left : -(-(target.x + target.width) // cell)]
+    here = _wanted_of(target, wanted, cell)
     if not here.any():
         return None
     rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
@@ -221,6 +225,11 @@ def _part(tile: Tile, wanted: np.ndarray, cell: int, halo: int, grain: int) -> P
         (target.x, target.width), (source.x, source.width), left + columns[0], left + columns[-1] + 1, cell, halo, grain
     )
     return Part(tile, Box(seen_x, seen_y, seen_width, seen_height), Box(x, y, width, height))
+
+
+def _wanted_of(target: Box, wanted: np.ndarray, cell: int) -> np.ndarray:
+    bottom, right = -(-(target.y + target.height) // cell), -(-(target.x + target.width) // cell)
+    return wanted[target.y // cell : bottom, target.x // cell : right]
 
 
 def _cut(
