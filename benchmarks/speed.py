@@ -104,7 +104,9 @@ def run(arguments: list[str], source: Path, cache: Path) -> tuple[float, float, 
     with tempfile.TemporaryFile() as told:
         line = [sys.executable, "-m", "allfocus", *arguments]
         watched = [sys.executable, "-S", "-c", WATCH, *line]
-        found = subprocess.run(watched, env=environment, cwd=source, stdout=told, stderr=subprocess.PIPE, text=True)
+        found = subprocess.run(
+            watched, env=environment, cwd=source, stdout=told, stderr=subprocess.PIPE, text=True, check=False
+        )
         told.seek(0)
         text = told.read().decode()
     code, seconds, peak_kb = found.stderr.split()[-3:]
