@@ -80,9 +80,9 @@ class ClusterRun:
         self.started = time.monotonic()
         claims = {claim.number: claim for claim in iter(self.journal.claim, None)}
         with contextlib.closing(self._results(list(claims.values()))) as results:
-            for told in results:
-                claim = claims.pop(told["number"])
-                self._settle(claim, told, tell)
+            for answer in results:
+                claim = claims.pop(answer["number"])
+                self._settle(claim, answer, tell)
         for claim in claims.values():
             self.journal.release(claim)
 
@@ -119,22 +119,22 @@ class ClusterRun:
             },
         )
         for row in spread.iter_rows():
-            yield json.loads(row["told"])
+            yield json.loads(row["answer"])
 
-    def _settle(self, claim: Claim, told: dict[str, Any], tell: Callable[[Event], None]) -> None:
+    def _settle(self, claim: Claim, answer: dict[str, Any], tell: Callable[[Event], None]) -> None:
         assert self.forecast is not None
-        if told.get("away"):
-            raise StoreError(told["error"], "a store that responds", "the same command again later")
-        if told.get("error") is not None:
-            self.journal.failed(claim, told["error"], told.get("content"))
+        if answer.get("away"):
+            raise StoreError(answer["error"], "a store that responds", "the same command again later")
+        if answer.get("error") is not None:
+            self.journal.failed(claim, answer["error"], answer.get("content"))
             self.forecast.skip(claim.megapixels)
-            tell(Event(claim, error=PhotoFailed(told["error"])))
+            tell(Event(claim, error=PhotoFailed(answer["error"])))
             return
-        result = Result(**told["result"])
+        result = Result(**answer["result"])
         self.journal.written(claim, result)
         try:
-            if told["files"]:
-                files = tuple((Path(path), name) for path, name in told["files"])
+            if answer["files"]:
+                files = tuple((Path(path), name) for path, name in answer["files"])
                 publish(Staged(result, files), self.journal.folder, claim, self.journal.store)
                 shutil.rmtree(files[-1][0].parent.parent, ignore_errors=True)
         except OutputError as error:
@@ -170,19 +170,19 @@ class _Worker:
         self.deblurrer = order.deblurrer()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        return {"told": [json.dumps(self._one(Claim(**json.loads(claim)))) for claim in batch["claim"]]}
+        return {"answer": [json.dumps(self._one(Claim(**json.loads(claim)))) for claim in batch["claim"]]}
 
     def _one(self, claim: Claim) -> dict[str, Any]:
         import ray
 
-        told: dict[str, Any] = {"number": claim.number, "error": None}
+        answer: dict[str, Any] = {"number": claim.number, "error": None}
         starts: Any = ray.get(self.starts.begin.remote(claim.number))
         if starts > DEATHS:
-            return told | {"error": f"{DEATHS} workers died on this photo"}
+            return answer | {"error": f"{DEATHS} workers died on this photo"}
         try:
             place = self._scratch(claim)
         except AllfocusError as error:
-            return told | {"error": str(error)}
+            return answer | {"error": str(error)}
         content = None
         try:
             file, content = fetch(claim.source, place, self.store)
@@ -190,12 +190,12 @@ class _Worker:
             if self.scratch is None:
                 publish(staged, self.folder, claim, self.store)
             files = [] if self.scratch is None else [(str(path), name) for path, name in staged.files]
-            return told | {"result": asdict(staged.result), "files": files}
+            return answer | {"result": asdict(staged.result), "files": files}
         except StoreError as error:
-            return told | {"error": error.got, "away": True}
+            return answer | {"error": error.got, "away": True}
         except Exception as error:
             shutil.rmtree(place, ignore_errors=True)
-            return told | {"error": str(failure_of(claim.source, error)), "content": content}
+            return answer | {"error": str(failure_of(claim.source, error)), "content": content}
         finally:
             if self.scratch is None:
                 shutil.rmtree(place, ignore_errors=True)

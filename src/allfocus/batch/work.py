@@ -58,8 +58,8 @@ class Order:
         >>> Order().key() == Order(settings=Settings(strength=0.5)).key()
         False
         """
-        told = {name: value for name, value in self.description().items() if name not in ("model", "pixel_limit")}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        deciding = {name: value for name, value in self.description().items() if name not in ("model", "pixel_limit")}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
 
     def deblurrer(self) -> Deblurrer:
         """A model on an engine for this order."""

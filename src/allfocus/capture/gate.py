@@ -149,10 +149,10 @@ def bands_of_light(views: AlignedViews, moved: NDArray[np.bool_] | None = None) 
     most = 0.0
     for axis in (0, 1):
         lines = ratio if axis == 0 else ratio.T
-        told = np.isfinite(lines).mean(axis=1) > 0.3
-        if told.sum() < 2 * BLOCK_PX:
+        known = np.isfinite(lines).mean(axis=1) > 0.3
+        if known.sum() < 2 * BLOCK_PX:
             continue
-        medians = np.array([np.median(line[np.isfinite(line)]) for line in lines[told]])
+        medians = np.array([np.median(line[np.isfinite(line)]) for line in lines[known]])
         places = np.linspace(-1, 1, len(medians))
         left = medians - np.polyval(np.polyfit(places, medians, 2), places)
         smooth = np.convolve(left, np.ones(5) / 5, "valid")

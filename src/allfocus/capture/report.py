@@ -133,10 +133,10 @@ def _article(
     name, judged = str(record["name"]), verdict(record, decisions)
     said = "; ".join(f"{reason} ({REASONS.get(reason, '')})" for reason in record["reasons"])
     by = " by a person" if decisions.get(name) == judged else ""
-    told = html.escape(". ".join(part for part in (said, record["detail"]) if part))
+    explained = html.escape(". ".join(part for part in (said, record["detail"]) if part))
     word = f'<span class="{judged}">{judged}ed{by}</span>'
     head = f"<h2>{html.escape(name)}: {word} {html.escape(splits.get(name, ''))}</h2>"
-    return f"<article>{head}<p>{told}</p>{_pictures(record)}{_table(record, limits)}</article>"
+    return f"<article>{head}<p>{explained}</p>{_pictures(record)}{_table(record, limits)}</article>"
 
 
 def _pictures(record: Mapping[str, Any]) -> str:
@@ -161,12 +161,12 @@ def _table(record: Mapping[str, Any], limits: GateLimits) -> str:
         beyond = value is not None and (value < bounds[name] if least else value > bounds[name])
         rows.append((name, value, f"{'at least' if least else 'at most'} {bounds[name]}", beyond))
     rows += [(name, record[name], "", False) for name in EXTRA]
-    told = [
+    lines = [
         f'<tr class="{REJECT if beyond else ""}"><td>{MEANING[name]}</td><td>{_digits(value)}</td><td>{bound}</td></tr>'
         for name, value, bound, beyond in rows
         if value is not None
     ]
-    return f"<table>{''.join(told)}</table>" if told else ""
+    return f"<table>{''.join(lines)}</table>" if lines else ""
 
 
 def _digits(value: object) -> str:

@@ -85,13 +85,13 @@ def load_into(module: nn.Module, path: Path) -> None:
     if wanted != found:
         missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
         reshaped = sorted(name for name in wanted.keys() & found.keys() if wanted[name] != found[name])
-        told = [
+        differences = [
             f"{len(names)} {kind} ({names[0]})"
             for kind, names in (("missing", missing), ("unknown", extra), ("of another shape", reshaped))
             if names
         ]
         raise WeightsError(
-            f"{path} does not fit the network: tensors {', '.join(told)}",
+            f"{path} does not fit the network: tensors {', '.join(differences)}",
             f"the {len(wanted)} tensors of {type(module).__name__}",
             "the architecture that the weights were trained with",
         )

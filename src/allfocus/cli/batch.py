@@ -262,14 +262,14 @@ class _BatchReport(Report):
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[forecast]}"))
         console = Console(stderr=True)
         with Bars(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bars:
-            task = bars.add_task("photos", total=1.0, told="")
+            task = bars.add_task("photos", total=1.0, forecast="")
 
             def advance() -> None:
                 assert work.forecast is not None
-                bars.update(task, completed=work.forecast.share(), told=_forecast(work))
+                bars.update(task, completed=work.forecast.share(), forecast=_forecast(work))
 
             yield advance
 
@@ -278,8 +278,8 @@ class _BatchReport(Report):
         if work.forecast is not None and work.forecast.photos and not self.as_json:
             seconds = time.monotonic() - work.started
             rate = work.forecast.rate(seconds)
-            told = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels per second"
-            print(told, file=sys.stderr)
+            done = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels per second"
+            print(done, file=sys.stderr)
 
     def _say(self, work: LocalRun | ClusterRun) -> None:
         if time.monotonic() - self._said >= SAY_EVERY_S:

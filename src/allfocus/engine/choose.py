@@ -72,9 +72,9 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
         reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}
         chosen = _preferred(reasons)
         if chosen is None:
-            told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             raise EngineError(
-                f"no engine can run {model.card.name} here ({told})", "an available engine", "allfocus doctor"
+                f"no engine can run {model.card.name} here ({why})", "an available engine", "allfocus doctor"
             )
         return _module_of(chosen).start(model, precision)
     if engine not in ENGINES:

@@ -108,8 +108,8 @@ class ONNXRuntimeEngine(LockedEngine):
                 self._refused.append(f"{ACCELERATORS[provider]} is not usable")
                 continue
             device = f"{ACCELERATORS[provider]}, untested" if provider != _CPU else self._processor.name
-            told = "; ".join([device, *self._refused])
-            self._info = replace(self._info, device=told)
+            described = "; ".join([device, *self._refused])
+            self._info = replace(self._info, device=described)
             return session
 
     def _refuse(self, provider: str, error: Exception) -> None:

@@ -221,9 +221,9 @@ def _parsed(values: Mapping[str, Any], changes: Sequence[str]) -> TrainConfig:
         parsed = parser.parse_args([f"--{change}" for change in changes], namespace=given)
         return TrainConfig(**vars(parser.instantiate(parsed)))
     except (ArgumentError, TypeError, ValueError) as error:
-        told = " ".join(str(error).split())
+        cause = " ".join(str(error).split())
         names = ", ".join(one.name for one in fields(TrainConfig))
-        raise OptionError(f"settings: {told}", f"some of {names}", "allfocus train --show") from error
+        raise OptionError(f"settings: {cause}", f"some of {names}", "allfocus train --show") from error
 
 
 def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

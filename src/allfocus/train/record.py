@@ -71,9 +71,9 @@ class Record:
         self._show("loss", state.step, values)
         seconds = (time.monotonic() - self._started - self._away) / (state.step - self._first)
         left = _duration(seconds * (self._last - state.step))
-        told = " ".join(f"{name} {value:.5f}" for name, value in values.items())
+        losses = " ".join(f"{name} {value:.5f}" for name, value in values.items())
         skipped = f"  {state.skipped} steps skipped" if state.skipped else ""
-        self._report(f"step {state.step}/{self._config.steps}  {told}  {seconds:.2f} s/step  {left} left{skipped}")
+        self._report(f"step {state.step}/{self._config.steps}  {losses}  {seconds:.2f} s/step  {left} left{skipped}")
 
     def scores(self, state: TrainState, validate: Callable[[TrainState], dict[str, float]], batch: Batch) -> None:
         """Validate in the first process while the others wait; the time for it is not counted as steps."""
@@ -83,8 +83,8 @@ class Record:
             self._scores.add({"step": state.step, **values})
             self._show("validation", state.step, values)
             self._pictures(state, batch)
-            told = " ".join(f"{name} {value:.4f}" for name, value in values.items())
-            self._report(f"validation at {state.step}: {told}")
+            scores = " ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self._report(f"validation at {state.step}: {scores}")
         self._fabric.barrier()
         self._away += time.monotonic() - started
 

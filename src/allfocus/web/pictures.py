@@ -39,7 +39,7 @@ def write_preview(photo: Photo, path: Path) -> None:
 def write_cells(radius: DefocusMap, path: Path) -> None:
     """The map as the network estimates it, one value per cell: JSON with unsigned 16-bit numbers in base64."""
     cells = np.clip(np.rint(np.abs(radius.signed_px) / UNIT_PX), 0, 65535).astype("<u2")
-    told = {
+    stored = {
         "width": radius.width,
         "height": radius.height,
         "cell_px": radius.cell_px,
@@ -49,15 +49,15 @@ def write_cells(radius: DefocusMap, path: Path) -> None:
         "peak_px": peak_of(radius),
         "radius": base64.b64encode(cells.tobytes()).decode(),
     }
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(stored))
 
 
 def read_cells(path: Path) -> DefocusMap:
     """The map that `write_cells` wrote, without the side of the focus."""
-    told = json.loads(path.read_text())
-    radius = DefocusMap(told["width"], told["height"], told["cell_px"])
-    cells = np.frombuffer(base64.b64decode(told["radius"]), "<u2").reshape(told["rows"], told["columns"])
-    radius.signed_px = cells.astype(np.float32) * np.float32(told["step_px"])
+    stored = json.loads(path.read_text())
+    radius = DefocusMap(stored["width"], stored["height"], stored["cell_px"])
+    cells = np.frombuffer(base64.b64decode(stored["radius"]), "<u2").reshape(stored["rows"], stored["columns"])
+    radius.signed_px = cells.astype(np.float32) * np.float32(stored["step_px"])
     return radius
 
 

@@ -69,11 +69,11 @@ class Service:
 
     def metrics(self) -> bytes:
         """The text for Prometheus."""
-        jobs, told = self.jobs, self.telemetry
-        told.waiting.set(len(jobs.queue) + jobs.coming + (jobs.running is not None))
-        told.deaths.set(self.worker.deaths + self.inspector.deaths)
-        told.worker_bytes.set(self.worker.resident_bytes())
-        return told.text()
+        jobs, telemetry = self.jobs, self.telemetry
+        telemetry.waiting.set(len(jobs.queue) + jobs.coming + (jobs.running is not None))
+        telemetry.deaths.set(self.worker.deaths + self.inspector.deaths)
+        telemetry.worker_bytes.set(self.worker.resident_bytes())
+        return telemetry.text()
 
     async def _load(self) -> None:
         """The engine first, then photo after photo."""
