@@ -18,7 +18,7 @@ from allfocus.evaluate.measure import machine
 STEP = """
 import sys, time, torch
 from allfocus.nets.registry import architecture
-from allfocus.train.launch import keep_freed_memory
+from allfocus.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 torch.set_num_threads(2)

@@ -35,7 +35,7 @@ class StandInOrder(Order):
 
     seconds = 0.0
 
-    def deblurrer(self) -> Deblurrer:
+    def deblurrer(self, threads: int | None = None) -> Deblurrer:
         """A `Deblurrer` on a local engine."""
         return stand_in(Slow(self.seconds))
 

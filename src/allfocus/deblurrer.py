@@ -80,15 +80,22 @@ class Deblurrer:
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
         engine: "auto", "openvino", "onnxruntime" or "torch".
         precision: "auto", "float32", "bfloat16" or "int8".
+        threads: of the engine; see `engine.choose.choose`.
 
     Raises:
         WeightsError: no such model, or a damaged one.
         EngineError: the engine is not available or cannot run the model.
     """
 
-    def __init__(self, model: str | Path = store.DEFAULT, engine: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path = store.DEFAULT,
+        engine: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
         self.model = store.find(model)
-        self.engine = choose(self.model, engine, precision)
+        self.engine = choose(self.model, engine, precision, threads)
 
     def run(
         self,

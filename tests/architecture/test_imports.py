@@ -12,6 +12,7 @@ import pytest
 EVERYWHERE = {"errors", "atomic_file"}
 ALLOWED = {
     "errors": set(),
+    "allocator": set(),
     "atomic_file": {"errors"},
     "photo": {"errors"},
     "metrics": {"errors"},
@@ -23,7 +24,8 @@ ALLOWED = {
     "capture": {"errors", "photo", "metrics", "targets"},
     "data": {"errors", "photo", "simulate", "defocus"},
     "engine": {"errors", "weights", "nets", "ops", "checkpoints"},
-    "train": {"errors", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights", "defocus", "scales"},
+    "train": {"errors", "allocator", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights",
+              "defocus", "scales"},
     "residual": {"errors", "photo"},
     "need": {"photo", "scales"},
     "defocus": {"errors", "photo", "weights"},
@@ -38,7 +40,7 @@ ALLOWED = {
     "inputs": {"errors", "photo", "deblurrer", "defocus", "ledger", "targets"},
     "comparison": {"errors", "photo"},
     "inspection": {"errors", "photo", "nets", "checkpoints", "weights", "defocus"},
-    "batch": {"errors", "photo", "engine", "restore", "deblurrer", "inputs", "ledger"},
+    "batch": {"errors", "allocator", "photo", "engine", "restore", "deblurrer", "inputs", "ledger"},
     "baselines": {"errors", "photo", "nets", "checkpoints", "engine", "restore", "weights"},
     "web": {"errors", "photo", "weights", "restore", "speeds", "deblurrer", "defocus"},
     "evaluate": {"errors", "data", "metrics", "deblurrer", "restore", "baselines", "nets", "photo",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from allfocus.batch.journal import NAME, Journal
+from allfocus.batch.owner import SCRATCH
 from allfocus.cli.main import main
 from batches import StandInOrder, contents, write_photo
 
@@ -116,3 +118,35 @@ def test_addresses_are_read_and_written(
     assert run(folder, "-o", "memory://lab/out") == 0
     assert "0 of 3 photos done, 3 skipped" in capfd.readouterr().err
     system.store.clear()
+
+
+def test_a_tree_with_corrupt_vanished_and_blocked_photos_is_done_but_for_those(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, out = tmp_path / "in", tmp_path / "out"
+    for index in range(60):
+        write_photo(place / f"{index % 3}" / f"{index}.{('png', 'jpg', 'webp')[index % 3]}", 24, 20, seed=index)
+    for name in ("0/12.png", "1/31.jpg", "2/50.webp"):  # 5 %
+        (place / name).write_bytes((place / name).read_bytes()[:40])
+    write_photo(place / "blocked" / "a.png", seed=70)
+    out.mkdir()
+    (out / "blocked").write_text("a file where a folder has to be")
+    plan = Journal.plan
+
+    def planned_and_then_one_is_gone(journal: Journal, *given: Any, **named: Any) -> Any:
+        made = plan(journal, *given, **named)
+        (place / "0" / "3.png").unlink(missing_ok=True)
+        return made
+
+    monkeypatch.setattr(Journal, "plan", planned_and_then_one_is_gone)
+    assert run(place, "-o", out, "--json") == 2
+    told = rows(capfd)
+    failed = {Path(row["source"]).name: row["error"] for row in told if row["status"] == "failed"}
+    assert sorted(failed) == ["12.png", "3.png", "31.jpg", "50.webp", "a.png"]
+    assert "no longer exists" in failed["3.png"] and "blocked" in failed["a.png"]
+    assert len(told) == 61 and sum(row["status"] == "done" for row in told) == 56
+    with Journal(str(out)) as journal:
+        summary = journal.summary()
+    assert summary.photos == {"done": 56, "failed": 5} and len(summary.failures) == 5
+    assert all(failure.error.strip() and "\n" not in failure.error for failure in summary.failures)
+    assert not (out / SCRATCH).exists()

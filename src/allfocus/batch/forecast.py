@@ -61,7 +61,11 @@ class BatchProgress:
 
     def share(self, in_the_air: float = 0.0) -> float:
         """How much of the work is done, 0 to 1; `in_the_air` megapixels are done of photos that are not finished."""
-        return min((self._done + in_the_air) / self.total, 1.0) if self.total > 0 else 1.0
+        return min(self.done(in_the_air) / self.total, 1.0) if self.total > 0 else 1.0
+
+    def done(self, in_the_air: float = 0.0) -> float:
+        """The work that is done, in megapixels and what photos cost besides."""
+        return self._done + in_the_air
 
     def remaining_s(self, elapsed_s: float, in_the_air: float = 0.0) -> float | None:
         """Seconds to go after `elapsed_s`; None while nothing is done."""

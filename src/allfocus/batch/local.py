@@ -20,13 +20,24 @@ from allfocus.errors import AllfocusError, JournalError, StoreError
 from allfocus.restore import Progress
 
 AT_ONCE = 3
-"""Photos in the air for each engine: one is read, one computed, one written."""
+"""Photos in the air for a single engine: one is read, one computed, one written."""
+
+AT_ONCE_EACH = 2
+"""Photos in the air for each of several engines: while one waits for the disk, the other is computed."""
 
 MEGAPIXELS_AT_ONCE = 64.0
 """A larger photo is in the air alone."""
 
 POLL_S = 0.5
 JOURNAL_TRIES = 5
+
+BEFORE, AFTER = 0.1, 0.05
+"""Shares of a photo's work before its first tile and after its last."""
+
+FIRST_MEGAPIXELS = 3.0
+"""What has been done of a large photo when its first tile is told."""
+
+EXTRAPOLATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,15 @@ class Event:
     copied: bool = False
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What is known of a photo in the air: megapixels `done` at the moment `when`; `next` will be told at once."""
+
+    done: float
+    when: float
+    next: float
+
+
 class _Stopped(Exception):
     """Raised inside a photo's work when the run is to end."""
 
@@ -58,7 +78,7 @@ class LocalRun:
         deblurrers: one a stream; calls to one engine wait for each other.
         order: what to make of each photo.
         weights: hash of the weights, as in the plan.
-        at_once: photos in the air a stream.
+        at_once: photos in the air a stream; when None, `AT_ONCE` for one, `AT_ONCE_EACH` for several.
         megapixels_at_once: bound of all photos in the air together.
     """
 
@@ -69,7 +89,7 @@ class LocalRun:
         order: Order,
         weights: str,
         *,
-        at_once: int = AT_ONCE,
+        at_once: int | None = None,
         megapixels_at_once: float = MEGAPIXELS_AT_ONCE,
     ) -> None:
         assert journal.owner is not None  # start() comes first
@@ -81,11 +101,12 @@ class LocalRun:
         self.scratch = journal.owner.folder
         self.forecast: BatchProgress | None = None
         self.started = time.monotonic()
-        self._streams = [deblurrer for deblurrer in deblurrers for _ in range(at_once)]
+        each = at_once or photos_at_once(len(deblurrers))
+        self._streams = [deblurrer for deblurrer in deblurrers for _ in range(each)]
         self._budget = _Budget(megapixels_at_once)
         self._stop = threading.Event()
         self._fatal: BaseException | None = None
-        self._shares: dict[int, float] = {}
+        self._air: dict[int, _Part] = {}
         self._lock = threading.Lock()
         self._telling = threading.Lock()
 
@@ -122,8 +143,28 @@ class LocalRun:
         if self.forecast is None:
             return None
         with self._lock:
-            in_the_air = sum(self._shares.values())
-            return self.forecast.remaining_s(time.monotonic() - self.started, in_the_air)
+            now = time.monotonic()
+            return self.forecast.remaining_s(now - self.started, self._in_the_air(now))
+
+    def share(self) -> float:
+        """How much of the work is done, 0 to 1, photos in the air included."""
+        if self.forecast is None:
+            return 0.0
+        with self._lock:
+            return self.forecast.share(self._in_the_air(time.monotonic()))
+
+    def _in_the_air(self, now: float) -> float:
+        """Megapixels done of photos in the air: what was told, and since then as much as the rate so far gives.
+
+        A tile is told when it is whole, so that at any moment much more has been done than was told.
+        """
+        assert self.forecast is not None
+        told = sum(part.done for part in self._air.values())
+        total = told
+        for _ in range(EXTRAPOLATIONS):
+            each = self.forecast.done(total) / max(now - self.started, 1e-9) / max(len(self._air), 1)
+            total = told + sum(min(part.next, each * (now - part.when)) for part in self._air.values())
+        return total
 
     def _work(self, tell: Callable[[Event], None]) -> None:
         threads = [
@@ -177,7 +218,7 @@ class LocalRun:
         finally:
             _remove(folder)
             with self._lock:
-                self._shares.pop(claim.number, None)
+                self._air.pop(claim.number, None)
         with self._telling:  # not under the other lock: `tell` may ask for `remaining_s`
             with self._lock:
                 self._count(event)
@@ -194,9 +235,12 @@ class LocalRun:
         def progress(step: Progress) -> None:
             if self._stop.is_set():
                 raise _Stopped
+            part = share_done(step, scales) * claim.megapixels
             with self._lock:
-                self._shares[claim.number] = share_done(step, scales) * claim.megapixels
+                self._air[claim.number] = _Part(part, time.monotonic(), claim.megapixels / step.total / step.scale**2)
 
+        with self._lock:
+            self._air[claim.number] = _Part(0.0, time.monotonic(), min(claim.megapixels, FIRST_MEGAPIXELS))
         scales: list[int] = []
         return restore_into(folder, file, content, claim, deblurrer, self.order, progress), False
 
@@ -224,24 +268,31 @@ class LocalRun:
                 time.sleep(POLL_S)
 
 
+def photos_at_once(streams: int) -> int:
+    """Photos in the air for each of so many engines."""
+    return AT_ONCE if streams == 1 else AT_ONCE_EACH
+
+
 def share_done(step: Progress, scales: list[int]) -> float:
-    """How much of a photo's work is done after a step.
+    """How much of a photo's work is done after a step; a tile is told when the network has seen the next one, too.
 
     Args:
         step: tiles done at a working scale; scale s has 1/s^2 of the pixels.
         scales: the scales seen so far, coarsest first; the step's is added.
 
     >>> share_done(Progress(scale=1, done=1, total=4), [])
-    0.25
-    >>> share_done(Progress(scale=1, done=2, total=4), [2])
-    0.6
+    0.525
+    >>> share_done(Progress(scale=1, done=3, total=4), [2])
+    0.95
     """
     if step.scale not in scales:
         scales.append(step.scale)
     coarsest = scales[0]
     every = [coarsest >> power for power in range(coarsest.bit_length())]
     before = sum(1 / scale**2 for scale in every if scale > step.scale)
-    return (before + step.done / step.total / step.scale**2) / sum(1 / scale**2 for scale in every)
+    here = min(step.done + 1, step.total) / step.total / step.scale**2
+    tiles = (before + here) / sum(1 / scale**2 for scale in every)
+    return BEFORE + (1 - BEFORE - AFTER) * tiles
 
 
 class _Budget:

@@ -17,10 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Claim, PhotoFailed, Result
 from allfocus.batch.forecast import BatchProgress
 from allfocus.batch.journal import Journal
-from allfocus.batch.local import AT_ONCE, Event
+from allfocus.batch.local import AT_ONCE, AT_ONCE_EACH, Event
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
 from allfocus.engine.processor import THREADS_VARIABLE
@@ -107,7 +108,9 @@ class ClusterRun:
             num_cpus=self.cluster.cpus,
             num_gpus=self.cluster.gpus or None,
             compute=data.ActorPoolStrategy(
-                min_size=max(1, room), max_concurrent_calls_per_actor=AT_ONCE, enable_true_multi_threading=True
+                min_size=max(1, room),
+                max_concurrent_calls_per_actor=AT_ONCE if self.cluster.cpus > 1 else AT_ONCE_EACH,
+                enable_true_multi_threading=True,
             ),
             fn_constructor_kwargs={
                 "order": self.order,
@@ -165,6 +168,7 @@ class _Worker:
         self, order: Order, folder: str, scratch: str | None, cpus: int, patience_s: float, starts: Any
     ) -> None:
         os.environ[THREADS_VARIABLE] = str(cpus)
+        keep_freed_memory(large=False)
         self.order, self.folder, self.scratch, self.starts = order, folder, scratch, starts
         self.store = Store(patience_s)
         self.deblurrer = order.deblurrer()

@@ -61,9 +61,9 @@ class Order:
         deciding = {name: value for name, value in self.description().items() if name not in ("model", "pixel_limit")}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
 
-    def deblurrer(self) -> Deblurrer:
-        """A model on an engine for this order."""
-        return Deblurrer(self.model, self.engine, self.precision)
+    def deblurrer(self, threads: int | None = None) -> Deblurrer:
+        """A model on an engine for this order; `threads` as in `engine.choose.choose`."""
+        return Deblurrer(self.model, self.engine, self.precision, threads)
 
 
 @dataclass(frozen=True)

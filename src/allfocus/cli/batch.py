@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Planned
 from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
 from allfocus.batch.journal import Journal
-from allfocus.batch.local import AT_ONCE, Event, LocalRun
+from allfocus.batch.local import MEGAPIXELS_AT_ONCE, Event, LocalRun, photos_at_once
 from allfocus.batch.snapshot import Snapshot
 from allfocus.batch.store import Store, is_url, join, plain
+from allfocus.batch.streams import streams
 from allfocus.batch.survey import Asked, photos_at, tasks
 from allfocus.batch.work import Order
 from allfocus.cli.report import Report, summary_of
@@ -153,7 +155,7 @@ class PhotoBatch:
             )  # fmt: skip
             report.begin(asked, planned, journal)
             if planned.queued or planned.elsewhere:
-                work = _work(journal, order, weights, options)
+                work = _work(journal, order, weights, options, planned)
                 with report.bar(work, planned) as advance:
 
                     def tell(event: Event) -> None:
@@ -287,12 +289,19 @@ class _BatchReport(Report):
             print(_forecast(work), file=sys.stderr, flush=True)
 
 
-def _work(journal: Journal, order: Order, weights: str, options: BatchOptions) -> LocalRun | ClusterRun:
+def _work(
+    journal: Journal, order: Order, weights: str, options: BatchOptions, planned: Planned
+) -> LocalRun | ClusterRun:
     if options.cluster is not None:
         from allfocus.batch.ray import ClusterRun
 
         return ClusterRun(journal, order, options.cluster)
-    return LocalRun(journal, [order.deblurrer()], order, weights)
+    return LocalRun(journal, _engines(order, planned), order, weights)
+
+
+def _engines(order: Order, planned: Planned) -> list[Deblurrer]:
+    keep_freed_memory(large=False)
+    return streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE)
 
 
 def _weights(order: Order) -> str:
@@ -358,10 +367,12 @@ def _tell_dry(
                 retry_failed=options.retry_failed, overwrite=options.overwrite, dry=True, lying=_lying(folder, store),
             )  # fmt: skip
             known, growth = journal.rate(), journal.growth()
-    measured, memory = _probe(order.deblurrer()) if planned.queued else (1.0, 0.0)
+    engines = _engines(order, planned) if planned.queued else []
+    measured, memory = _probe(engines) if engines else (1.0, 0.0)
     rate = known or measured
     seconds = (planned.megapixels + planned.queued * EACH_MEGAPIXELS) / rate
-    memory += (AT_ONCE - 1) * CANVASES * min(CANVAS_MB, 3 * planned.largest)
+    waiting = len(engines) * (photos_at_once(len(engines)) - 1)
+    memory += waiting * CANVASES * min(CANVAS_MB, 3 * planned.largest)
     space = planned.bytes * (growth or GROWTH) / 1e6
     row: dict[str, Any] = {
         "photos": planned.queued, "megapixels": round(planned.megapixels, 3), "done": planned.done,
@@ -383,18 +394,22 @@ def _tell_dry(
         print(f"about {memory:.0f} MB of memory, {space:.1f} MB of space for the results")
 
 
-def _probe(deblurrer: Deblurrer) -> tuple[float, float]:
-    """Megapixels a second on a soft picture of one megapixel, and the memory of the process in MB afterwards."""
+def _probe(engines: Sequence[Deblurrer]) -> tuple[float, float]:
+    """Megapixels a second on soft pictures of one megapixel, and the memory of the process in MB afterwards."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     width, height = PROBE_PX
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     wave = 127 + 60 * np.sin(columns / 9) + 60 * np.cos(rows / 13)
     picture = np.repeat(wave[..., None], 3, axis=2).astype(np.uint8)
-    deblurrer.run(picture)
-    started = time.perf_counter()
-    deblurrer.run(picture)
-    rate = width * height / 1e6 / (time.perf_counter() - started)
+    with ThreadPoolExecutor(len(engines)) as streams:
+        for _ in range(2):  # the first time every engine gets ready for the size
+            started = time.perf_counter()
+            for _ in streams.map(lambda deblurrer: deblurrer.run(picture), engines):
+                pass
+    rate = len(engines) * width * height / 1e6 / (time.perf_counter() - started)
     try:
         import resource
     except ImportError:  # Windows

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import Event, LocalRun
 from allfocus.batch.survey import Asked, tasks
@@ -51,6 +52,7 @@ class Watching:
         """
         from allfocus import __version__
 
+        keep_freed_memory(large=False)
         deblurrer, settings = self.order.deblurrer(), self.order.key()
         weights = deblurrer.model.card.sha256
         with Journal(str(self.arrivals.out)) as journal:

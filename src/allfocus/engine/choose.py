@@ -55,13 +55,15 @@ def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]
     return findings
 
 
-def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engine:
+def choose(model: Model, engine: str = "auto", precision: str = "auto", threads: int | None = None) -> Engine:
     """Load a model on an engine.
 
     Args:
         model: found and verified.
         engine: "auto" (torch on a GPU, else OpenVINO, else ONNX Runtime), or one of `ENGINES`.
         precision: "auto" (what the processor is fast in), "float32", "bfloat16" or "int8".
+        threads: that it computes with; when None, as the variable `ALLFOCUS_THREADS` says, else as many as there are.
+            torch, which has one number for the whole process, goes by that.
 
     Raises:
         OptionError: another engine or precision.
@@ -76,13 +78,13 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto") -> Engin
             raise EngineError(
                 f"no engine can run {model.card.name} here ({why})", "an available engine", "allfocus doctor"
             )
-        return _module_of(chosen).start(model, precision)
+        return _module_of(chosen).start(model, precision, threads)
     if engine not in ENGINES:
         raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
     reason = _module_of(engine).unavailable(precision, model)
     if reason is not None:
         raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
-    return _module_of(engine).start(model, precision)
+    return _module_of(engine).start(model, precision, threads)
 
 
 def _module_of(name: str) -> ModuleType:

@@ -49,13 +49,13 @@ def accelerators() -> list[str]:
     return [words for name, words in ACCELERATORS.items() if name in onnxruntime.get_available_providers()]
 
 
-def start(model: Model, precision: str = "auto") -> ONNXRuntimeEngine:
+def start(model: Model, precision: str = "auto", threads: int | None = None) -> ONNXRuntimeEngine:
     """Load a model.
 
     Raises:
         EngineError: it cannot run here.
     """
-    return ONNXRuntimeEngine(model, best_precision() if precision == "auto" else precision)
+    return ONNXRuntimeEngine(model, best_precision() if precision == "auto" else precision, threads)
 
 
 class ONNXRuntimeEngine(LockedEngine):
@@ -66,18 +66,18 @@ class ONNXRuntimeEngine(LockedEngine):
     Args:
         model: found and verified.
         precision: "float32".
+        threads: on the CPU; those of `Processor.here` when None.
 
     Raises:
         EngineError: ONNX Runtime cannot load the graph.
     """
 
-    def __init__(self, model: Model, precision: str) -> None:
+    def __init__(self, model: Model, precision: str, threads: int | None = None) -> None:
         import onnxruntime
 
         self._processor = Processor.here()
-        super().__init__(
-            model, EngineInfo(NAME, self._processor.name, precision, model.card.name, self._processor.threads)
-        )
+        self._threads = threads or self._processor.threads
+        super().__init__(model, EngineInfo(NAME, self._processor.name, precision, model.card.name, self._threads))
         found = onnxruntime.get_available_providers()
         self._left: list[str] = [*(name for name in ACCELERATORS if name in found), _CPU]
         self._refused: list[str] = []
@@ -89,7 +89,7 @@ class ONNXRuntimeEngine(LockedEngine):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = self._processor.threads
+        options.intra_op_num_threads = self._threads
         while True:
             provider = self._left.pop(0)
             wanted = [provider] if provider == _CPU else [provider, _CPU]

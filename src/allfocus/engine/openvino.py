@@ -61,13 +61,13 @@ def best_precision(model: Model | None = None) -> str:
     return "bfloat16" if _has_bfloat16() else "float32"
 
 
-def start(model: Model, precision: str = "auto") -> OpenVINOEngine:
+def start(model: Model, precision: str = "auto", threads: int | None = None) -> OpenVINOEngine:
     """Load a model.
 
     Raises:
         EngineError: it cannot run here.
     """
-    return OpenVINOEngine(model, best_precision(model) if precision == "auto" else precision)
+    return OpenVINOEngine(model, best_precision(model) if precision == "auto" else precision, threads=threads)
 
 
 class OpenVINOEngine(LockedEngine):
@@ -79,17 +79,19 @@ class OpenVINOEngine(LockedEngine):
             int8 goes on in bfloat16 where the processor has it), what comes out is float32.
         size: (height, width) of every batch to come, one picture each; None takes any. A network compiled for one size
             is an eighth faster and takes half the memory (benchmarks/speed_trials.json).
+        threads: see `choose.choose`.
 
     Raises:
         EngineError: OpenVINO cannot read or compile the graph.
         WeightsError: int8 without ranges for these weights, or with damaged ones.
     """
 
-    def __init__(self, model: Model, precision: str, size: Size | None = None) -> None:
+    def __init__(self, model: Model, precision: str, size: Size | None = None, threads: int | None = None) -> None:
         self._model, self._precision, self._size = model, precision, size
+        self._wanted = threads_wanted() if threads is None else threads
         self._load()
-        threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
-        super().__init__(model, EngineInfo(NAME, _device_name(), precision, model.card.name, threads))
+        used = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+        super().__init__(model, EngineInfo(NAME, _device_name(), precision, model.card.name, used))
         self._float32: OpenVINOEngine | None = None
         self._fitted: OpenVINOEngine | None = None
 
@@ -99,7 +101,7 @@ class OpenVINOEngine(LockedEngine):
             self._request = self._compiled = None  # loaded again when it is asked; nothing less frees all its memory
             if self._fitted is None or self._fitted._size != (height, width):
                 self._fitted = None
-                self._fitted = OpenVINOEngine(self._model, self._precision, (height, width))
+                self._fitted = OpenVINOEngine(self._model, self._precision, (height, width), self._wanted)
             return self._fitted
 
     def _rest(self) -> None:
@@ -110,11 +112,11 @@ class OpenVINOEngine(LockedEngine):
 
     def _infer_in_float32(self, inputs: list[np.ndarray]) -> Estimate:
         if self._float32 is None:
-            self._float32 = OpenVINOEngine(self._model, "float32")
+            self._float32 = OpenVINOEngine(self._model, "float32", threads=self._wanted)
         return self._float32.run(*inputs)
 
     def _load(self) -> None:
-        self._compiled: Any = _compile(self._model, self._precision, self._size)
+        self._compiled: Any = _compile(self._model, self._precision, self._wanted, self._size)
         self._request: Any = self._compiled.create_infer_request()
 
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:
@@ -148,7 +150,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allfocus"
 
 
-def _compile(model: Model, precision: str, size: Size | None) -> Any:
+def _compile(model: Model, precision: str, threads: int | None, size: Size | None) -> Any:
     """The model compiled from scratch, or from the cache when the same was compiled before.
 
     OpenVINO writes its cache file in place and never repairs a broken one. So a new one is made in a folder of this
@@ -157,47 +159,50 @@ def _compile(model: Model, precision: str, size: Size | None) -> Any:
     """
     if precision == "int8":
         _ranges_of(model)
-    kept = _kept_folder(model, precision, size)
+    kept = _kept_folder(model, precision, threads, size)
     _sweep(kept.parent)
     if kept.is_dir() and not _is_whole(kept):
         shutil.rmtree(kept, ignore_errors=True)
     if kept.is_dir():
-        compiled = _imported(kept) if precision == "int8" else _compile_with(model, precision, size, kept)
+        if precision == "int8":
+            compiled = _imported(kept, threads)
+        else:
+            compiled = _compile_with(model, precision, threads, size, kept)
         if compiled is not None and (precision == "int8" or compiled.get_property("LOADED_FROM_CACHE")):
             return compiled
         shutil.rmtree(kept, ignore_errors=True)
         if compiled is not None:
             return compiled
     with _new_folder(kept) as folder:
-        compiled = _compile_with(model, precision, size, folder)
+        compiled = _compile_with(model, precision, threads, size, folder)
         if precision == "int8" and folder is not None:
             blob = compiled.export_model().getvalue()
             (folder / _BLOB).write_bytes(hashlib.sha256(blob).digest() + blob)
         return compiled
 
 
-def _imported(kept: Path) -> Any:
+def _imported(kept: Path, threads: int | None) -> Any:
     """The int8 model as it was compiled before, or None if its file is broken."""
     try:
         stored = (kept / _BLOB).read_bytes()
         digest, blob = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-        return (
-            _core().import_model(blob, _DEVICE, _settings("int8")) if digest == hashlib.sha256(blob).digest() else None
-        )
+        if digest != hashlib.sha256(blob).digest():
+            return None
+        return _core().import_model(blob, _DEVICE, _settings("int8", threads))
     except (OSError, RuntimeError):
         return None
 
 
-def _settings(precision: str) -> dict[str, Any]:
+def _settings(precision: str, threads: int | None) -> dict[str, Any]:
     hint = _HINTS[best_precision() if precision == "int8" else precision]
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    if (threads := threads_wanted()) is not None:
+    if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     return settings
 
 
-def _compile_with(model: Model, precision: str, size: Size | None, folder: Path | None) -> Any:
-    settings = _settings(precision)
+def _compile_with(model: Model, precision: str, threads: int | None, size: Size | None, folder: Path | None) -> Any:
+    settings = _settings(precision, threads)
     graph: Any = str(model.graph)
     try:
         if precision == "int8":
@@ -235,7 +240,7 @@ def _ranges_of(model: Model) -> Ranges:
     return ranges
 
 
-def _kept_folder(model: Model, precision: str, size: Size | None) -> Path:
+def _kept_folder(model: Model, precision: str, threads: int | None = None, size: Size | None = None) -> Path:
     """The cache of one model: of these weights, this graph, this OpenVINO and this processor."""
     import openvino
 
@@ -245,7 +250,6 @@ def _kept_folder(model: Model, precision: str, size: Size | None) -> Path:
         known.append(str(Processor.here().multiplies_int8))
         contents.append(model.weights.with_suffix(INT8_SUFFIX).read_bytes())
     digest = hashlib.sha256("\n".join(known).encode() + b"".join(contents)).hexdigest()[:16]
-    threads = threads_wanted()
     kind = precision if threads is None else f"t{threads}-{precision}"
     if size is not None:
         kind = f"{size[1]}x{size[0]}-{kind}"

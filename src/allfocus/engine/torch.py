@@ -43,8 +43,8 @@ def best_precision(model: Model | None = None) -> str:
     return "bfloat16" if has_gpu() and _cuda_has_bfloat16() else "float32"
 
 
-def start(model: Model, precision: str = "auto") -> TorchEngine:
-    """Load a model.
+def start(model: Model, precision: str = "auto", threads: int | None = None) -> TorchEngine:
+    """Load a model; torch has its own number of threads for the whole process, so `threads` says nothing here.
 
     Raises:
         EngineError: it cannot run here.

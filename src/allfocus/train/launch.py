@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -12,13 +10,12 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision
 from lightning.fabric.strategies.ddp import DDPStrategy
 
+from allfocus.allocator import keep_freed_memory
 from allfocus.errors import OptionError
 from allfocus.train.config import TrainConfig
 
 BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16"})
 """Instruction sets that multiply in bfloat16; without one, autocast takes three times as long as float32."""
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of glibc's mallopt(3)
-_STEP_BYTES = 256 * 2**20
 TORCHRUN = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
 
 
@@ -87,23 +84,3 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
     )
     fabric.launch()
     return fabric
-
-
-def keep_freed_memory() -> bool:
-    """Ask glibc to keep what is freed, and to take no large block straight from the kernel.
-
-    Every activation of a network is a block of megabytes. By default glibc maps each one afresh and gives it back at
-    once, so that every step writes to pages that the kernel has to find and clear first. What that costs depends on the
-    machine and on its state: `benchmarks/allocator.py` measures it.
-
-    Returns:
-        Whether it was granted; False where the C library is another one.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _STEP_BYTES))
-    return all(mallopt(name, value) == 1 for name, value in settings)

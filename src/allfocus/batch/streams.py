@@ -1,0 +1,73 @@
+"""How many engines a batch computes with on one machine, and how many threads each has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from allfocus.batch.work import Order
+from allfocus.deblurrer import Deblurrer
+from allfocus.engine.processor import Processor, threads_wanted
+
+MOST = 8
+MEMORY_MB = 1500.0
+"""Of an engine and the photos in its air, at the most."""
+
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+
+
+def threads_of_each(threads: int, photos: int, memory_mb: float) -> list[int]:
+    """The threads of each stream: one each on up to `MOST` cores, then more each, all in use.
+
+    Two engines of one thread do more than one of two (results/batch.json): threads of one engine wait for each other
+    after every layer, and while a photo is read or written they have nothing to do.
+
+    Args:
+        threads: of the machine that may be used.
+        photos: to do; there are no more streams than photos.
+        memory_mb: that is free.
+
+    >>> threads_of_each(2, 100, 16_000), threads_of_each(20, 100, 64_000), threads_of_each(4, 100, 4_000)
+    ([1, 1], [3, 3, 3, 3, 2, 2, 2, 2], [2, 2])
+    >>> threads_of_each(4, 1, 16_000)
+    [4]
+    """
+    count = max(1, min(threads, photos, MOST, int(memory_mb // MEMORY_MB)))
+    return [threads // count + (index < threads % count) for index in range(count)]
+
+
+def streams(order: Order, photos: int, largest: float, alone: float) -> list[Deblurrer]:
+    """The engines for a batch, loaded.
+
+    Args:
+        order: says which.
+        photos: to do.
+        largest: of them, in megapixels.
+        alone: photos of more megapixels than this are restored one by one, so one engine has to have every thread.
+
+    Raises:
+        AllfocusError: see `Deblurrer`.
+    """
+    if largest > alone or threads_wanted() == 1:
+        return [order.deblurrer()]
+    each = threads_of_each(Processor.here().threads, photos, free_memory_mb())
+    if len(each) == 1:
+        return [order.deblurrer()]
+    first = order.deblurrer(each[0])
+    if first.engine.info.name == "torch":  # one number of threads for the whole process, or a GPU
+        return [first]
+    return [first, *(order.deblurrer(threads) for threads in each[1:])]
+
+
+def free_memory_mb(meminfo: Path = MEMINFO, limit: Path = CGROUP) -> float:
+    """Memory that may be had now: the system's, or the container's limit where that is less."""
+    free = float("inf")
+    if meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in fields:
+            free = int(fields["MemAvailable"].split()[0]) * 1024 / 1e6
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e6
+    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+        free = min(free, int(text) / 1e6)
+    return free if free != float("inf") else 2 * MEMORY_MB

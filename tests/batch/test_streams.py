@@ -1,0 +1,71 @@
+"""How many engines a batch gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allfocus.batch import streams
+from allfocus.batch.streams import MOST, free_memory_mb, threads_of_each
+from allfocus.batch.work import Order
+from allfocus.engine.processor import THREADS_VARIABLE
+
+
+class Loading(Order):
+    """Says what would be loaded."""
+
+    name = "openvino"
+
+    def deblurrer(self, threads: int | None = None) -> Any:
+        return SimpleNamespace(engine=SimpleNamespace(info=SimpleNamespace(name=self.name)), threads=threads)
+
+
+class OnTorch(Loading):
+    name = "torch"
+
+
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams.Processor, "here", lambda: SimpleNamespace(threads=4))
+    monkeypatch.setattr(streams, "free_memory_mb", lambda: 64_000.0)
+    monkeypatch.delenv(THREADS_VARIABLE, raising=False)
+
+
+@given(st.integers(1, 300), st.integers(1, 10**6), st.floats(0, 10**7))
+def test_every_thread_is_used_and_no_stream_is_too_many(threads: int, photos: int, memory_mb: float) -> None:
+    each = threads_of_each(threads, photos, memory_mb)
+    assert sum(each) == threads and max(each) - min(each) <= 1
+    assert 1 <= len(each) <= min(MOST, photos)
+    assert len(each) == 1 or len(each) * streams.MEMORY_MB <= memory_mb
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_a_stream_for_every_core_but_one_engine_where_photos_go_alone() -> None:
+    def loaded(order: Order, photos: int, largest: float) -> list[Any]:
+        return [found.threads for found in streams.streams(order, photos, largest, 64.0)]  # type: ignore[attr-defined]
+
+    assert loaded(Loading(), 10, 24.0) == [1, 1, 1, 1]
+    assert loaded(Loading(), 3, 24.0) == [2, 1, 1]
+    assert loaded(Loading(), 10, 100.0) == loaded(Loading(), 1, 24.0) == [None]
+    assert len(loaded(OnTorch(), 10, 24.0)) == 1
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_one_thread_wanted_is_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(THREADS_VARIABLE, "1")
+    assert len(streams.streams(Loading(), 10, 24.0, 64.0)) == 1
+
+
+def test_free_memory_is_the_least_of_system_and_container(tmp_path: Path) -> None:
+    meminfo, limit = tmp_path / "meminfo", tmp_path / "memory.max"
+    meminfo.write_text("MemTotal:  9000000 kB\nMemAvailable:  4000000 kB\n")
+    assert free_memory_mb(meminfo, limit) == pytest.approx(4096.0)
+    limit.write_text("max\n")
+    assert free_memory_mb(meminfo, limit) == pytest.approx(4096.0)
+    limit.write_text("2000000000\n")
+    assert free_memory_mb(meminfo, limit) == pytest.approx(2000.0)
