@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AllfocusError(Exception):
     """Base of every error that allfocus raises on purpose.
@@ -106,3 +109,12 @@ class MissingExtraError(AllfocusError):
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str | None]]:  # type: ignore[override]
         return type(self), (self.feature, self.extra, self.package)
+
+
+@contextmanager
+def needs(feature: str, extra: str, package: str | None = None) -> Iterator[None]:
+    """Around imports of optional packages: `MissingExtraError` where they are not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(feature, extra, package) from error

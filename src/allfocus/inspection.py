@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.files import coloured
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
-from allfocus.errors import MissingExtraError, OptionError
+from allfocus.errors import OptionError, needs
 from allfocus.photo.canvas import vips_name
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
@@ -111,14 +111,12 @@ def inspect(photo: Photo, model: Model, x: int, y: int, scale: int = 1) -> Inspe
         OptionError: a place outside, another scale, or a network without filters.
         MissingExtraError: torch is not installed.
     """
-    try:
+    with needs("allfocus inspect", "torch", "torch"):
         import torch
 
         from allfocus.checkpoints.native import load_into
         from allfocus.nets.effective import look
         from allfocus.nets.registry import Architecture
-    except ImportError as error:
-        raise MissingExtraError("allfocus inspect", "torch", "torch") from error
     if not (0 <= x < photo.width and 0 <= y < photo.height):
         raise OptionError(f"the place {x},{y}", f"one in the photo of {photo.width}x{photo.height}", "--at X,Y in px")
     if scale not in (1, 2, 4):

@@ -25,7 +25,7 @@ from allfocus.batch.local import AT_ONCE, AT_ONCE_EACH, Event
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
 from allfocus.engine.processor import THREADS_VARIABLE
-from allfocus.errors import AllfocusError, EngineError, MissingExtraError, OutputError, StoreError
+from allfocus.errors import AllfocusError, EngineError, OutputError, StoreError, needs
 
 MOST_BLOCKS = 20_000
 """Blocks of photos that Ray Data plans with; a killed worker's block is done again."""
@@ -219,11 +219,9 @@ class _Worker:
 
 def _connect(address: str) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
+    with needs("--cluster", "ray", "ray[data]"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise MissingExtraError("--cluster", "ray", "ray[data]") from error
     if ray.is_initialized():
         return ray
     try:

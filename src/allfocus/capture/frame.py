@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.errors import InputError, MissingExtraError
+from allfocus.errors import InputError, needs
 from allfocus.photo import exif
 from allfocus.photo.codecs import decode
 from allfocus.photo.color import linear_to_srgb, luma, srgb_to_linear
@@ -154,10 +154,8 @@ def _text(entry: object) -> str:
 
 
 def _developed(path: Path) -> Image:
-    try:
+    with needs(f"reading {path.name} (camera raw)", "raw", "rawpy"):
         import rawpy  # type: ignore[import-not-found]
-    except ImportError:
-        raise MissingExtraError(f"reading {path.name} (camera raw)", "raw", "rawpy") from None
     try:
         with rawpy.imread(str(path)) as file:
             pixels = file.postprocess(

@@ -12,7 +12,7 @@ import torch
 from allfocus.atomic_file import write_bytes
 from allfocus.checkpoints import dmenet_npz, dpdnet_keras
 from allfocus.checkpoints.native import load_into
-from allfocus.errors import MissingExtraError, WeightsError
+from allfocus.errors import WeightsError, needs
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
 from allfocus.weights.card import Card
@@ -127,9 +127,7 @@ def _described(path: Path, kind: str) -> dict:
 
 
 def _safetensors():
-    try:
+    with needs("weights of DMENet and DPDNet", "eval", "safetensors"):
         import safetensors
         import safetensors.torch
-    except ImportError as error:
-        raise MissingExtraError("weights of DMENet and DPDNet", "eval", "safetensors") from error
     return safetensors

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from allfocus.errors import MissingExtraError, WeightsError
+from allfocus.errors import WeightsError, needs
 from allfocus.nets.dpdnet import DPDNet, sizes
 
 _CONVOLUTION = re.compile(r"^conv2d(?:_(\d+))?$")
@@ -61,10 +61,8 @@ def load(path: Path) -> DPDNet:
 
 def _read(path: Path) -> list[tuple[str, NDArray, NDArray]]:
     """(name, kernel, bias) of each convolution, in the order of creation."""
-    try:
+    with needs("reading DPDNet's published weights", "eval", "h5py"):
         import h5py
-    except ImportError as error:
-        raise MissingExtraError("reading DPDNet's published weights", "eval", "h5py") from error
     if not path.is_file():
         raise WeightsError(f"there is no file {path}", _EXPECTED, "check the path")
     found = []

@@ -20,7 +20,7 @@ from torch import nn
 from allfocus.atomic_file import AtomicFile
 from allfocus.checkpoints.native import load_into
 from allfocus.checkpoints.proof import OPENVINO, TOLERANCE, Proof, output_names, prove, run_graph
-from allfocus.errors import EngineError, MissingExtraError, WeightsError
+from allfocus.errors import EngineError, WeightsError, needs
 from allfocus.nets.ifan import IFAN
 
 OPSET = 17
@@ -400,9 +400,7 @@ def _header(weights: Path) -> tuple[int, dict[str, Any]]:
 
 
 def _onnx() -> Any:
-    try:
+    with needs("writing an ONNX graph", "train", "onnx"):
         import onnx
         import onnx.helper
-    except ImportError as error:
-        raise MissingExtraError("writing an ONNX graph", "train", "onnx") from error
     return onnx

@@ -9,7 +9,7 @@ import numpy as np
 
 from allfocus.atomic_file import AtomicFile
 from allfocus.checkpoints.proof import TOLERANCE, run_graph
-from allfocus.errors import MissingExtraError, OptionError, WeightsError
+from allfocus.errors import OptionError, WeightsError, needs
 
 INPUT, OUTPUT = "input", "output"
 PROOF_SIZE = 75, 109
@@ -34,10 +34,8 @@ def write_image_graph(source: Path, target: Path, multiple: int, *, overwrite: b
         OutputError: the place cannot be written.
         MissingExtraError: onnx is not installed.
     """
-    try:
+    with needs("writing ONNX", "train", "onnx"):
         import onnx
-    except ImportError as error:
-        raise MissingExtraError("writing ONNX", "train", "onnx") from error
     model: Any = onnx.load(str(source))
     if len(model.graph.input) != 1:
         raise OptionError("a network of two views", "a network of one view", "export it without --image")

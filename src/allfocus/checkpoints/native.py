@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from allfocus.atomic_file import write_bytes
-from allfocus.errors import MissingExtraError, WeightsError
+from allfocus.errors import WeightsError, needs
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 from allfocus.weights.store import sha256
@@ -110,9 +110,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def _safetensors() -> Any:
-    try:
+    with needs("reading and writing weights in torch", "torch", "safetensors"):
         import safetensors
         import safetensors.torch
-    except ImportError as error:
-        raise MissingExtraError("reading and writing weights in torch", "torch", "safetensors") from error
     return safetensors

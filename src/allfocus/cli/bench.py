@@ -229,19 +229,17 @@ def _model(name: str) -> Iterator[tuple[Model, str]]:
     """The installed model of a name and "installed", or one with random weights in a passing folder and "random"."""
     from tempfile import TemporaryDirectory
 
-    from allfocus.errors import MissingExtraError
+    from allfocus.errors import needs
     from allfocus.weights.store import find, installed
 
     if name in {model.card.name for model in installed()}:
         yield find(name), "installed"
         return
-    try:
+    with needs(f"timing {name}, which is not installed,", "train", "torch and onnx"):
         import torch
 
         from allfocus.checkpoints.release import release
         from allfocus.nets.registry import architecture
-    except ImportError as error:
-        raise MissingExtraError(f"timing {name}, which is not installed,", "train", "torch and onnx") from error
     known = architecture(name)
     torch.manual_seed(0)
     with TemporaryDirectory() as folder:

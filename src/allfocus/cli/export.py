@@ -36,16 +36,14 @@ def export_command(
     json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
     """Export a network for other programs. The file is kept only if its output agrees with torch within 1e-4."""
-    from allfocus.errors import MissingExtraError, OptionError
+    from allfocus.errors import OptionError, needs
 
-    try:
+    with needs("allfocus export", "train", "torch"):
         import torch  # noqa: F401
 
         from allfocus.atomic_file import AtomicFile
         from allfocus.checkpoints.export import export
         from allfocus.targets import check
-    except ImportError as error:
-        raise MissingExtraError("allfocus export", "train", "torch") from error
     fixed = _size(size)
     check((output, output.with_suffix(BESIDE_XML)), _files_of(model))
     if image and (format != "onnx" or fixed is not None):

@@ -24,13 +24,11 @@ def import_command(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing model of that name.")] = False,
 ) -> None:
     """Convert a released checkpoint to weights, graph and card. No pickled code in it is executed."""
-    from allfocus.errors import MissingExtraError
+    from allfocus.errors import needs
 
-    try:
+    with needs("allfocus import", "train", "torch"):
         from allfocus.checkpoints import official
         from allfocus.checkpoints.release import adopt, default_name
-    except ImportError as error:
-        raise MissingExtraError("allfocus import", "train", "torch") from error
     from allfocus.targets import check
     from allfocus.train.reach import LARGEST_PX, measure_reach
     from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, user_folder

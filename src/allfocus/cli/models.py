@@ -128,12 +128,10 @@ def _row(model: Model) -> dict[str, Any]:
 def _networks(models: Sequence[Model]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from allfocus.errors import MissingExtraError
+    from allfocus.errors import needs
 
-    try:
+    with needs("allfocus models --all", "torch", "torch"):
         from allfocus.nets.registry import Architecture, describe_all, network_of
-    except ImportError as error:
-        raise MissingExtraError("allfocus models --all", "torch", "torch") from error
     cards = [model.card for model in models]
     homes = [(card.name, network_of(card.name, Architecture(**card.architecture))) for card in cards]
     described = describe_all()

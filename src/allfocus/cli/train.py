@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allfocus.errors import OptionError
+from allfocus.errors import OptionError, needs
 
 if TYPE_CHECKING:
     from allfocus.data.source import Source
@@ -111,12 +111,9 @@ def _run(
     simulator: Path | None, leave_out: Path | None, validate: list[str], lpips: Path | None,
     stop_at: int | None, workers: int, devices: int, accelerator: str, board: bool,
 ) -> None:  # fmt: skip
-    from allfocus.errors import MissingExtraError
 
-    try:
+    with needs("training", "train", "lightning"):
         from allfocus.train.launch import open_fabric
-    except ImportError as error:
-        raise MissingExtraError("training", "train", "lightning") from error
     from allfocus.train.loop import train
     from allfocus.train.validate import Validation, Validations
 

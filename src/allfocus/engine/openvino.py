@@ -18,7 +18,7 @@ import numpy as np
 
 from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor, is_arm, threads_wanted
-from allfocus.errors import EngineError, EngineMemoryError, MissingExtraError, WeightsError
+from allfocus.errors import EngineError, EngineMemoryError, WeightsError, needs
 from allfocus.weights.ranges import ENOUGH_DB, Ranges
 from allfocus.weights.store import INT8_SUFFIX, Model
 
@@ -329,10 +329,8 @@ def _runs(process: int) -> bool:
 
 
 def _core() -> Any:
-    try:
+    with needs("the OpenVINO engine", "openvino", "openvino"):
         import openvino
-    except ImportError as error:
-        raise MissingExtraError("the OpenVINO engine", "openvino", "openvino") from error
     return openvino.Core()
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.data.pairs import Pair, PairSet
-from allfocus.errors import MissingExtraError, OptionError
+from allfocus.errors import OptionError, needs
 from allfocus.evaluate.methods import Method
 from allfocus.evaluate.score import restored_whole
 from allfocus.metrics import psnr_fit
@@ -129,11 +129,9 @@ def draw(rows: Sequence[FigureRow], paths: Sequence[Path]) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed. OutputError: a path that cannot be written.
     """
-    try:
+    with needs("allfocus figure", "eval", "matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("allfocus figure", "eval", "matplotlib") from error
     columns = max(len(row.pictures) for row in rows)
     shapes = [_heights(row) for row in rows]
     total = sum(whole + crops for whole, crops in shapes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from allfocus.errors import InputError, MissingExtraError, WeightsError
+from allfocus.errors import InputError, WeightsError, needs
 from allfocus.metrics.pixels import COLOUR_CHANNELS, as_pair
 
 if TYPE_CHECKING:
@@ -50,10 +50,8 @@ class LPIPS:
 
     def __init__(self, folder: str | Path | None = None, device: str = "cpu") -> None:
         place = find(folder)
-        try:
+        with needs("LPIPS", "eval", "torch"):
             import torch
-        except ImportError as error:
-            raise MissingExtraError("LPIPS", "eval", "torch") from error
         self.device = torch.device(device)
         self.layers = _read_features(place / FEATURES_NAME, self.device)
         self.heads = _read_heads(place / LINEAR_NAME, self.device)

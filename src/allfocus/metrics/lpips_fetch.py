@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from allfocus.atomic_file import AtomicFile
-from allfocus.errors import MissingExtraError, OutputError, WeightsError
+from allfocus.errors import OutputError, WeightsError, needs
 from allfocus.metrics.lpips import FEATURES_NAME, LAYERS, LINEAR_NAME, cache_folder
 
 
@@ -37,11 +37,9 @@ def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Downl
         WeightsError: no network, or a file that is not what it should be. OutputError: the folder cannot be written.
         MissingExtraError: torch is not installed.
     """
-    try:
+    with needs("LPIPS", "eval", "torch"):
         import torch
         from safetensors.torch import save_file
-    except ImportError as error:
-        raise MissingExtraError("LPIPS", "eval", "torch") from error
     place = Path(folder) if folder else cache_folder()
     if all((place / name).is_file() for name in (FEATURES_NAME, LINEAR_NAME)):
         return place

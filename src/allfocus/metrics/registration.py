@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allfocus.errors import InputError, MissingExtraError, OptionError
+from allfocus.errors import InputError, OptionError, needs
 
 Array = NDArray[np.float64]
 
@@ -292,8 +292,6 @@ def _plane(picture: ArrayLike, name: str) -> Array:
 
 
 def _ndimage():
-    try:
+    with needs("registration", "eval", "scipy"):
         from scipy import ndimage
-    except ImportError as error:
-        raise MissingExtraError("registration", "eval", "scipy") from error
     return ndimage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyvips
 
-from allfocus.errors import AllfocusError, InputError, MissingExtraError
+from allfocus.errors import AllfocusError, InputError, needs
 from allfocus.photo.avif import brands
 from allfocus.photo.exif import PREFIX
 from allfocus.photo.format import Format
@@ -44,10 +44,8 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         MissingExtraError: pillow-heif is not installed.
         InputError: a damaged file.
     """
-    try:
+    with needs(f"reading {name} (HEIC)", "heic", "pillow-heif"):
         import pillow_heif  # type: ignore[import-not-found]
-    except ImportError:
-        raise MissingExtraError(f"reading {name} (HEIC)", "heic", "pillow-heif") from None
     try:
         file = pillow_heif.open_heif(io.BytesIO(data) if isinstance(data, bytes) else data, convert_hdr_to_8bit=False)
         check_size(*file.size)

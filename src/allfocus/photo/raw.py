@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
-from allfocus.errors import InputError, MissingExtraError
+from allfocus.errors import InputError, needs
 from allfocus.photo import exif
 from allfocus.photo.avif import brands
 from allfocus.photo.format import Format
@@ -59,10 +59,8 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         MissingExtraError: rawpy is not installed.
         InputError: a damaged file or a camera that LibRaw does not know.
     """
-    try:
+    with needs(f"reading {name} (camera raw)", "raw", "rawpy"):
         import rawpy  # type: ignore[import-not-found]
-    except ImportError:
-        raise MissingExtraError(f"reading {name} (camera raw)", "raw", "rawpy") from None
     try:
         with rawpy.imread(io.BytesIO(data) if isinstance(data, bytes) else str(data)) as file:
             check_size(file.sizes.width, file.sizes.height)

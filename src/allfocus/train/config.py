@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from allfocus.data.augment import AugmentConfig
-from allfocus.errors import MissingExtraError, OptionError
+from allfocus.errors import OptionError, needs
 
 
 @dataclass(frozen=True)
@@ -207,10 +207,8 @@ def as_yaml(config: TrainConfig) -> str:
 
 def _parsed(values: Mapping[str, Any], changes: Sequence[str]) -> TrainConfig:
     """Typed by jsonargparse from the dataclasses' own annotations."""
-    try:
+    with needs("training", "train", "jsonargparse"):
         from jsonargparse import ArgumentError, ArgumentParser
-    except ImportError as error:
-        raise MissingExtraError("training", "train", "jsonargparse") from error
     for change in changes:
         if "=" not in change:
             raise OptionError(f"--set {change}", "NAME=VALUE", "--set steps=1000")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from allfocus.atomic_file import AtomicFile
 from allfocus.data.batch import Batch
-from allfocus.errors import MissingExtraError
+from allfocus.errors import needs
 from allfocus.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -142,10 +142,8 @@ class StepTable:
 
 
 def _board(folder: Path) -> Any:
-    try:
+    with needs("TensorBoard", "train", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtraError("TensorBoard", "train", "tensorboard") from error
     return SummaryWriter(str(folder / "board"))
 
 

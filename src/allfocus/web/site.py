@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from allfocus.errors import InputError, MissingExtraError, OutputError
+from allfocus.errors import InputError, OutputError, needs
 from allfocus.weights import store
 
 RUNTIME = "onnxruntime-web@1.30.0"
@@ -76,11 +76,9 @@ def smallest_graph(model: store.Model) -> bytes:
     The graph casts its stored tensors to float32; where a tensor is stored in 8 bit, a product with its scales follows,
     and a runtime folds both at load.
     """
-    try:
+    with needs("allfocus site", "site", "onnx"):
         import onnx
         from onnx import external_data_helper, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("allfocus site", "site", "onnx") from error
     graph: Any = onnx.load(str(model.graph), load_external_data=False)
     external_data_helper.load_external_data_for_model(graph, str(model.graph.parent))
     nodes, tensors = [], {tensor.name: tensor for tensor in graph.graph.initializer}

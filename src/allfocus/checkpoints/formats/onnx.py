@@ -14,7 +14,7 @@ from allfocus.checkpoints.formats import Export, Size
 from allfocus.checkpoints.graph import trace_ifan
 from allfocus.checkpoints.native import save
 from allfocus.checkpoints.proof import OPENVINO, run_graph
-from allfocus.errors import MissingExtraError
+from allfocus.errors import needs
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
@@ -64,10 +64,8 @@ def _fix(model: Any, multiple: int, width: int, height: int) -> None:
 
 
 def _onnx() -> Any:
-    try:
+    with needs("writing ONNX", "train", "onnx"):
         import onnx
         import onnx.checker
         import onnx.external_data_helper
-    except ImportError as error:
-        raise MissingExtraError("writing ONNX", "train", "onnx") from error
     return onnx
