@@ -338,3 +338,9 @@ print([name for name in sys.modules if name.startswith("openvino_telemetry.")], 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] == "[]"
+
+
+def test_engines_of_fewer_threads_may_use_any_core(models: Models) -> None:
+    engine = OpenVINOEngine(models["fast"], "float32", threads=1)
+    assert engine.info.threads == 1
+    assert engine._compiled.get_property("ENABLE_CPU_PINNING") is False  # else several would share the first cores

@@ -198,6 +198,7 @@ def _settings(precision: str, threads: int | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
+        settings["ENABLE_CPU_PINNING"] = False  # else all engines of a machine would share its first cores
     return settings
 
 
