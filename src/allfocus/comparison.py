@@ -1,4 +1,4 @@
-"""The before/after picture: both photos side by side, and the places that changed most, enlarged."""
+"""The before/after picture: both photos side by side, and enlarged crops of the areas that changed most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user named on the command line, as a plan: which photos, and every file that is written for each."""
+"""The plan of a run from the command line: the photos, and every file written for each."""
 
 from __future__ import annotations
 

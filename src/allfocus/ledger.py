@@ -1,4 +1,4 @@
-"""The list of results in a folder, so that they are never taken for photos to restore."""
+"""The list of results in a folder, so that they are not taken for input photos."""
 
 from __future__ import annotations
 

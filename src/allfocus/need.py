@@ -1,4 +1,4 @@
-"""Where a working scale has something to do: known before the network runs, so that tiles in focus are left out."""
+"""Areas that a working scale has to process, measured before the network runs, so that tiles in focus are skipped."""
 
 from __future__ import annotations
 

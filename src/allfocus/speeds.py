@@ -1,4 +1,4 @@
-"""What people mean by fast and best: the model and the settings behind `--speed`. Measured in docs/speed.md."""
+"""The model and settings behind `--speed`; docs/speed.md has measurements."""
 
 from __future__ import annotations
 

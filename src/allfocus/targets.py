@@ -1,4 +1,4 @@
-"""What a run writes: no two files in one place, and none in the place of a file that it reads.
+"""Targets of a run: no two are the same file, and none is a file that the run reads.
 
 Files are told apart by identity, not by name: a link of any kind to a photo means the photo.
 """

@@ -1,4 +1,4 @@
-"""What every baseline is: an object that is loaded once and then makes photos sharp, most of them through a map."""
+"""The contract of a baseline: loaded once, it deblurs many photos, in most cases through a defocus map."""
 
 from __future__ import annotations
 

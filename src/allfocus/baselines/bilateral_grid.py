@@ -1,4 +1,4 @@
-"""Joint bilateral filter of a grey guide, on a coarse grid over place and brightness.
+"""Joint bilateral filter of a grey guide, on a coarse grid over position and brightness.
 
 Sources: Paris and Durand, "A Fast Approximation of the Bilateral Filter using a Signal Processing Approach", ECCV 2006;
 Chen, Paris and Durand, "Real-time Edge-Aware Image Processing with the Bilateral Grid", SIGGRAPH 2007.

@@ -1,4 +1,4 @@
-"""Deblurring with a defocus map: hyper-Laplacian deconvolution at a few blur levels, each pixel taking its own.
+"""Deblurring with a defocus map: hyper-Laplacian deconvolution at a few blur levels, each pixel from its own level.
 
 Source of the solver: Krishnan and Fergus, "Fast Image Deconvolution using Hyper-Laplacian Priors", NIPS 2009. The
 levels, the padding and the constants are those of the scripts published with DMENet, which suit the IFAN paper's

@@ -1,4 +1,4 @@
-"""How the classical methods use the processor: loops compiled by numba, and on how many threads."""
+"""Loops of the classical methods, compiled by numba, and the number of their threads."""
 
 from __future__ import annotations
 

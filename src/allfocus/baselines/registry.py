@@ -1,4 +1,4 @@
-"""The methods beside IFAN by name. A new one is a file with a subclass of `Baseline` and a line in `METHODS`."""
+"""The baselines by name. A new one is a file with a subclass of `Baseline` and a line in `METHODS`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Many photos: a journal, the run on one machine, over Ray and from a watched folder, places that are URLs."""
+"""Batches: the journal; runs on one machine, on Ray and from a watched folder; inputs and outputs that are URLs."""

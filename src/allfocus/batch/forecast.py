@@ -1,4 +1,4 @@
-"""When a run will end, how much memory it takes and how much space its results take."""
+"""The expected end of a run, its memory, and the disk space of its results."""
 
 from __future__ import annotations
 

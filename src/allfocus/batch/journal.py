@@ -1,4 +1,4 @@
-"""The journal of an output folder: which photos were restored there, with what, and what came of each.
+"""The journal of an output folder: which photos were restored there, with which settings, and their results.
 
 One SQLite file in WAL mode. A result is recorded by its hash before it gets its name (state "written") and confirmed
 afterwards (state "done"), so that after a kill at any moment it can be told whether the file that lies there is ours.

@@ -1,4 +1,4 @@
-"""A batch on one machine: several photos in the air, so that reading, the network and writing overlap."""
+"""A batch on one machine: several photos at a time, so that reading, the network and writing overlap."""
 
 from __future__ import annotations
 

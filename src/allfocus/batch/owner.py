@@ -1,4 +1,4 @@
-"""A process that works on an output folder: its scratch folder, and whether it still lives."""
+"""A process that works on an output folder: its scratch folder, and whether it is still running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same journal over a Ray cluster: Ray Data spreads the photos, the driver keeps the journal and gives names."""
+"""A batch on a Ray cluster: Ray Data distributes the photos; the driver keeps the journal and names the results."""
 
 from __future__ import annotations
 

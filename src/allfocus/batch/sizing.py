@@ -1,4 +1,4 @@
-"""How many nodes a night's photos take, from a measured rate."""
+"""The number of nodes that a batch needs, from a measured rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of an output that is a URL: a file on this machine, of which a copy lies with the results."""
+"""The journal of an output that is a URL: a file on this machine, with a copy beside the results."""
 
 from __future__ import annotations
 

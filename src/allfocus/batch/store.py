@@ -1,4 +1,4 @@
-"""Where photos lie and results go: paths, and URLs through fsspec (s3 and gs to read and write, http to read)."""
+"""Stores of photos and results: paths, and URLs through fsspec (s3 and gs to read and write, http to read)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large photos are, before they are read: from their headers, or from a sample of headers where there are many."""
+"""Sizes of photos from their headers, or from a sample of the headers if there are many."""
 
 from __future__ import annotations
 

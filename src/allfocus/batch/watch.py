@@ -1,4 +1,4 @@
-"""A folder that photos arrive in: each is taken up once it is whole, in the order of arrival."""
+"""A watched folder: each photo is processed once its file is complete, in order of arrival."""
 
 from __future__ import annotations
 

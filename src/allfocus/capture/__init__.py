@@ -1,1 +1,1 @@
-"""From two folders of photos, wide open and stopped down, to aligned pairs that `train` and `eval` read."""
+"""Aligned pairs for `train` and `eval`, from two folders of photos with a wide and a narrow aperture."""

@@ -1,4 +1,4 @@
-"""How blurred one view is against the other, place by place, and the sharp view blurred to match."""
+"""The local blur of one view relative to the other, and the sharp view blurred to match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rig of two cameras, measured once from shots of a board: distortion, and how one view lies in the other."""
+"""A rig of two cameras, calibrated once from photos of a board: distortion, and the homography between the views."""
 
 from __future__ import annotations
 

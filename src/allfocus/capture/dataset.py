@@ -1,4 +1,4 @@
-"""Accepted pairs in the folders that `train` and `eval` read, shared out by scene, with a manifest."""
+"""Accepted pairs in the folders that `train` and `eval` read, split by scene, with a manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small simulated session with its truth: two cameras, blur by depth, and things that go wrong."""
+"""A small simulated session with ground truth: two cameras, blur by depth, and faulty pairs."""
 
 from __future__ import annotations
 

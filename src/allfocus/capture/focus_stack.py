@@ -1,4 +1,4 @@
-"""Photos of one still scene, focused differently, fused into one that is sharp everywhere."""
+"""Focus stacks: photos of one still scene at different focus, fused into one all-in-focus picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photo of a session in linear light, and what its file says about the moment it was taken."""
+"""One photo of a session in linear light, and its capture time."""
 
 from __future__ import annotations
 

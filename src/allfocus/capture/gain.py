@@ -1,4 +1,4 @@
-"""What a model gained over another on the same held-out scenes, from what `allfocus eval` stored."""
+"""The gain of one model over another on the same held-out scenes, from results of `allfocus eval`."""
 
 from __future__ import annotations
 

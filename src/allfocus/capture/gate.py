@@ -1,4 +1,4 @@
-"""Whether a pair may teach: what is measured on it, the limits, and the reasons to refuse it."""
+"""The gate that accepts or rejects a pair: measures, limits and reasons."""
 
 from __future__ import annotations
 

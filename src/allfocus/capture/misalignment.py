@@ -1,4 +1,4 @@
-"""What misalignment is left, window by window, how sure that is, and a smooth field that undoes it."""
+"""Residual misalignment per window, its uncertainty, and a smooth displacement that removes it."""
 
 from __future__ import annotations
 

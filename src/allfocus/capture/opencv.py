@@ -1,4 +1,4 @@
-"""OpenCV, or a refusal that says how to get it."""
+"""OpenCV, or an error that says how to install it."""
 
 from __future__ import annotations
 

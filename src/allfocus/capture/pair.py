@@ -1,4 +1,4 @@
-"""One pair from two files to two pictures that lie on each other, with everything that was measured on the way."""
+"""One pair: from two files to two aligned pictures, with all measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exposure for both views: gain, vignetting and offset of each colour, found where blur does not matter."""
+"""Photometric matching of two views: gain, vignetting and offset of each channel, fitted where blur does not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the sharp view lies in the blurred one: features for the start, then a fit that blur does not fool."""
+"""Registration of the sharp view to the blurred one: features first, then a fit that is robust to blur."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each pair: a table that a person can overrule, and a page to look at."""
+"""The report on each pair: a table whose decisions a person can overrule, and a page with pictures."""
 
 from __future__ import annotations
 

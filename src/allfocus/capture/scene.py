@@ -1,4 +1,4 @@
-"""Simulated scenes in linear light: drawn or taken from photos, and what a wide aperture makes of them."""
+"""Simulated scenes in linear light: drawn or taken from photos, and how a wide aperture blurs them."""
 
 from __future__ import annotations
 

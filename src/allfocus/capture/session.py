@@ -1,4 +1,4 @@
-"""A session: every shot of two folders made into a pair once, kept, judged, and laid out as a data set."""
+"""A session: each pair of photos of two folders is processed once, judged, and written to a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of the learnt baselines: found by name, read in our own and in the published formats, written in ours."""
+"""Weights of the learnt baselines: found by name, read in our format and the published ones, written in ours."""
 
 from __future__ import annotations
 

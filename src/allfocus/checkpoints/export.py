@@ -1,4 +1,4 @@
-"""Writing a network in another format and proving it: a file is kept only if it computes what torch computes."""
+"""Export of a network to another format: the file is kept only if its output agrees with torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as programs for pictures take it: one picture in, one picture out, of any size."""
+"""A network as an ONNX graph from picture to picture, of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof that a file computes what torch computes: both run on random pictures and on a photograph.
+"""Comparison of an exported file with torch, on random pictures and on a photograph.
 
 Graph files run on OpenVINO in float32, from nothing: no cache, no card, no tiles.
 """

@@ -1,4 +1,4 @@
-"""`allfocus deblur`: photos and folders of photos, made sharp everywhere."""
+"""`allfocus deblur`: deblur photos and folders of photos."""
 
 from __future__ import annotations
 

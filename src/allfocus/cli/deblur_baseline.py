@@ -1,4 +1,4 @@
-"""`allfocus deblur --method`: photos made sharp by a method beside IFAN."""
+"""`allfocus deblur --method`: deblur photos with a baseline."""
 
 from __future__ import annotations
 

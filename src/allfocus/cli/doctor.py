@@ -1,4 +1,4 @@
-"""`allfocus doctor`: which engines are here, which one runs, why not the others, and how long a photo takes."""
+"""`allfocus doctor`: available engines, the chosen one with the reasons, and the time per photo."""
 
 from __future__ import annotations
 

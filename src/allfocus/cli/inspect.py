@@ -1,4 +1,4 @@
-"""`allfocus inspect`: what a network does at one place of a photo."""
+"""`allfocus inspect`: effective kernels and receptive field at one pixel."""
 
 from __future__ import annotations
 

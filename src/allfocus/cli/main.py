@@ -1,4 +1,4 @@
-"""The entry point: finds the command, loads it alone, and turns refusals into one line and exit code 2."""
+"""The entry point: loads only the command that is called, and turns errors into one line and exit code 2."""
 
 from __future__ import annotations
 

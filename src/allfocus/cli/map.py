@@ -1,4 +1,4 @@
-"""`allfocus map`: how blurred each place of a photo is, as numbers and as a picture."""
+"""`allfocus map`: the defocus map of a photo, as numbers and as a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`allfocus models`: the weights that are here, and the networks that could be trained."""
+"""`allfocus models`: the installed models, and the networks that can be trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line says while photos are restored: a bar on a terminal, plain lines or JSON elsewhere."""
+"""Progress and results of `allfocus deblur`: a bar on a terminal, plain lines or JSON elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopping with Ctrl-C or SIGTERM: an exception wherever the program is, so that unfinished files are removed."""
+"""Stopping with Ctrl-C or SIGTERM: raised as an exception, so that unfinished files are removed."""
 
 from __future__ import annotations
 

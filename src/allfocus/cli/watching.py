@@ -1,4 +1,4 @@
-"""What `allfocus watch` does and says while it runs."""
+"""The loop and the output of `allfocus watch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random changes of a sample, the same for every picture of it: size, place, mirror, turn, colour, grain."""
+"""Random changes of a sample, the same for all its pictures: scale, crop, flip, rotation, colour, grain."""
 
 from __future__ import annotations
 

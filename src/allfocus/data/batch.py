@@ -1,4 +1,4 @@
-"""What training sees at once: pictures of the same places, side by side."""
+"""A training batch: the pictures of several samples, cropped alike."""
 
 from __future__ import annotations
 

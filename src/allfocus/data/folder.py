@@ -1,4 +1,4 @@
-"""Any folder of photos, any two folders of pairs, and folders of somebody else's results."""
+"""Any folder of photos, any two folders of pairs, and folders of results from other software."""
 
 from __future__ import annotations
 

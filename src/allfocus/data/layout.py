@@ -1,4 +1,4 @@
-"""Where the files of a data set are expected, and what to say when they are elsewhere."""
+"""The expected folder layout of each data set, and the error when it differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples rendered while training waits for them: no disk, and never the same one twice."""
+"""Samples rendered during training: no disk, and no sample twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SynDP: a benchmark of simulated dual-pixel defocus, made on the spot from photos that everyone has.
+"""SynDP: a benchmark of simulated dual-pixel defocus, made on demand from photos that come with scikit-image.
 
 160 scenes of 512 x 512 px from photos that come with scikit-image and from drawn charts: six strata by blur radius,
 and eight probe sets that each leave the model of training in one way. Every scene has a fixed seed and is compared

@@ -1,4 +1,4 @@
-"""Which engine runs, and why not the others: one list of reasons serves the choice and its explanation."""
+"""The choice of an engine, and the reasons against the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any engine, asked twice: the photo and its mirror image, averaged."""
+"""Any engine run twice, on the photo and its mirror image, and averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime in float32: a second opinion that reads the same graph, and the way to GPUs that OpenVINO lacks."""
+"""ONNX Runtime in float32: a second engine for the same graph, with GPUs that OpenVINO lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processor that engines run on, in the words that explain their speed."""
+"""The processor: its name, its relevant instruction sets, and the number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch on CUDA, or on the CPU as the second opinion: the network itself, from the same weights file."""
+"""torch on CUDA, or on the CPU for comparison: the network itself, from the same weights file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Scoring anything that restores photos, under a protocol that says what a number means."""
+"""Scoring anything that restores photos, under a stated protocol."""

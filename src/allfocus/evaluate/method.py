@@ -1,4 +1,4 @@
-"""The contract of everything that can be scored: what a method is given, what it gives back, what is known about it."""
+"""The contract of a method that can be scored: its input, its output and its conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors by the true blur radius: what a method gains where the photo is blurred, and what it harms where it is not."""
+"""Errors by the true blur radius: the gain of a method in blurred areas, and its harm in sharp ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a restored photo is from its target, and what can be said without one.
+"""Metrics of a restored photo, with and without a target.
 
 With a target: `psnr`, `psnr_fit`, `psnr_aligned`, `ssim`, `mae`, `lpips.LPIPS`. Without one: `ringing`,
 `channel_means`, `reblur_consistency`. Everything is numpy in float64; `psnr_aligned` imports scipy when it is called,

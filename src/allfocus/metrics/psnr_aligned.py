@@ -1,4 +1,4 @@
-"""PSNR after the restored photo was laid on its target: what is left when the tripod is forgiven."""
+"""PSNR after registration of the restored photo to its target."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LEVELS = 2
 def psnr_aligned(restored: ArrayLike, target: ArrayLike) -> float:
     """PSNR in dB after registration to the target and one gain and one offset per channel, 16 px of border left out.
 
-    The two shots of a real pair differ in place as well as in exposure: DPDD's by 0.3 px in the median. The warp has
-    six parameters and is found on luminance (`aligning_warp`); where none is found twice, the photo stays where it is,
-    and a warp that brings it no nearer is not used, so that this is never below PSNR-fit of the same area.
+    The two shots of a real pair are misaligned as well as differently exposed: DPDD's by 0.3 px in the median. The
+    warp has six parameters and is estimated on luminance (`aligning_warp`). It is used only where it is confirmed and
+    brings the photo nearer to the target, so that this is never below PSNR-fit of the same area.
 
     Args:
         restored, target: float (H, W[, C]) in [0, 1] of one shape. Below 56 px a side nothing is registered, and below
@@ -42,10 +42,10 @@ def psnr_aligned(restored: ArrayLike, target: ArrayLike) -> float:
 def aligning_warp(restored: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """The affine warp (3, 3) from pixels of the target to pixels of the restored photo; the identity when in doubt.
 
-    It is found independently on two disjoint halves (a board of 64 px windows, smaller on small photos), then on the
-    whole photo. Two pictures of noise have a best warp too; so it is used only if it moves no place by more than 8 px,
-    if it is at least twice its error (half of what the halves differ by), and if the warp of each half fits the other
-    one better than none.
+    It is estimated independently on two disjoint halves (a checkerboard of 64 px windows, smaller on small photos), then
+    on the whole photo. Two pictures of noise have a best warp too; therefore it is used only if it moves no pixel by more
+    than 8 px, if it is at least twice its error (half the difference between the halves), and if the warp of each half
+    fits the other half better than no warp.
     """
     first, second = (image.mean(axis=2) for image in as_pair(restored, target))
     still, shape = np.eye(3), second.shape

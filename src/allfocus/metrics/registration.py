@@ -1,4 +1,4 @@
-"""Where one picture lies in another, to a few hundredths of a pixel: Gauss-Newton over a pyramid.
+"""Registration of two pictures to a few hundredths of a pixel: Gauss-Newton over a pyramid.
 
 A warp is a matrix (3, 3) that takes a pixel (x, y, 1) of the fixed picture to the place of the moving one that shows
 the same point; pixel centres have whole coordinates. The light of both may differ by a gain, an offset and what varies

@@ -1,4 +1,4 @@
-"""Ringing without a target: what a restored photo overshoots the photo it came from."""
+"""Ringing without a target: by how much a restored photo overshoots its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ablation networks of the IFAN paper: what stands between encoders and decoder when an idea is taken out.
+"""The ablation networks of the IFAN paper: what replaces the filters and the disparity between encoders and decoder.
 
 Each row of the table was padded to nearly equal size; the odd-looking numbers of stems and channels do only that.
 Row F+D is IFAN itself trained without the reblurring loss, row F+R is `FiltersOnly` trained with it.

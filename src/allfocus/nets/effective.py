@@ -1,4 +1,4 @@
-"""What a network effectively does at one place: the kernel that its stacked filters amount to, and what it looks at."""
+"""The effective kernel of the stacked filters at one pixel, and its receptive field."""
 
 from __future__ import annotations
 

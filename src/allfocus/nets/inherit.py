@@ -1,4 +1,4 @@
-"""A member of the family starts from another's weights: full size from half size, two views from one."""
+"""Weights of one member of the family as a start for another: full size from half size, two views from one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file on its way to a `Photo`: recognised, checked, decoded once, set upright."""
+"""Decoding a file to a `Photo`: recognised, checked, decoded once, turned upright."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `Photo` with new pixels on its way to a file: what the format can hold, and how it is written."""
+"""Encoding a `Photo` with new pixels: what the format can hold, and how it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EXIF as what it is, TIFF directories: reading, and moving between TIFF files and blobs.
+"""EXIF as TIFF directories: reading, and moving between TIFF files and blobs.
 
 TIFF files have no EXIF block: its tags stand among those that say how the pixels are stored, and libvips writes none
 of them. `blob` gathers them from a TIFF into the block that other formats carry, `append` puts such a block's tags

@@ -1,4 +1,4 @@
-"""A photo in memory or on scratch disk: upright pixels, what came along with them, and views for the network."""
+"""A photo in memory or on scratch disk: upright pixels, metadata, and views for the network."""
 
 from __future__ import annotations
 

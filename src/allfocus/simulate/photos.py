@@ -1,4 +1,4 @@
-"""A pool of sharp photos that scenes are cut from."""
+"""A pool of sharp photos to cut scenes from."""
 
 from __future__ import annotations
 

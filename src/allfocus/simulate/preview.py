@@ -1,4 +1,4 @@
-"""A contact sheet: what was rendered, at a glance."""
+"""A contact sheet of rendered samples."""
 
 from __future__ import annotations
 

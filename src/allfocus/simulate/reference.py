@@ -1,4 +1,4 @@
-"""Exact thin-lens rendering by sampling the aperture: slow, float64, and the judge of `render`.
+"""Exact thin-lens rendering by sampling the aperture: slow, in float64, to test `render` against.
 
 A thin lens forms its picture as the mean of pinhole pictures, one for each point of the aperture. Through the point
 (u, v) a surface point with blur radius c appears displaced by c * (u, v); nearer surfaces hide farther ones in every

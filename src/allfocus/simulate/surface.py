@@ -1,4 +1,4 @@
-"""A sharp object in front of the lens; the picture and the map of blur that several of them make."""
+"""A sharp object in front of the lens; the picture and the map of blur radii composed of several."""
 
 from __future__ import annotations
 

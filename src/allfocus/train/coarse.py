@@ -1,4 +1,4 @@
-"""Photos that a coarser stage has already worked on, as the pipeline's finer stages see very blurred ones."""
+"""Samples already restored at half size, as the finer stages of the pipeline see very blurred photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run computes: one device or several, in which precision, in which memory. Lightning Fabric does the work."""
+"""Devices, precision and memory of a run, through Lightning Fabric."""
 
 from __future__ import annotations
 

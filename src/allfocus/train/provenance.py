@@ -1,4 +1,4 @@
-"""How the weights of a model came about: numbered stages of training that one command replays.
+"""The provenance of shipped weights: numbered training stages that one command repeats.
 
 `weights/NAME.provenance.yaml` lies beside the weights that it explains: the simulated samples, the settings of each
 stage and why there was another one, and how the last was released.

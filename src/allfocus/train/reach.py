@@ -1,4 +1,4 @@
-"""How far a trained network really looks: the context that a tile needs around it."""
+"""The measured reach of a trained network: the context that a tile needs."""
 
 from __future__ import annotations
 

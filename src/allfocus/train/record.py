@@ -1,4 +1,4 @@
-"""What a run leaves for people: lines with the time left, losses.csv, validation.csv, TensorBoard with pictures."""
+"""Records of a run: lines with the time left, losses.csv, validation.csv, TensorBoard with pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask: the token, the host name, and pages of other sites."""
+"""Access control: the token, the host name, and pages of other sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos that wait, run or are done: a bounded queue before one worker, a folder a job, and their expiry."""
+"""Photos that wait, run or are done: a bounded queue in front of one worker, one folder per job, and their expiry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service lets in and how long it works: every limit in one place, each an environment variable too."""
+"""All limits of the service, each an environment variable."""
 
 from __future__ import annotations
 

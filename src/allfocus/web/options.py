@@ -1,4 +1,4 @@
-"""The options of a request: those of `allfocus deblur`, under the same names, checked before any work."""
+"""The options of a request: those of `allfocus deblur`, under the same names, checked in advance."""
 
 from __future__ import annotations
 

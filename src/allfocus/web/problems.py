@@ -1,4 +1,4 @@
-"""Refusals as HTTP answers: the three parts of the command line's errors, and a status (RFC 9457)."""
+"""Errors as HTTP responses: the three parts of the command line's errors, and a status (RFC 9457)."""
 
 from __future__ import annotations
 

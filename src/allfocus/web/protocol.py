@@ -1,4 +1,4 @@
-"""What service and worker say to each other: one JSON object a line."""
+"""The protocol between service and worker: one JSON object per line."""
 
 from __future__ import annotations
 

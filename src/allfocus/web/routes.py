@@ -1,4 +1,4 @@
-"""The endpoints under /v1, and what watches over the service."""
+"""The endpoints under /v1, health checks and metrics."""
 
 from __future__ import annotations
 

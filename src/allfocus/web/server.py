@@ -1,4 +1,4 @@
-"""Listening: uvicorn with our limits, and an end that finishes what runs."""
+"""The server: uvicorn with our limits and a graceful shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page as static files that work in a browser alone: network, runtime and weights beside it."""
+"""The page as static files for the browser alone, with network, runtime and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request's body on its way to disk: counted, timed, and never longer than it may be."""
+"""Uploads: a request body written to disk, limited in size and time."""
 
 from __future__ import annotations
 

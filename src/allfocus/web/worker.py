@@ -1,4 +1,4 @@
-"""The process that touches photos: it decodes, restores and encodes, and may die without taking the service along.
+"""The process that touches photos: it decodes, restores and encodes; a crash does not affect the service.
 
 `python -m allfocus.web.worker` reads requests on standard input and writes what happens to standard output, as JSON
 lines (see `protocol`). Pixels travel through files in the job's folder. It ends when its input ends.

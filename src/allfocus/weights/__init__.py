@@ -1,1 +1,1 @@
-"""Weights that ship with the package, and the cards that say what they are."""
+"""Weights that ship with the package, and their cards."""

@@ -1,4 +1,4 @@
-"""What an int8 network needs beside its weights: the range of values that each convolution reads."""
+"""The ranges that an int8 network needs: of the values that each convolution reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding a model by its name or path, and being sure that its weights are the ones that its card describes."""
+"""Finding a model by name or path, and checking its weights against its card."""
 
 from __future__ import annotations
 

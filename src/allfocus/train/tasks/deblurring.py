@@ -1,4 +1,4 @@
-"""Networks that turn a defocused photo into a sharp one: how any of them is looked at and scored."""
+"""Networks that turn a defocused photo into a sharp one: their previews and scores."""
 
 from __future__ import annotations
 
