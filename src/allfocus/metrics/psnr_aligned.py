@@ -42,10 +42,10 @@ def psnr_aligned(restored: ArrayLike, target: ArrayLike) -> float:
 def aligning_warp(restored: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """The affine warp (3, 3) from pixels of the target to pixels of the restored photo; the identity when in doubt.
 
-    It is estimated independently on two disjoint halves (a checkerboard of 64 px windows, smaller on small photos), then
-    on the whole photo. Two pictures of noise have a best warp too; therefore it is used only if it moves no pixel by more
-    than 8 px, if it is at least twice its error (half the difference between the halves), and if the warp of each half
-    fits the other half better than no warp.
+    It is estimated independently on two disjoint halves (a checkerboard of 64 px windows, smaller on small photos),
+    then on the whole photo. Two pictures of noise have a best warp too; therefore it is used only if it moves no pixel
+    by more than 8 px, if it is at least twice its error (half the difference between the halves), and if the warp of
+    each half fits the other half better than no warp.
     """
     first, second = (image.mean(axis=2) for image in as_pair(restored, target))
     still, shape = np.eye(3), second.shape
