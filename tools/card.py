@@ -94,7 +94,7 @@ def collect(model: str, sha256: str, results: Path) -> Scores:
             if made_with != sha256:
                 raise SystemExit(f"{path} was made with weights {made_with[:12]}, not {sha256[:12]}: measure again")
             scores |= read(record)
-    return {label: {name: round(float(value), 4) for name, value in one.items()} for label, one in scores.items()}
+    return {label: {name: round(float(value), 6) for name, value in one.items()} for label, one in scores.items()}
 
 
 def main() -> None:

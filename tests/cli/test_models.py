@@ -50,7 +50,7 @@ def test_a_name_tells_everything(own: Path, capsys: pytest.CaptureFixture[str]) 
         "mine",
         "  10.48 M parameters, 92.5 B MACs at 1280x720, 2.0 MB, CC0-1.0",
         "  reach 96 px, tiles of 1024 px, 500 training steps",
-        "  real-val: psnr_fit 27.5453, mae 0.0348",
+        "  real-val: PSNR-fit 27.55, MAE x 0.1 0.348",
         "  known failure: Small text.",
         f"  {own / 'mine.safetensors'} (a file is missing)",
     ]

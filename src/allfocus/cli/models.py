@@ -99,10 +99,15 @@ def _print_model(model: Model, *, default: bool) -> None:
     typer.echo(f"  {row['parameters'] / 1e6:.2f} M parameters{macs}, {row['bytes'] / 1e6:.1f} MB, {row['licence']}")
     typer.echo(f"  reach {row['context_px']} px, tiles of {row['tile_px']} px, {row['steps']} training steps")
     for dataset, scores in row["scores"].items():
-        typer.echo(f"  {dataset}: {', '.join(f'{metric} {value:g}' for metric, value in scores.items())}")
+        typer.echo(f"  {dataset}: {', '.join(_score(metric, value) for metric, value in scores.items())}")
     for failure in model.card.known_failures:
         typer.echo(f"  known failure: {failure}")
     typer.echo(f"  {row['path']}{'' if row['complete'] else ' (a file is missing)'}")
+
+
+def _score(metric: str, value: float) -> str:
+    head, digits, factor = SCORES.get(metric, (metric.replace("_", " "), 2, 1))
+    return f"{head} {value * factor:.{digits}f}"
 
 
 def _row(model: Model) -> dict[str, Any]:
