@@ -51,7 +51,7 @@ def make_folder(folder: Path) -> None:
 
 
 class AtomicFile:
-    """A temporary file in the target's folder that becomes the target when the block ends well, and goes when not.
+    """A temporary file in the target's folder: it becomes the target if the block succeeds, and is removed if not.
 
     Args:
         target: the file to be.
@@ -125,7 +125,7 @@ class AtomicFile:
         )
 
     def check(self) -> None:
-        """Refuse a target that cannot become a file, as far as can be told before there is anything to write.
+        """Refuse a target that cannot become a file, as far as that is known before anything is written.
 
         Raises:
             OutputError: see the class.

@@ -57,7 +57,7 @@ class PhotoJob:
         return (self.target, *maps, *(() if self.comparison is None else (self.comparison,)))
 
     def is_done(self) -> bool:
-        """Whether an earlier run has finished this photo: its result is there. Journals may know better."""
+        """Whether the result of this photo exists. A journal may have more information."""
         return os.path.lexists(self.target)
 
 

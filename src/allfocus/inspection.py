@@ -64,7 +64,7 @@ class Inspection:
         return mean / total if total > 0 else mean
 
     def field_reach(self) -> dict[str, float] | None:
-        """Radii in px within which 50, 90 and 99 % of what the result looks at lies; None if it looks at nothing."""
+        """Radii in px within which 50, 90 and 99 % of the receptive field lies; None if it is empty."""
         return _reach(self.field, (self.inside[1], self.inside[0]), 1)
 
     def strongest(self, count: int) -> list[int]:
@@ -147,7 +147,7 @@ def inspect(photo: Photo, model: Model, x: int, y: int, scale: int = 1) -> Inspe
 
 
 def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> None:
-    """Write a PNG: the photo around the place, what the place looks at, the mean kernel, and the strongest channels.
+    """Write a PNG: the photo around the pixel, its receptive field, the mean kernel, and the strongest channels.
 
     Args:
         found: what `inspect` gave.

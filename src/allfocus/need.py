@@ -50,7 +50,7 @@ class Need:
         return self._canvas.read(box)[..., 0] * np.float32(1 / _ONE)
 
     def close(self) -> None:
-        """Let go of the scratch."""
+        """Release the scratch."""
         self._canvas.close()
 
     def _look(self, block: Box) -> None:

@@ -63,7 +63,7 @@ class Residual:
         return values[:, y : y + box.height, x : x + box.width]
 
     def close(self) -> None:
-        """Let go of the scratch."""
+        """Release the scratch."""
         self._canvas.close()
 
     def _place(self, box: Box, channel: int) -> Box:

@@ -100,7 +100,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """The finished picture and how it came about.
+    """The finished picture and how it was made.
 
     Attributes:
         canvas: pixels in the photo's own depth and bands.

@@ -93,7 +93,7 @@ def check_apart(folder: Path, searched: Path) -> None:
 
 
 class Claims:
-    """The files that a run reads and those that it has been given to write, in the order in which they came.
+    """The files that a run reads, and those that it writes, in order.
 
     Args:
         reads: every file that the run reads; none of them is ever a target.

@@ -89,7 +89,7 @@ class Database:
             copy.execute("PRAGMA journal_mode = DELETE")
 
     def reserve(self, photos: int) -> None:
-        """Make the file and its log as large as this many photos will need; both keep the room for themselves."""
+        """Make the file and its log as large as this many photos will need, to reserve the disk space."""
         needed = RESERVE_BYTES + photos * RESERVE_EACH
         with self.change() as database:
             page = database.execute("PRAGMA page_size").fetchone()[0]

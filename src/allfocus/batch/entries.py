@@ -42,7 +42,7 @@ class PhotoEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoTask(PhotoEntry):
-    """One photo that a run is asked to restore.
+    """One photo that a run should restore.
 
     Attributes:
         bytes: size of the source.

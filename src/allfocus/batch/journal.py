@@ -81,7 +81,7 @@ class Journal:
         return self.file.parent / SCRATCH
 
     def start(self, settings: str, description: dict[str, Any], version: str) -> Owner:
-        """Begin to work here: what processes that are gone held is free again, and their scratch goes.
+        """Start to work here: claims of dead processes are released, and their scratch files removed.
 
         Args:
             settings: hash of what decides the results.
@@ -128,7 +128,7 @@ class Journal:
         dry: bool = False,
         lying: dict[str, str] | None = None,
     ) -> Planned:
-        """Compare what a run is asked for with what has been done; only these photos are claimed by this process.
+        """Compare the photos of a run with what has been done; this process claims only photos of this plan.
 
         Args:
             tasks: the photos.
@@ -196,7 +196,7 @@ class Journal:
             )  # fmt: skip
 
     def done(self, claim: Claim) -> None:
-        """The result lies under its name."""
+        """Record that the result has its final name."""
         item = self.store.item(join(self.folder, claim.name))
         with self._database.change() as database:
             database.execute(
@@ -223,7 +223,7 @@ class Journal:
             )
 
     def twin(self, content: str, settings: str, weights: str, name: str) -> tuple[str, Result] | None:
-        """The result of a photo with the same content and settings and the same ending, where it lies unchanged.
+        """The result of a photo with the same content and settings and the same ending, if it is unchanged.
 
         Returns:
             Its location and what is known of it.

@@ -71,7 +71,7 @@ class _Stopped(Exception):
 
 
 class LocalRun:
-    """Works on the photos that `journal.plan` wants, until none waits.
+    """Processes the photos of `journal.plan` until none is left.
 
     Args:
         journal: started and planned.
@@ -139,7 +139,7 @@ class LocalRun:
             raise
 
     def remaining_s(self) -> float | None:
-        """Seconds until the end, as far as can be told now."""
+        """Estimated seconds until the end."""
         if self.forecast is None:
             return None
         with self._lock:
@@ -305,7 +305,7 @@ class _Budget:
 
     @contextmanager
     def held(self, megapixels: float, stop: threading.Event) -> Iterator[None]:
-        """A photo of this size is in the air."""
+        """A photo of this size is being processed."""
         with self._free:
             while self._used > 0 and self._used + megapixels > self.limit:
                 if stop.is_set():

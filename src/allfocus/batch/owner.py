@@ -34,7 +34,7 @@ class Owner:
             raise RuntimeError("a new file is locked")  # cannot happen: nobody knows its name
 
     def close(self) -> None:
-        """Let go: the scratch of this process goes, the common folder too when it is empty."""
+        """Release: remove the scratch of this process, and the common folder if it is empty."""
         if self._held is None:
             return
         self._held.close()
@@ -45,12 +45,12 @@ class Owner:
 
 
 def living(place: Path) -> set[str]:
-    """The tokens of the processes that still live."""
+    """The tokens of the processes that are still running."""
     return {folder.name for folder in _folders(place) if not _is_free(folder / _LOCK)}
 
 
 def sweep(place: Path) -> None:
-    """Remove the scratch of processes that are gone.
+    """Remove the scratch of dead processes.
 
     To be called while no process can be starting there: between the making of a folder and its lock, it looks dead.
     """

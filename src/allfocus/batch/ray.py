@@ -51,7 +51,7 @@ class Cluster:
 
 
 class ClusterRun:
-    """Works on the photos that `journal.plan` wants, on every node that the cluster gives.
+    """Processes the photos of `journal.plan` on all nodes of the cluster.
 
     Workers read photos and write results into a scratch folder that every node sees, or straight to a URL; they never
     touch the journal. A worker that dies takes nothing with it: Ray gives its photos to another.
@@ -88,7 +88,7 @@ class ClusterRun:
             self.journal.release(claim)
 
     def remaining_s(self) -> float | None:
-        """Seconds until the end, as far as can be told now."""
+        """Estimated seconds until the end."""
         return None if self.forecast is None else self.forecast.remaining_s(time.monotonic() - self.started)
 
     def _results(self, claims: list[Claim]) -> Generator[dict[str, Any], None, None]:

@@ -85,7 +85,7 @@ def content_hash(file: Path) -> str:
 
 
 class Store:
-    """Files and objects by location; a store that does not answer is asked again for a while.
+    """Files and objects by location; requests are repeated for a while if a store does not respond.
 
     Args:
         patience_s: how long a call is repeated, with growing pauses, before `StoreError` is raised.
@@ -99,7 +99,7 @@ class Store:
         return {"patience_s": self.patience_s, "_systems": {}}  # connections stay in the process that made them
 
     def item(self, location: str) -> Item | None:
-        """What lies at a location, or None.
+        """The file or object at a location, or None.
 
         Raises:
             StoreError: the store does not answer.

@@ -27,7 +27,7 @@ SEED = 5
 
 @dataclass(frozen=True)
 class Asked:
-    """One photo that a run is asked for, before it has been looked at.
+    """One photo of a run, before it has been surveyed.
 
     Attributes:
         source: its path or URL.
@@ -71,7 +71,7 @@ def photos_at(url: str, store: Store) -> list[Asked]:
 
 
 def tasks(asked: Sequence[Asked], store: Store) -> Iterator[PhotoTask]:
-    """Each photo with its size; a photo that is gone has size 0 and fails when its turn comes.
+    """Each photo with its size; a photo that no longer exists has size 0 and fails later.
 
     With more than `HEADERS` photos, megapixels come from the bytes and the median ratio of a sample of each format.
     """
@@ -98,7 +98,7 @@ def tasks(asked: Sequence[Asked], store: Store) -> Iterator[PhotoTask]:
 
 
 def megapixels(location: str, store: Store) -> float:
-    """From the header, of which as little is read as the format allows; 0 where it cannot be told so."""
+    """From the header, reading as little of it as the format allows; 0 if it is unknown."""
     try:
         if not is_url(location):
             image = pyvips.Image.new_from_file(location, access="sequential")

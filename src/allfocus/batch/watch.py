@@ -67,7 +67,7 @@ class Latencies:
 
 
 class Arrivals:
-    """Looks at a folder again and again; a file is whole once its size and time have rested for a while.
+    """Polls a folder; a file is complete once its size and time have not changed for a while.
 
     Polled rather than notified: the same on every system and on network file systems, where notices do not come.
 

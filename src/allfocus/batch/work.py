@@ -171,7 +171,7 @@ def copy_twin(twin: Path, source: Path, scratch: Path, name: str, result: Result
 
 
 def failure_of(source: str, error: Exception) -> AllfocusError:
-    """What went wrong with a photo, as one clear sentence; what nobody foresaw asks for a report."""
+    """The failure of a photo as one sentence; an unexpected one asks for a report."""
     if isinstance(error, AllfocusError):
         return error
     if isinstance(error, MemoryError):

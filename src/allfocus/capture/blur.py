@@ -33,7 +33,7 @@ class BlurMatch:
 
 
 def match_blur(sharp: Plane, blurred: Plane, largest_px: float = RADII_PX[-1]) -> BlurMatch:
-    """Blur `sharp` by a disc at each pixel, so that it looks like `blurred`.
+    """Blur `sharp` by a disc at each pixel, to match `blurred`.
 
     Both are linear light, float32 (H, W), of one exposure up to what varies slowly, and lie on each other to a pixel
     or two. The radius is the one of `RADII_PX` with the least squared difference around the pixel.

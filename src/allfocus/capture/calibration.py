@@ -147,7 +147,7 @@ class Rig:
 
 
 def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -> Rig:
-    """A rig from pairs of shots of a board that both cameras see.
+    """A rig from pairs of photos of a board that both cameras see.
 
     Args:
         shots: pairs; those on which the board is not found in both are left out.

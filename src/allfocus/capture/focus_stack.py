@@ -52,7 +52,7 @@ class Fused:
 
     @property
     def largest_move_px(self) -> float:
-        """How far any frame lies from the first one, anywhere."""
+        """The largest displacement of any frame against the first."""
         shape = self.linear.shape[:2]
         return max(float(np.abs(displacement(warp, shape)).max()) for warp in self.warps)
 

@@ -46,7 +46,7 @@ class Gain:
 
 
 def gain(folder: Path, before: str, after: str) -> Gain:
-    """Compare two methods whose results lie in a set's folder.
+    """Compare two methods whose results are in a set's folder.
 
     Args:
         folder: RESULTS/SET of `allfocus eval`, with `METHOD.json` and `METHOD.csv`.

@@ -83,7 +83,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class AlignedViews:
-    """A pair that lies on each other, as the gate looks at it; planes are display-referred luma, float32 (H, W).
+    """An aligned pair, as the gate measures it; planes are display-referred luma, float32 (H, W).
 
     Attributes:
         source, target: the blurred and the sharp view.

@@ -46,7 +46,7 @@ class Misalignment:
         return np.hypot(self.shifts[:, 0], self.shifts[:, 1]) if len(self.shifts) else np.zeros(0)
 
     def quantile(self, share: float) -> float | None:
-        """The length below which that share of windows lies; None where no window speaks."""
+        """The length below which that share of windows lies; None if no window has enough texture."""
         return float(np.quantile(self.lengths_px, share)) if len(self.shifts) else None
 
     def residual(self, share: float) -> float | None:
@@ -56,7 +56,7 @@ class Misalignment:
 
 
 def quantile_error(lengths_px: Array, share: float) -> float | None:
-    """The standard error of a quantile: from how far it lies apart in two disjoint halves of the windows.
+    """The standard error of a quantile: from its difference between two disjoint halves of the windows.
 
     The root mean square over `SPLITS` random halvings, halved; one halving alone may agree by chance. None below four
     windows.
@@ -76,7 +76,7 @@ def quantile_error(lengths_px: Array, share: float) -> float | None:
 def misalignment(
     moving: Plane, fixed: Plane, trust: NDArray[np.bool_] | None = None, window_px: int = WINDOW_PX
 ) -> Misalignment:
-    """Shifts between two views that lie on each other, in windows of `window_px`.
+    """Shifts between two aligned views, in windows of `window_px`.
 
     A window speaks if it has structure, if at least three quarters of it are trusted, and if its left and right half,
     and its upper and lower one, agree to `SURE_PX`. If they do not, the window is bent or says nothing.

@@ -71,7 +71,7 @@ class Made:
 
 
 def make(shot: Exposures, options: PairOptions) -> Made:
-    """Align, match and judge one shot. What is wrong with the photos is a reason in the result, not an error."""
+    """Align, match and judge one pair. A fault of the photos is a reason in the result, not an error."""
     if not shot.sources or not shot.targets:
         side = "target" if shot.sources else "source"
         file = (shot.sources or shot.targets)[0]

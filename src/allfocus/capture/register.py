@@ -47,7 +47,7 @@ class Unalignable(DataError):
 
 @dataclass(frozen=True)
 class Alignment:
-    """How to see the target from the source's place.
+    """The warp from the source's view to the target's.
 
     Attributes:
         warp: (3, 3), from pixels of the source to pixels of the target (after its flip).

@@ -79,7 +79,7 @@ class PhotoBatch:
 
     @classmethod
     def of(cls, inputs: Sequence[str], output: str, order: Order, options: BatchOptions) -> PhotoBatch:
-        """Look at what a user named.
+        """Read the command line.
 
         Args:
             inputs: paths, globs and URLs.
@@ -242,7 +242,7 @@ class _BatchReport(Report):
         self._pending = {}
 
     def stopped(self, journal: Journal) -> None:
-        """A signal has come."""
+        """A signal has arrived."""
         for source in self._pending.values():
             self._row({"source": source, "status": "stopped"})
         print(f"{self._counts()}, {len(self._pending)} not; the same command resumes", file=sys.stderr)

@@ -211,7 +211,7 @@ class Report:
 
 
 def summary_of(facts: Mapping[str, Any]) -> str:
-    """What the line for people says of a photo that the network restored; see `Deblurred.facts`."""
+    """The line of text for a photo that the network restored; see `Deblurred.facts`."""
     scales = "+".join("full" if scale == 1 else f"1/{scale}" for scale in facts["scales"])
     return (
         f"{facts['width']}x{facts['height']}, blur about {facts['blur_px']['large']:.1f} px, worked at {scales} size, "

@@ -12,7 +12,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Stopped(BaseException):
-    """A signal has come; not an `Exception`, so that nothing takes it for a failure of a photo.
+    """A signal has arrived; not an `Exception`, so that it does not count as a failure of a photo.
 
     Args:
         number: of the signal.

@@ -44,7 +44,7 @@ class Watching:
         self.failed = 0
 
     def run(self, idle_exit: float | None = None) -> None:
-        """Watch until a signal comes, or nothing has come for `idle_exit` seconds.
+        """Watch until a signal, or until no photo has arrived for `idle_exit` seconds.
 
         Raises:
             AllfocusError: the model, the engine or the output cannot be used. SystemExit: it ended by itself and some

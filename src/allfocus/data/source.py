@@ -18,7 +18,7 @@ from allfocus.errors import DataError
 
 @dataclass(frozen=True)
 class Origin:
-    """What samples were made from, for the card of what they teach.
+    """The origin of samples, for the card of the weights.
 
     Attributes:
         photos: folder of sharp photos, or of the defocused ones of photographed pairs.

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 
 def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]:
-    """Look at every engine.
+    """Report on every engine.
 
     Args:
         precision: "auto", "float32", "bfloat16" or "int8".

@@ -41,7 +41,7 @@ class Processor:
 
     @classmethod
     def here(cls, cpuinfo: Path = _CPUINFO) -> Processor:
-        """Look at this machine."""
+        """The processor of this machine."""
         fields: dict[str, str] = {}
         if cpuinfo.is_file():
             for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

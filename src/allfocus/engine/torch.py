@@ -30,7 +30,7 @@ def unavailable(precision: str = "auto", model: Model | None = None) -> str | No
 
 
 def has_gpu() -> bool:
-    """Whether torch is here and sees a GPU; torch is imported only where a driver is installed."""
+    """Whether torch is installed and finds a GPU; torch is imported only where a driver is installed."""
     if find_spec("torch") is None or not any(Path(driver).exists() for driver in _DRIVERS):
         return False
     import torch

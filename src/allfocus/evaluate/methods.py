@@ -179,7 +179,7 @@ class ModelMethod:
         self.conditions = _conditions(spec, card, self.deblurrer.engine)
 
     def restore(self, given: MethodInput) -> Outcome:
-        """The photo through the pipeline, not rounded, and the radius of its blur where it is wanted and told."""
+        """The photo through the pipeline, not rounded, and the blur radius where it is wanted and estimated."""
         views = None
         if self.views > 1:
             if given.left is None or given.right is None:

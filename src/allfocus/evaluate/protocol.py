@@ -36,7 +36,7 @@ def metric_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a number came about, as far as it decides whether another number may be compared with it.
+    """The conditions of a score that decide whether it may be compared with another.
 
     Attributes:
         depth: bits per channel of the inputs and targets as they were read ("8", "16", "16-rounded-to-8").

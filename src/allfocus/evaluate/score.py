@@ -22,7 +22,7 @@ CODES = 255
 
 @dataclass(frozen=True)
 class Scored:
-    """A row and the picture that it is about (float32 (H, W, 3), as it was scored; None when nobody wants it)."""
+    """A row and the picture that it is about (float32 (H, W, 3), as it was scored; None if not requested)."""
 
     row: Row
     picture: NDArray[np.float32] | None

@@ -31,7 +31,7 @@ def by_group(results: Stored, set_name: str) -> Table | None:
 
 
 def by_radius(results: Stored, set_name: str) -> Table | None:
-    """Gain in PSNR over the input by true blur radius; None for a set that does not know it."""
+    """Gain in PSNR over the input by true blur radius; None for a set without it."""
     title = f"Gain over the input on {set_name} by true blur radius, pooled over pixels"
     return _by_radius(results, set_name, "gain", f"radius-{set_name}", title, "gain, dB", (IN_FOCUS_NOTE,))
 

@@ -148,7 +148,7 @@ def warped(image: ArrayLike, warp: ArrayLike, shape: tuple[int, int] | None = No
 
 
 def checkerboard(shape: tuple[int, int], window_px: int = WINDOW_PX) -> NDArray[np.bool_]:
-    """(H, W): true on every other window of a board; two disjoint halves that see the whole picture."""
+    """(H, W): true on every other window of a board; two disjoint halves that cover the whole picture."""
     rows, columns = (np.arange(side) // window_px for side in shape)
     return (rows[:, None] + columns[None, :]) % 2 == 0
 

@@ -18,7 +18,7 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class DPDNetSizes:
-    """What tells one DPDNet from another.
+    """The sizes of a DPDNet.
 
     Attributes:
         views: 1 (the photo) or 2 (left and right dual-pixel views).

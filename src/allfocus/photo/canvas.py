@@ -162,7 +162,7 @@ class Canvas:
             return self._image
 
     def close(self) -> None:
-        """Let go of the pixels; images made from them keep theirs."""
+        """Release the pixels; images made from them keep theirs."""
         self._array = None
         self._image = None
         if self._file is not None:

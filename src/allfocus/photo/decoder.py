@@ -47,7 +47,7 @@ class Header(NamedTuple):
 
 
 class Decoder:
-    """One file (a path, or its bytes) on its way to a `Photo`; see `codecs.decode`."""
+    """One file (a path, or its bytes) being decoded to a `Photo`; see `codecs.decode`."""
 
     def __init__(
         self, source: str | Path | bytes, max_pixels: int, folder: str | Path | None, allow_damaged: bool = False

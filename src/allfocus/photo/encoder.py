@@ -46,7 +46,7 @@ def format_for(photo: Photo, target: str | Path | None, format: str | None) -> F
 
 
 def check(width: int, height: int, format: Format, quality: int | None) -> None:
-    """Refuse what a format cannot hold at all, or a quality that there is not; see `Encoder`."""
+    """Refuse what a format cannot hold at all, or an invalid quality; see `Encoder`."""
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"quality {quality}", "a quality from 1 to 100", "--quality 95")
     if max(width, height) > format.largest:

@@ -66,10 +66,10 @@ class Format:
         raise NotImplementedError
 
     def check(self, file: Decoder) -> None:
-        """Look at a file's header before libvips does: refuse, note what will be left out, keep `file.facts`."""
+        """Check a file's header before libvips reads it: refuse, note what will be left out, keep `file.facts`."""
 
     def size(self, file: Decoder) -> tuple[int, int] | None:
-        """Width and height as stored, from the header; None where only decoding tells."""
+        """Width and height as stored, from the header; None if it is known only after decoding."""
         header = file.through_libvips("none")
         return header.width, header.height
 
@@ -78,7 +78,7 @@ class Format:
         return file.photo_of_libvips()
 
     def load_options(self) -> tuple[str, dict[str, Any]]:
-        """The libvips loader, and what it is told."""
+        """The libvips loader and its options."""
         return f"{self.name}load_source", {}
 
     def unread(self, file: Decoder) -> str | None:
@@ -130,7 +130,7 @@ class Format:
         return []
 
     def options(self, work: Encoder) -> dict[str, Any]:
-        """What libvips is told when it writes."""
+        """The options of the libvips saver."""
         return {}
 
     def write(self, work: Encoder, file: BinaryIO) -> None:

@@ -144,7 +144,7 @@ class _SceneBuilder:
         return _Unfocused(self.linear(display), None, rises + middle, middle)
 
     def photos(self) -> list[dict[str, object]]:
-        """Where every texture came from, ready for JSON."""
+        """The source of every texture, ready for JSON."""
         return [
             {
                 "photo": self.pool.names[one.index],

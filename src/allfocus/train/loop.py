@@ -82,7 +82,7 @@ def train(
 
 
 def training_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
-    """One step: see, compare, learn, average.
+    """One step: forward, losses, backward and optimiser, weight average.
 
     Returns:
         The loss terms and their weighted total, before the step.

@@ -102,7 +102,7 @@ def finetune() -> TrainConfig:
 
 
 def smoke() -> TrainConfig:
-    """A few steps of a tiny network, to see whether everything is in its place."""
+    """A few steps of a tiny network, to check the installation."""
     return TrainConfig(
         architecture="ifan-fast",
         net=NetConfig(width=4, iterations=2),

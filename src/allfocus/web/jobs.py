@@ -67,7 +67,7 @@ class Job:
         return self.state in OVER
 
     async def tell(self, event: Message) -> None:
-        """Add an event and wake those who listen."""
+        """Add an event and notify the listeners."""
         async with self.changed:
             self.events.append(event)
             self.changed.notify_all()
@@ -226,7 +226,7 @@ class Jobs:
             self.telemetry.job(job.state, time.monotonic() - started)
 
     async def sweep(self) -> None:
-        """Stop what nobody waits for any more and drop what has expired, for ever."""
+        """Repeatedly stop abandoned jobs and remove expired ones."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()

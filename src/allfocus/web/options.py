@@ -51,7 +51,7 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def parse(kind: type[Kind], *sources: Mapping[str, Any]) -> Kind:
-    """Options from the query and the form; a name may come once.
+    """Options from the query and the form; each name at most once.
 
     Raises:
         Refusal: 422, an option that is unknown, given twice, or outside what it may be.

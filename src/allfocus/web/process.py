@@ -89,7 +89,7 @@ class WorkerProcess:
                 await self._send(self._process, {"do": "cancel", "job": job})
 
     async def kill(self) -> None:
-        """End the process at once; what waits for it sees `WorkerDied`."""
+        """End the process at once; pending calls raise `WorkerDied`."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -99,7 +99,7 @@ class WorkerProcess:
         await self._end()
 
     def resident_bytes(self) -> int:
-        """Memory that the process holds; 0 where that cannot be told."""
+        """Memory that the process holds; 0 if unknown."""
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         except (OSError, ValueError, IndexError):

@@ -255,7 +255,7 @@ async def job_map(
     responses={200: {"content": {"image/jpeg": {"schema": BINARY}}}, **GONE},
 )
 async def job_tile(request: Request, id: str, number: int) -> FileResponse:
-    """One finished tile, as a picture to look at while the rest is worked on."""
+    """One finished tile, as a picture, while the rest is processed."""
     path = _service(request).jobs.find(id).folder / "tiles" / f"{number}.jpg"
     if not path.is_file():
         raise Refusal(404, f"no tile {number}", "a tile that an event named", "follow the events")

@@ -70,7 +70,7 @@ def configured(service: Service) -> uvicorn.Config:
 
 
 class Patient(uvicorn.Server):
-    """A server that, when it is told to end, refuses new photos, finishes the one that runs, and then ends."""
+    """A server that, on a signal, refuses new photos, finishes the current one, and then exits."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)

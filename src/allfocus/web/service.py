@@ -19,7 +19,7 @@ from allfocus.weights import store
 
 
 class Service:
-    """Everything that lives from start to stop.
+    """The state of a service, from start to stop.
 
     Args:
         limits: what is let in.

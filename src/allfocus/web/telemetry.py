@@ -9,7 +9,7 @@ BUCKETS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Telemetry:
-    """Counters of one service; a registry of its own, so that several services can live in one process."""
+    """Counters of one service; a registry of its own, so that several services can run in one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

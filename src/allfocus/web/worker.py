@@ -30,7 +30,7 @@ TILE_QUALITY = 88
 
 
 class Cancelled(Exception):
-    """The service no longer wants this job."""
+    """The service has cancelled this job."""
 
 
 class Desk:
@@ -171,7 +171,7 @@ class Desk:
 
 
 class TileTeller:
-    """Tells the service of each tile, with a picture of it where one is wanted; stops a job that is cancelled."""
+    """Reports each tile to the service, with a picture if requested; stops a cancelled job."""
 
     def __init__(self, desk: Desk, job: str, folder: Path | None) -> None:
         self.desk, self.job, self.folder = desk, job, folder

@@ -34,7 +34,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Card:
-    """What a weights file is; everything that the restoring side knows about a network.
+    """The description of a weights file: everything that the pipeline knows about a network.
 
     Attributes:
         name: the name users give, the stem of the files beside each other.

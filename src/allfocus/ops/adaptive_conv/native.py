@@ -86,7 +86,7 @@ def backward_pass(
 
 @torch.compiler.assume_constant_result
 def obstacle() -> str | None:
-    """Why the kernels cannot be used here, or None; compiles them if nobody has yet."""
+    """Why the kernels cannot be used here, or None; compiles them at the first call."""
     if os.environ.get(SWITCH) == "0":
         return f"the variable {SWITCH} is 0"
     try:
