@@ -243,7 +243,7 @@ def run_once(source: Path, out: Path, deblurrers: list[Deblurrer], at_once: int)
         looking = threading.Thread(target=look)
         looking.start()
         used = Used()
-        work.run(planned.megapixels, lambda event: None, planned.queued)
+        work.run(planned.work, lambda event: None, planned.queued)
         used.stop()
         stop.set()
         looking.join()
@@ -418,7 +418,7 @@ def memory(photos: int) -> dict[str, Any]:
                     resident.append(resident_mb())
 
             engines = streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE)
-            LocalRun(journal, engines, order, "weights").run(planned.megapixels, tell, planned.queued)
+            LocalRun(journal, engines, order, "weights").run(planned.work, tell, planned.queued)
     return {
         "photos": photos,
         "engines": len(engines),

@@ -120,6 +120,7 @@ class Planned:
         failed: photos that failed before and are not tried again.
         elsewhere: photos that another process works on now.
         megapixels: of the photos to do.
+        work: of the photos to do; see `forecast.work_of`.
         largest: of them, in megapixels.
         bytes: of the photos to do.
         verdicts: name -> one of the words above, for every photo.
@@ -131,6 +132,7 @@ class Planned:
     failed: int
     elsewhere: int
     megapixels: float
+    work: float
     largest: float
     bytes: int
     verdicts: dict[str, str]

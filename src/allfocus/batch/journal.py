@@ -15,6 +15,7 @@ from typing import Any
 
 from allfocus.batch.database import Database
 from allfocus.batch.entries import Claim, Failure, PhotoFailed, PhotoTask, Planned, Result, State, Summary
+from allfocus.batch.forecast import work_of
 from allfocus.batch.owner import SCRATCH, Owner, living, sweep
 from allfocus.batch.store import Store, content_hash, is_url, join
 from allfocus.errors import OptionError, OutputError
@@ -158,6 +159,7 @@ class Journal:
         return Planned(
             **counts,
             megapixels=sum(task.megapixels for task in to_do),
+            work=sum(work_of(task.megapixels, task.name) for task in to_do),
             largest=max((task.megapixels for task in to_do), default=0.0),
             bytes=sum(task.bytes for task in to_do),
             verdicts={task.name: verdict for task, verdict, _ in chosen},

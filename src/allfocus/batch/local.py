@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allfocus.batch.entries import Claim, Result
-from allfocus.batch.forecast import BatchProgress
+from allfocus.batch.forecast import BatchProgress, work_of
 from allfocus.batch.journal import Journal
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, copy_twin, failure_of, fetch, publish, restore_into
@@ -110,11 +110,11 @@ class LocalRun:
         self._lock = threading.Lock()
         self._telling = threading.Lock()
 
-    def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
+    def run(self, work: float, tell: Callable[[Event], None], photos: int = 0) -> None:
         """Work until every wanted photo is done or has failed, here or in another process.
 
         Args:
-            megapixels: of the photos to do, for the forecast.
+            work: of the photos to do (`Planned.work`), for the forecast.
             tell: called once a photo, one call at a time.
             photos: to do, for the forecast.
 
@@ -123,7 +123,7 @@ class LocalRun:
             JournalError: the journal cannot be written.
             KeyboardInterrupt: what was in the air waits in the journal.
         """
-        self.forecast = BatchProgress(megapixels, photos)
+        self.forecast = BatchProgress(work, photos)
         self.started = time.monotonic()
         try:
             while True:
@@ -247,9 +247,10 @@ class LocalRun:
     def _count(self, event: Event) -> None:
         assert self.forecast is not None
         if event.result is None or event.copied:
-            self.forecast.skip(event.claim.megapixels)
+            self.forecast.skip(work_of(event.claim.megapixels, event.claim.name))
         else:
-            self.forecast.add(event.claim.megapixels, event.result.megapixels)
+            expected = work_of(event.claim.megapixels, event.claim.name)
+            self.forecast.add(expected, event.result.megapixels)
 
     def _give_back(self, claim: Claim) -> None:
         try:

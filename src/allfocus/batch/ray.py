@@ -19,7 +19,7 @@ from typing import Any
 
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Claim, PhotoFailed, Result
-from allfocus.batch.forecast import BatchProgress
+from allfocus.batch.forecast import BatchProgress, work_of
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import AT_ONCE, AT_ONCE_EACH, Event
 from allfocus.batch.store import Store, is_url
@@ -75,9 +75,9 @@ class ClusterRun:
         self.started = time.monotonic()
         self._ray = _connect(cluster.address)
 
-    def run(self, megapixels: float, tell: Callable[[Event], None], photos: int = 0) -> None:
+    def run(self, work: float, tell: Callable[[Event], None], photos: int = 0) -> None:
         """Work until every wanted photo is done or has failed; see `LocalRun.run`."""
-        self.forecast = BatchProgress(megapixels, photos)
+        self.forecast = BatchProgress(work, photos)
         self.started = time.monotonic()
         claims = {claim.number: claim for claim in iter(self.journal.claim, None)}
         with contextlib.closing(self._results(list(claims.values()))) as results:
@@ -130,7 +130,7 @@ class ClusterRun:
             raise StoreError(answer["error"], "a store that responds", "the same command again later")
         if answer.get("error") is not None:
             self.journal.failed(claim, answer["error"], answer.get("content"))
-            self.forecast.skip(claim.megapixels)
+            self.forecast.skip(work_of(claim.megapixels, claim.name))
             tell(Event(claim, error=PhotoFailed(answer["error"])))
             return
         result = Result(**answer["result"])
@@ -142,11 +142,11 @@ class ClusterRun:
                 shutil.rmtree(files[-1][0].parent.parent, ignore_errors=True)
         except OutputError as error:
             self.journal.failed(claim, str(error), result.content)
-            self.forecast.skip(claim.megapixels)
+            self.forecast.skip(work_of(claim.megapixels, claim.name))
             tell(Event(claim, error=error))
             return
         self.journal.done(claim)
-        self.forecast.add(claim.megapixels, result.megapixels)
+        self.forecast.add(work_of(claim.megapixels, claim.name), result.megapixels)
         tell(Event(claim, result))
 
 

@@ -165,7 +165,7 @@ class PhotoBatch:
                             snapshot.push(journal)
 
                     try:
-                        work.run(planned.megapixels, tell, planned.queued)
+                        work.run(planned.work, tell, planned.queued)
                     except Stopped:
                         report.stopped(journal)
                         raise
@@ -370,7 +370,7 @@ def _tell_dry(
     engines = _engines(order, planned) if planned.queued else []
     measured, memory = _probe(engines) if engines else (1.0, 0.0)
     rate = known or measured
-    seconds = (planned.megapixels + planned.queued * EACH_MEGAPIXELS) / rate
+    seconds = (planned.work + planned.queued * EACH_MEGAPIXELS) / rate
     waiting = len(engines) * (photos_at_once(len(engines)) - 1)
     memory += waiting * CANVASES * min(CANVAS_MB, 3 * planned.largest)
     space = planned.bytes * (growth or GROWTH) / 1e6

@@ -98,7 +98,7 @@ class Watching:
             self._print({**row, "waiting": len(self.arrivals.waiting)})
 
         if planned.queued:
-            LocalRun(journal, [deblurrer], self.order, weights).run(planned.megapixels, tell, planned.queued)
+            LocalRun(journal, [deblurrer], self.order, weights).run(planned.work, tell, planned.queued)
 
     def _name(self, path: Path) -> str:
         """Where the ending changes (raw, HEIC), the old one stays too, so that a.heic and a.jpg have two results."""
