@@ -17,8 +17,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +27,7 @@ import numpy as np
 import pyvips
 
 from allfocus.atomic_file import write_json
+from allfocus.cli.bench_photos import watched
 from allfocus.engine.base import Engine, EngineInfo, Estimate
 from allfocus.engine.choose import choose
 from allfocus.engine.openvino import OpenVINOEngine, unavailable
@@ -42,13 +41,6 @@ from allfocus.weights.store import find
 HEIGHT, WIDTH = 720, 1280
 PRECISIONS = ("float32", "bfloat16", "int8")
 HERE = Path(__file__).resolve().parents[1]
-WATCH = """
-import os, resource, subprocess, sys, time
-started = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stderr=subprocess.DEVNULL)
-print(code, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
-"""
-"""Runs a command from a small process: the peak memory of a child counts what its parent held when it was started."""
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -98,21 +90,12 @@ def network(rounds: int) -> dict[str, Any]:
     }
 
 
-def run(arguments: list[str], source: Path, cache: Path) -> tuple[float, float, dict[str, Any]]:
+def run(arguments: list[str], source: Path, cache: Path) -> tuple[float, float | None, dict[str, Any]]:
     """Seconds, peak memory in MB and what it told, of one `allfocus deblur --json` of the code in a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(source / "src"), "ALLFOCUS_CACHE": str(cache)}
-    with tempfile.TemporaryFile() as told:
-        line = [sys.executable, "-m", "allfocus", *arguments]
-        watched = [sys.executable, "-S", "-c", WATCH, *line]
-        found = subprocess.run(
-            watched, env=environment, cwd=source, stdout=told, stderr=subprocess.PIPE, text=True, check=False
-        )
-        told.seek(0)
-        text = told.read().decode()
-    code, seconds, peak_kb = found.stderr.split()[-3:]
-    if int(code):
-        raise RuntimeError(f"{' '.join(line)} ended with {code}")
-    return float(seconds), int(peak_kb) / 1024, json.loads(text) if text.startswith("{") else {}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
+    seconds, peak, text = watched(arguments, environment)
+    return seconds, peak, json.loads(text) if text.startswith("{") else {}
 
 
 def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[str, Any]]:
@@ -126,7 +109,7 @@ def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[st
     for scene in sorted(scenes.glob("*.photo.png")):
         photo = folder / f"{scene.name.split('.')[0]}.jpg"
         pyvips.Image.new_from_file(str(scene)).jpegsave(str(photo), Q=95)
-        found: dict[str, list[tuple[float, float, dict[str, Any]]]] = {name: [] for name in sources}
+        found: dict[str, list[tuple[float, float | None, dict[str, Any]]]] = {name: [] for name in sources}
         for _ in range(rounds):
             for name, source in sources.items():
                 line = ["deblur", str(photo), "-o", str(folder / f"{name}.jpg"), "--json", "--overwrite"]
@@ -135,7 +118,7 @@ def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[st
         for name, runs in found.items():
             row[name] = {
                 "seconds": [round(one[0], 2) for one in runs],
-                "peak_mb": round(max(one[1] for one in runs)),
+                "peak_mb": max(one[1] or 0 for one in runs),
                 "scales": runs[0][2]["scales"],
                 "precision": runs[0][2]["engine"]["precision"],
             }

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from allfocus.atomic_file import AtomicFile, make_folder
 from allfocus.comparison import write_comparison
 from allfocus.defocus.files import check_ending, picture_beside, write_map
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur
-from allfocus.engine.base import EngineInfo
-from allfocus.engine.choose import choose
+from allfocus.engine.base import Engine, EngineInfo
+from allfocus.engine.choose import check_choice, choose
+from allfocus.engine.later import LaterEngine
 from allfocus.photo.codecs import MAX_PIXELS, encode, losses
 from allfocus.photo.codecs import check as check_format
 from allfocus.photo.formats import READ, extension
@@ -74,7 +75,7 @@ class Deblurred:
 
 
 class Deblurrer:
-    """A model on an engine, ready for many photos.
+    """A model on an engine, for many photos. The engine is loaded while the first of them is decoded and measured.
 
     Args:
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
@@ -95,7 +96,17 @@ class Deblurrer:
         threads: int | None = None,
     ) -> None:
         self.model = store.find(model)
-        self.engine = choose(self.model, engine, precision, threads)
+        check_choice(engine, precision)
+        self.engine: Engine = LaterEngine(partial(choose, self.model, engine, precision, threads))
+
+    def loaded(self) -> Self:
+        """Itself, when the engine is there.
+
+        Raises:
+            EngineError: it is not here or cannot run the model.
+        """
+        _ = self.engine.info
+        return self
 
     def run(
         self,
@@ -269,4 +280,4 @@ def deblur(
 
 @lru_cache(maxsize=2)
 def _ready(model: str, engine: str, precision: str) -> Deblurrer:
-    return Deblurrer(model, engine, precision)
+    return Deblurrer(model, engine, precision).loaded()  # a failure is not to be kept

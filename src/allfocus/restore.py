@@ -335,7 +335,8 @@ def _tiles(
         planned = _planned(work, reader, FITTED_SIDE_PX)
         tiles = planned.whole(need.cells, CELL_PX) if cut and need else planned.tiles
         if _seen_px(tiles) * FITTED_TIME < cheapest:
-            return tiles, FITTED_SIDE_PX, work.engine.fitted(planned.height, planned.width)
+            engine = work.engine.fitted(planned.height, planned.width)
+            return best if engine is None else (tiles, FITTED_SIDE_PX, engine)
     return best
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from allfocus.cli import bench
+from allfocus.cli import bench, bench_photos
 from allfocus.cli.main import main
 from allfocus.engine.base import EngineInfo, Estimate
 from allfocus.errors import EngineError
@@ -63,6 +63,31 @@ def test_a_size_that_no_network_takes_is_refused(size: str, told: str, capsys: p
         main(["bench", "--width", size])
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("megapixels", ["big", "0", "1,-2", "1e6"])
+def test_sizes_that_are_none_are_refused(megapixels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--megapixels", megapixels])
+    assert ended.value.code == 2
+    assert "--megapixels" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_whole_photos_are_timed_with_a_cold_and_a_warm_cache() -> None:
+    rows = bench_photos.time_photos([store.find()], [0.02], 2)
+    assert {"float32"} <= {row["precision"] for row in rows if row["engine"] == "openvino"}
+    for row in rows:
+        assert len(row["warm_seconds"]) == 2
+        assert row["peak_mb"] is None or row["peak_mb"] > 50
+        assert row["psnr_db"] is None or row["psnr_db"] > 45
+    assert rows[0]["psnr_db"] is None
+
+
+def test_psnr_of_photos_is_none_for_equal_ones() -> None:
+    photo = np.full((300, 4, 3), 100, np.uint8)
+    assert bench_photos._psnr_db(photo, photo) is None
+    assert bench_photos._psnr_db(photo, photo + np.uint8(1)) == round(20 * np.log10(255), 2)
 
 
 class Wrong:

@@ -287,6 +287,16 @@ def test_the_profile_holds_no_slow_layer(fast: Model, photo: Photo) -> None:
     assert not kinds & {"Split", "VariadicSplit", "Transpose", "Gather", "SpaceToDepth", "Interpolate"}
 
 
+def test_the_profile_accounts_for_every_layer(fast: Model) -> None:
+    found = openvino.profile(fast, "float32", 64, 96)
+    assert (found["precision"], found["size"]) == ("float32", "96x64")
+    assert sum(row["seconds"] for row in found["layers"]) == pytest.approx(found["seconds"], abs=2e-3)
+    assert sum(row["seconds"] for row in found["kinds"]) == pytest.approx(found["seconds"], abs=2e-3)
+    assert "Convolution" in {row["type"] for row in found["kinds"]}
+    slowest = [row["seconds"] for row in found["layers"]]
+    assert slowest == sorted(slowest, reverse=True)
+
+
 def test_made_for_one_size_it_gives_the_same_and_is_kept(
     fast: Model, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

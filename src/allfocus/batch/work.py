@@ -62,8 +62,8 @@ class Order:
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
 
     def deblurrer(self, threads: int | None = None) -> Deblurrer:
-        """A model on an engine for this order; `threads` as in `engine.choose.choose`."""
-        return Deblurrer(self.model, self.engine, self.precision, threads)
+        """A model on an engine for this order, loaded; `threads` and errors as in `engine.choose.choose`."""
+        return Deblurrer(self.model, self.engine, self.precision, threads).loaded()
 
 
 @dataclass(frozen=True)

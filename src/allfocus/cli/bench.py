@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from allfocus.engine.base import Engine
     from allfocus.weights.store import Model
 
+MOST_MEGAPIXELS = 500
 MULTIPLE = 16  # of every network's size
 RESIDUAL_GAIN = 0.1  # of random weights: residuals of the size of trained ones
 FLOAT32_TOLERANCE, ROUNDED_DB = 1e-4, 48.0
@@ -28,6 +29,12 @@ def bench_command(
     width: Annotated[int, typer.Option(min=16, help="Width of the photo in px.")] = 1280,
     height: Annotated[int, typer.Option(min=16, help="Height of the photo in px.")] = 720,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; each engine runs once per round.")] = 5,
+    megapixels: Annotated[
+        str, typer.Option(help="Also whole photos of these sizes, start to exit, as 1,24,100; minutes to hours.")
+    ] = "",
+    profile: Annotated[
+        Path | None, typer.Option(help="Also write where OpenVINO's time goes, layer by layer, as JSON.")
+    ] = None,
     share: Annotated[
         Path | None, typer.Option(help="Also write a file to share: processor, versions and times, nothing else.")
     ] = None,
@@ -37,22 +44,69 @@ def bench_command(
     from allfocus.atomic_file import AtomicFile, make_folder, write_json
     from allfocus.errors import OptionError
 
+    sizes, names = _sizes(megapixels), [name.strip() for name in models.split(",")]
     if width % MULTIPLE or height % MULTIPLE:
         raise OptionError(f"{width}x{height}", f"multiples of {MULTIPLE}", "--width 1280 --height 720")
-    if output is not None:  # before the minutes of work
-        make_folder(output.parent)
-        AtomicFile(output, overwrite=True).check()
+    for path in (output, profile, share):  # before the minutes of work
+        if path is not None:
+            make_folder(path.parent)
+            AtomicFile(path, overwrite=True).check()
     report: dict[str, Any] = {"question": "seconds per engine and network", "conditions": _conditions(width, height)}
-    report["networks"] = [_network(name.strip(), width, height, repeats) for name in models.split(",")]
+    report["networks"] = [_network(name, width, height, repeats) for name in names]
     report["conditions"]["load_average_after"] = _load_average()
     _compare_with_ifan(report["networks"])
+    if sizes:
+        report["photos"] = _photos(names, sizes, repeats)
+    if profile is not None:
+        write_json(profile, {"conditions": report["conditions"], "networks": _profiles(names, width, height)})
+        typer.echo(f"profile written to {profile}")
     if output is not None:
         write_json(output, report)
         typer.echo(f"written to {output}")
     if share is not None:
-        make_folder(share.parent)
         write_json(share, _shareable(report))
         typer.echo(f"to share: {share}")
+
+
+def _sizes(megapixels: str) -> list[float]:
+    from allfocus.errors import OptionError
+
+    try:
+        sizes = [float(text) for text in megapixels.split(",") if text.strip()]
+    except ValueError:
+        sizes = [0.0]
+    if not all(0 < size <= MOST_MEGAPIXELS for size in sizes):
+        raise OptionError(f"--megapixels {megapixels}", f"numbers up to {MOST_MEGAPIXELS}", "--megapixels 1,24")
+    return sizes
+
+
+def _photos(names: list[str], sizes: list[float], repeats: int) -> dict[str, Any]:
+    """Whole photos through every engine, with installed weights only."""
+    from allfocus.cli.bench_photos import METHOD, time_photos
+    from allfocus.weights.store import find
+
+    rows = time_photos([find(name) for name in names], sizes, repeats)
+    for row in rows:
+        peak = f", {row['peak_mb']} MB" if row["peak_mb"] else ""
+        typer.echo(
+            f"{row['megapixels']:g} MP {row['model']} {row['engine']} {row['precision']}: "
+            f"first {row['cold_seconds']:.2f} s, then {row['median_seconds']:.2f} s{peak}"
+        )
+    return {"method": METHOD, "rows": rows}
+
+
+def _profiles(names: list[str], width: int, height: int) -> list[dict[str, Any]]:
+    """Where the time of one picture goes in OpenVINO, in each precision."""
+    from allfocus.engine import openvino
+    from allfocus.weights.store import find
+
+    return [
+        openvino.profile(model, precision, height, width)
+        for name in names
+        for model in [find(name)]
+        for precision in ("float32", "bfloat16", "int8")
+        if openvino.unavailable(precision, model) is None
+    ]
 
 
 def _compare_with_ifan(networks: list[dict[str, Any]]) -> None:

@@ -151,6 +151,8 @@ def deblur_command(
                 deblur_with(method, plan, how, weights=named, as_json=json)
                 return
             deblurrer = _deblurrer(model, engine, precision)
+            if len(plan.jobs) > 1:
+                deblurrer.loaded()  # refused once, not photo by photo
     except AllfocusError as error:
         if json:
             _say_refused(inputs, plan, error)

@@ -81,8 +81,11 @@ class Engine(Protocol):
 class FittingEngine(Engine, Protocol):
     """An engine that is faster, and takes less memory, where it knows the size of the batches beforehand."""
 
-    def fitted(self, height: int, width: int) -> Engine:
-        """The same network for batches (1, ., height, width) only; what this one holds in memory for others goes."""
+    def fitted(self, height: int, width: int) -> Engine | None:
+        """The same network for batches (1, ., height, width) only; what this one holds in memory for others goes.
+
+        None where it turns out that there is no such thing.
+        """
         ...
 
 

@@ -69,7 +69,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
         OptionError: another engine or precision.
         EngineError: the engine is not here, or not in this precision; each one's reason is in the text.
     """
-    _check_precision(precision)
+    check_choice(engine, precision)
     if engine == "auto":
         reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}
         chosen = _preferred(reasons)
@@ -79,12 +79,17 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
                 f"no engine can run {model.card.name} here ({why})", "an available engine", "allfocus doctor"
             )
         return _module_of(chosen).start(model, precision, threads)
-    if engine not in ENGINES:
-        raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
     reason = _module_of(engine).unavailable(precision, model)
     if reason is not None:
         raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
     return _module_of(engine).start(model, precision, threads)
+
+
+def check_choice(engine: str, precision: str) -> None:
+    """Refuse another engine or precision than there are; see `choose`."""
+    _check_precision(precision)
+    if engine not in ("auto", *ENGINES):
+        raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
 
 
 def _module_of(name: str) -> ModuleType:

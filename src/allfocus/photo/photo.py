@@ -168,7 +168,8 @@ class Reader:
             missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
             if any(missing):
                 pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-            rows = pixels[::shrink].astype(np.float32)  # (height, width * shrink, bands)
+            sums = np.uint16 if photo.depth == 8 else np.float32  # 16 x 255 fits, and 16 x 65535 is exact
+            rows = pixels[::shrink].astype(sums)  # (height, width * shrink, bands)
             for index in range(1, shrink):
                 rows += pixels[index::shrink]
             pixels = rows[:, ::shrink].copy()  # (height, width, bands)
