@@ -83,9 +83,12 @@ class Deblurrer:
         precision: "auto", "float32", "bfloat16" or "int8".
         threads: of the engine; see `engine.choose.choose`.
 
+    Attributes:
+        engine: its first use raises EngineError if it is not available or cannot run the model.
+
     Raises:
         WeightsError: no such model, or a damaged one.
-        EngineError: the engine is not available or cannot run the model.
+        OptionError: another engine or precision.
     """
 
     def __init__(
