@@ -71,6 +71,26 @@ def gate(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def choices(found: dict[str, Any]) -> list[str]:
+    """What each `--speed` costs and brings."""
+    scene = found["scene"]
+    lines = [
+        f"`--speed` on real-val, and on the 24-megapixel scene {scene['name']} (`benchmarks/speed_choices.json`):",
+        "",
+        "| choice | precision | PSNR-fit | LPIPS | s a megapixel | 24 megapixels: PSNR | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found["real-val"].items():
+        precision = found["precision"].get(name, "")
+        seconds = f"{row['seconds_per_megapixel']:.2f}" if precision else ""
+        large = scene[name]
+        lines.append(
+            f"| {name} | {precision} | {row['psnr_fit']:.3f} | {row['lpips']:.4f} | {seconds} "
+            f"| {large['psnr']:.2f} | {large.get('seconds', '')} |"
+        )
+    return lines
+
+
 def measured() -> list[str]:
     """What benchmarks/speed.py and benchmarks/int8.py found."""
     parts: list[list[str]] = []
@@ -84,6 +104,8 @@ def measured() -> list[str]:
         parts += [writer(found[name]) for name, writer in writers.items() if found.get(name)]
     if int8 := stored("benchmarks/int8.json"):
         parts.append(gate(int8))
+    if speeds := stored("benchmarks/speed_choices.json"):
+        parts.append(choices(speeds))
     return "\n\n".join("\n".join(lines) for lines in parts).splitlines()
 
 

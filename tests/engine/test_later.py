@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -36,3 +38,9 @@ def test_what_loading_raises_every_use_raises() -> None:
     for use in (later.ready, lambda: later.info, lambda: later.run(np.zeros((1, 3, 16, 16), np.float32))):
         with pytest.raises(EngineError, match="no engine"):
             use()
+
+
+def test_a_process_that_ends_while_it_loads_ends_well() -> None:
+    code = "from allfocus.deblurrer import Deblurrer; Deblurrer(); raise SystemExit(7)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (7, "")

@@ -20,7 +20,8 @@ class LaterEngine:
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._loaded: Future[Engine] = Future()
-        threading.Thread(target=self._load, args=(load,), name="engine", daemon=True).start()
+        # no daemon: Python waits for it at its end, where OpenVINO would abort in the midst of loading
+        threading.Thread(target=self._load, args=(load,), name="engine").start()
 
     @property
     def redone(self) -> int:
