@@ -205,7 +205,7 @@ def run(case: Case, root: Path) -> tuple[int, list[dict[str, Any]], str]:
     code = 0
     with (
         patch("allfocus.cli.deblur._deblurrer", lambda *_: stand_in()),
-        patch("allfocus.batch.work.Order.deblurrer", lambda self: stand_in()),
+        patch("allfocus.batch.work.Order.deblurrer", lambda self, *_: stand_in()),
         redirect_stdout(told),
         redirect_stderr(said),
     ):
