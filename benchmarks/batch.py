@@ -218,6 +218,7 @@ def mosaics(data: Path, folder: Path, endings: Sequence[str], shapes: Sequence[t
             for number in range(across * down)
         ]
         image = pyvips.Image.arrayjoin(cells, across=across).crop(0, 0, width, height)
+        image = image.wrap(x=index, y=0)  # of equal photos a batch would restore one and copy the result
         image.write_to_file(str(folder / f"{index:03d}{endings[index % len(endings)]}"))
     return folder
 
