@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
-
-from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from typing import TYPE_CHECKING, Any
 
 from allfocus.errors import (
     AllfocusError,
@@ -19,17 +16,10 @@ from allfocus.errors import (
     UnknownFormatError,
 )
 
+if TYPE_CHECKING:
+    from starlette.responses import JSONResponse
+
 MEDIA_TYPE = "application/problem+json"
-
-
-class Problem(BaseModel):
-    """What a refusal says."""
-
-    title: str = Field(examples=["Unprocessable Content"])
-    status: int = Field(examples=[422])
-    got: str = Field(examples=["strength 2"])
-    expected: str = Field(examples=["a number from 0 to 1"])
-    hint: str = Field(alias="try", examples=["strength=1"])
 
 
 class Refusal(Exception):
@@ -64,6 +54,8 @@ class Refusal(Exception):
 
     def answer(self) -> JSONResponse:
         """The HTTP answer."""
+        from starlette.responses import JSONResponse  # the worker, which has no HTTP, starts without it
+
         return JSONResponse(self.to_json(), self.status, self.headers, media_type=MEDIA_TYPE)
 
 

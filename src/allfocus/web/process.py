@@ -36,14 +36,20 @@ class WorkerProcess:
         silent_seconds: one that says nothing for so long while it works is ended, as if it had died.
     """
 
-    def __init__(self, options: Message, bytes_limit: int, silent_seconds: float) -> None:
+    def __init__(self, options: Message, bytes_limit: int = sys.maxsize, silent_seconds: float = 180) -> None:
         self.options = options
         self.silent_seconds = silent_seconds
         self.bytes_limit = bytes_limit
         self.deaths = 0
         self.replaced = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._begun: Message | None = None
         self._turn = asyncio.Lock()
+
+    async def begin(self, request: Message) -> None:
+        """Start the process and send it a request before anybody waits; the next `ask` of the same gets its events."""
+        await self._send(await self._running(), request)
+        self._begun = request
 
     @property
     def pid(self) -> int | None:
@@ -61,8 +67,10 @@ class WorkerProcess:
         async with self._turn:
             process = await self._running()
             finished = False
+            begun, self._begun = self._begun, None
             try:
-                await self._send(process, request)
+                if request != begun:
+                    await self._send(process, request)
                 while not finished:
                     event = await self._event(process)
                     if event.get("job") == request["job"]:

@@ -16,3 +16,8 @@ LAST = ("ready", "done", "failed", "cancelled")
 def line(message: Message) -> bytes:
     """A message as bytes, with its line's end."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def loading(model: str) -> Message:
+    """The request to load a model, before the first photo needs it."""
+    return {"do": "load", "job": "load", "model": model}

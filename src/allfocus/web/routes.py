@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 from allfocus.photo import formats
 from allfocus.web.jobs import Job
 from allfocus.web.options import MapOptions, Options, parse
-from allfocus.web.problems import MEDIA_TYPE, Problem, Refusal
+from allfocus.web.problems import MEDIA_TYPE, Refusal
 from allfocus.web.process import WorkerDied
 from allfocus.web.service import Service
 from allfocus.web.upload import Upload, receive
@@ -26,6 +26,17 @@ from allfocus.weights import store
 REPORT_HEADER = "Allfocus-Report"
 BINARY = {"type": "string", "format": "binary"}
 IMAGE = {"image/*": {"schema": BINARY}}
+
+
+class Problem(BaseModel):
+    """What a refusal says."""
+
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    got: str = Field(examples=["strength 2"])
+    expected: str = Field(examples=["a number from 0 to 1"])
+    hint: str = Field(alias="try", examples=["strength=1"])
+
 
 REFUSED = {
     400: "the form cannot be read",

@@ -38,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(service: Service, host: str, port: int) -> None:
+async def serve(service: Service, host: str, port: int) -> None:
     """Answer requests until SIGTERM or Ctrl-C; the second one ends at once.
 
     Raises:
@@ -50,7 +50,7 @@ def serve(service: Service, host: str, port: int) -> None:
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     print(f"allfocus: http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends)", flush=True)
-    Patient(configured(service), service).run(sockets=[listener])
+    await Patient(configured(service), service).serve(sockets=[listener])
 
 
 def configured(service: Service) -> uvicorn.Config:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+from allfocus.web import protocol
 from allfocus.web.jobs import Jobs
 from allfocus.web.limits import Limits
 from allfocus.web.problems import Refusal
@@ -26,15 +27,22 @@ class Service:
         model: restores photos unless a request names another one.
         engine: as on the command line.
         precision: as on the command line.
+        worker: with this engine and precision, if one was begun already; it is closed with the service.
     """
 
     def __init__(
-        self, limits: Limits, model: str = store.DEFAULT, engine: str = "auto", precision: str = "auto"
+        self,
+        limits: Limits,
+        model: str = store.DEFAULT,
+        engine: str = "auto",
+        precision: str = "auto",
+        worker: WorkerProcess | None = None,
     ) -> None:
         self.limits, self.model, self.name = limits, model, store.find(model).card.name
         self.telemetry = Telemetry()
         options = {"engine": engine, "precision": precision}
-        self.worker = WorkerProcess(options, limits.worker_bytes, limits.silent_seconds)
+        self.worker = worker or WorkerProcess(options)
+        self.worker.bytes_limit, self.worker.silent_seconds = limits.worker_bytes, limits.silent_seconds
         self.inspector = WorkerProcess(options, limits.worker_bytes, limits.silent_seconds)
         self.folder = Path(tempfile.mkdtemp(prefix="allfocus-serve-"))
         self.jobs = Jobs(limits, self.worker, self.folder, self.telemetry)
@@ -79,7 +87,7 @@ class Service:
         """The engine first, then photo after photo."""
         with contextlib.suppress(WorkerDied):
             event, _ = await asyncio.gather(
-                self.worker.answer({"do": "load", "job": "load", "model": self.model}),
+                self.worker.answer(protocol.loading(self.model)),
                 self.inspector.answer({"do": "inspect", "job": "warm", "photo": "", "pixels": 1, "name": ""}),
             )
             if event["is"] == "ready":
