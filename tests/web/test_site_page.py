@@ -175,11 +175,11 @@ def test_jpeg_and_webp_keep_what_the_photo_said(site: str, tmp_path: Path) -> No
             assert told["orientation"] == 1 and "abc" in told["exif-ifd0-Make"]
             upright, other = opened(data).autorot(), opened(saved.read_bytes())
             assert (upright.width, upright.height) == (other.width, other.height) == (96, 128)
-            difference = np.abs(upright.numpy().astype(int) - other.numpy().astype(int))
+            difference = upright.numpy().astype(int) - other.numpy().astype(int)
             if name == "c.webp":
-                assert difference.max() == 0  # strength 0, without loss
-            else:
-                assert difference.mean() < 2
+                assert not difference.any()  # strength 0, without loss
+            else:  # encoded twice, but no colour was converted
+                assert np.abs(difference).mean() < 3 and np.abs(difference.mean(axis=(0, 1))).max() < 0.7
             notes = page.inner_text("#line")
             assert ("without loss" in notes) == (name == "c.webp") and "written by the browser" in notes
         assert exif(1) in (tmp_path / "a.sharp.jpg").read_bytes()

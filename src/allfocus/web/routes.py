@@ -26,6 +26,10 @@ from allfocus.weights import store
 REPORT_HEADER = "Allfocus-Report"
 BINARY = {"type": "string", "format": "binary"}
 IMAGE = {"image/*": {"schema": BINARY}}
+MAP: dict[str, Any] = {
+    "description": "The defocus map.",
+    "content": {"image/tiff": {"schema": BINARY}, "image/png": {"schema": BINARY}, "application/json": {}},
+}
 
 
 class Problem(BaseModel):
@@ -141,13 +145,7 @@ async def deblur(request: Request, query: Annotated[Options, Query()]) -> Respon
 @router.post(
     "/v1/map",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The defocus map.",
-            "content": {"image/tiff": {"schema": BINARY}, "image/png": {"schema": BINARY}, "application/json": {}},
-        },
-        **WORK,
-    },
+    responses={200: MAP, **WORK},
     openapi_extra=_upload_body(MapOptions),
 )
 async def map_photo(request: Request, query: Annotated[MapOptions, Query()]) -> Response:
@@ -251,7 +249,7 @@ async def job_result(request: Request, id: str) -> Response:
 @router.get(
     "/v1/jobs/{id}/map",
     response_class=FileResponse,
-    responses={200: {"content": IMAGE}, **GONE, **_refusals(409)},
+    responses={200: MAP, **GONE, **_refusals(409)},
 )
 async def job_map(
     request: Request, id: str, format: Annotated[Literal["tiff", "png", "cells"], Query()] = "tiff"
