@@ -179,7 +179,7 @@ def test_jpeg_and_webp_keep_what_the_photo_said(site: str, tmp_path: Path) -> No
             if name == "c.webp":
                 assert not difference.any()  # strength 0, without loss
             else:  # encoded twice, but no colour was converted
-                assert np.abs(difference).mean() < 3 and np.abs(difference.mean(axis=(0, 1))).max() < 0.7
+                assert np.abs(difference).mean() < 4 and np.abs(difference.mean(axis=(0, 1))).max() < 0.7
             notes = page.inner_text("#line")
             assert ("without loss" in notes) == (name == "c.webp") and "written by the browser" in notes
         assert exif(1) in (tmp_path / "a.sharp.jpg").read_bytes()
