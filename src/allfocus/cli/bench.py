@@ -35,10 +35,10 @@ def bench_command(
     profile: Annotated[
         Path | None, typer.Option(help="Also write where OpenVINO's time goes, layer by layer, as JSON.")
     ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the times.")] = None,
     share: Annotated[
         Path | None, typer.Option(help="Also write a file to share: processor, versions and times, nothing else.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file for the times.")] = None,
 ) -> None:
     """Time every engine on photos of one size, in turns; -o writes the times with their conditions."""
     from allfocus.atomic_file import AtomicFile, make_folder, write_json
