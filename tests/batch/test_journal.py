@@ -227,3 +227,14 @@ def test_no_photo_is_lost_or_held_by_nobody_after_any_steps(
         assert sum(states.values()) == 4
         assert states.get("running", 0) == len(held) and states.get("done", 0) == len(done)
     journal.close()
+
+
+def test_the_threads_of_the_first_run_are_those_of_all_with_its_settings(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        assert journal.threads("settings") is None
+        journal.start("settings", {}, "test")
+        journal.note_threads(1)
+    with Journal(str(tmp_path)) as journal:
+        journal.start("settings", {}, "test")
+        journal.note_threads(4)
+        assert journal.threads("settings") == 1 and journal.threads("others") is None

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from allfocus.batch import streams
 from allfocus.batch.streams import MOST, free_memory_mb, threads_of_each
 from allfocus.batch.work import Order
-from allfocus.engine.processor import THREADS_VARIABLE
 
 
 class Loading(Order):
@@ -33,13 +32,12 @@ class OnTorch(Loading):
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams.Processor, "here", lambda: SimpleNamespace(threads=4))
     monkeypatch.setattr(streams, "free_memory_mb", lambda: 64_000.0)
-    monkeypatch.delenv(THREADS_VARIABLE, raising=False)
 
 
 @given(st.integers(1, 300), st.integers(1, 10**6), st.floats(0, 10**7))
 def test_every_thread_is_used_and_no_stream_is_too_many(threads: int, photos: int, memory_mb: float) -> None:
     each = threads_of_each(threads, photos, memory_mb)
-    assert sum(each) == threads and max(each) - min(each) <= 1
+    assert len(set(each)) == 1 and threads / 2 < sum(each) <= threads
     assert 1 <= len(each) <= min(MOST, photos)
     assert len(each) == 1 or len(each) * streams.MEMORY_MB <= memory_mb
 
@@ -50,15 +48,16 @@ def test_a_stream_for_every_core_but_one_engine_where_photos_go_alone() -> None:
         return [found.threads for found in streams.streams(order, photos, largest, 64.0)]  # type: ignore[attr-defined]
 
     assert loaded(Loading(), 10, 24.0) == [1, 1, 1, 1]
-    assert loaded(Loading(), 3, 24.0) == [2, 1, 1]
-    assert loaded(Loading(), 10, 100.0) == loaded(Loading(), 1, 24.0) == [None]
+    assert loaded(Loading(), 2, 24.0) == [2, 2]
+    assert loaded(Loading(), 10, 100.0) == loaded(Loading(), 1, 24.0) == [4]
     assert len(loaded(OnTorch(), 10, 24.0)) == 1
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_one_thread_wanted_is_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(THREADS_VARIABLE, "1")
-    assert len(streams.streams(Loading(), 10, 24.0, 64.0)) == 1
+def test_a_run_that_goes_on_keeps_its_threads_however_few_photos_are_left() -> None:
+    for photos, largest in ((10, 24.0), (1, 24.0), (10, 100.0)):
+        found = streams.streams(Loading(), photos, largest, 64.0, known=1)
+        assert {one.threads for one in found} == {1}  # type: ignore[attr-defined]
 
 
 def test_free_memory_is_the_least_of_system_and_container(tmp_path: Path) -> None:

@@ -264,6 +264,27 @@ class Journal:
         query = "SELECT state, COUNT(*) FROM photos WHERE number IN wanted GROUP BY state"
         return {row[0]: row[1] for row in self._database.rows(query)}
 
+    def threads(self, settings: str) -> int | None:
+        """With how many threads each engine computed when these settings were first used here; None where nobody did.
+
+        An engine's last digits depend on it, so who goes on with a run has to use as many.
+        """
+        noted = self._database.rows(
+            """SELECT json_extract(description, '$.threads') FROM runs
+               WHERE settings = ? AND json_extract(description, '$.threads') IS NOT NULL ORDER BY number LIMIT 1""",
+            [settings],
+        )
+        return int(noted[0][0]) if noted else None
+
+    def note_threads(self, threads: int) -> None:
+        """With how many threads each engine of this run computes."""
+        assert self.owner is not None
+        with self._database.change() as database:
+            database.execute(
+                "UPDATE runs SET description = json_set(description, '$.threads', ?) WHERE owner = ?",
+                [threads, self.owner.token],
+            )
+
     def note_rate(self, megapixels: float, seconds: float) -> None:
         """How much this run has done so far, for later forecasts."""
         assert self.owner is not None

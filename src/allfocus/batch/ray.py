@@ -99,6 +99,8 @@ class ClusterRun:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         assert self.journal.owner is not None
+        threads = self.journal.threads(self.order.key()) or self.cluster.cpus
+        self.journal.note_threads(threads)
         deaths = ray.remote(num_cpus=0, max_restarts=0)(_Starts).remote()
         room = sum(int(node["Resources"].get("CPU", 0)) // self.cluster.cpus for node in ray.nodes() if node["Alive"])
         rows = [{"claim": json.dumps(asdict(claim))} for claim in claims]
@@ -116,7 +118,7 @@ class ClusterRun:
                 "order": self.order,
                 "folder": self.journal.folder,
                 "scratch": None if is_url(self.journal.folder) else str(self.journal.owner.folder.resolve()),
-                "cpus": self.cluster.cpus,
+                "threads": threads,
                 "patience_s": self.journal.store.patience_s,
                 "starts": deaths,
             },
@@ -165,9 +167,9 @@ class _Worker:
     """One engine in an actor; photos come as rows of JSON and go as rows of JSON."""
 
     def __init__(
-        self, order: Order, folder: str, scratch: str | None, cpus: int, patience_s: float, starts: Any
+        self, order: Order, folder: str, scratch: str | None, threads: int, patience_s: float, starts: Any
     ) -> None:
-        os.environ[THREADS_VARIABLE] = str(cpus)
+        os.environ[THREADS_VARIABLE] = str(threads)
         keep_freed_memory(large=False)
         self.order, self.folder, self.scratch, self.starts = order, folder, scratch, starts
         self.store = Store(patience_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
-from allfocus.engine.processor import Processor, threads_wanted
+from allfocus.engine.processor import Processor
 
 MOST = 8
 MEMORY_MB = 1500.0
@@ -17,7 +17,7 @@ MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
 def threads_of_each(threads: int, photos: int, memory_mb: float) -> list[int]:
-    """The threads of each stream: one each on up to `MOST` cores, then more each, all in use.
+    """The threads of each stream, all alike: one on up to `MOST` cores, then more.
 
     Two engines of one thread do more than one of two (results/batch.json): threads of one engine wait for each other
     after every layer, and while a photo is read or written they have nothing to do.
@@ -27,32 +27,36 @@ def threads_of_each(threads: int, photos: int, memory_mb: float) -> list[int]:
         photos: to do; there are no more streams than photos.
         memory_mb: that is free.
 
-    >>> threads_of_each(2, 100, 16_000), threads_of_each(20, 100, 64_000), threads_of_each(4, 100, 4_000)
-    ([1, 1], [3, 3, 3, 3, 2, 2, 2, 2], [2, 2])
+    >>> threads_of_each(2, 100, 16_000), threads_of_each(12, 100, 64_000), threads_of_each(4, 100, 4_000)
+    ([1, 1], [2, 2, 2, 2, 2, 2], [2, 2])
     >>> threads_of_each(4, 1, 16_000)
     [4]
     """
-    count = max(1, min(threads, photos, MOST, int(memory_mb // MEMORY_MB)))
-    return [threads // count + (index < threads % count) for index in range(count)]
+    most = threads // -(-threads // MOST)
+    count = max(1, min(most, photos, int(memory_mb // MEMORY_MB)))
+    return [threads // count] * count
 
 
-def streams(order: Order, photos: int, largest: float, alone: float) -> list[Deblurrer]:
-    """The engines for a batch, loaded.
+def streams(order: Order, photos: int, largest: float, alone: float, known: int | None = None) -> list[Deblurrer]:
+    """The engines for a batch, loaded; each has the same number of threads.
 
     Args:
         order: says which.
         photos: to do.
         largest: of them, in megapixels.
         alone: photos of more megapixels than this are restored one by one, so one engine has to have every thread.
+        known: threads of each engine when the batch was begun (`Journal.threads`): with as many the results have the
+            same bytes.
 
     Raises:
         AllfocusError: see `Deblurrer`.
     """
-    if largest > alone or threads_wanted() == 1:
-        return [order.deblurrer()]
-    each = threads_of_each(Processor.here().threads, photos, free_memory_mb())
-    if len(each) == 1:
-        return [order.deblurrer()]
+    threads = Processor.here().threads
+    each = threads_of_each(threads, photos, free_memory_mb())
+    if known is not None:
+        each = [known] * max(1, min(threads // known, photos, int(free_memory_mb() // MEMORY_MB)))
+    elif largest > alone:
+        each = [threads]
     first = order.deblurrer(each[0])
     if first.engine.info.name == "torch":  # one number of threads for the whole process, or a GPU
         return [first]

@@ -296,12 +296,14 @@ def _work(
         from allfocus.batch.ray import ClusterRun
 
         return ClusterRun(journal, order, options.cluster)
-    return LocalRun(journal, _engines(order, planned), order, weights)
+    engines = _engines(order, planned, journal.threads(order.key()))
+    journal.note_threads(engines[0].engine.info.threads)
+    return LocalRun(journal, engines, order, weights)
 
 
-def _engines(order: Order, planned: Planned) -> list[Deblurrer]:
+def _engines(order: Order, planned: Planned, threads: int | None) -> list[Deblurrer]:
     keep_freed_memory(large=False)
-    return streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE)
+    return streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE, threads)
 
 
 def _weights(order: Order) -> str:
@@ -366,8 +368,8 @@ def _tell_dry(
                 list(tasks(asked, store)), order.key(), _weights(order),
                 retry_failed=options.retry_failed, overwrite=options.overwrite, dry=True, lying=_lying(folder, store),
             )  # fmt: skip
-            known, growth = journal.rate(), journal.growth()
-    engines = _engines(order, planned) if planned.queued else []
+            known, growth, threads = journal.rate(), journal.growth(), journal.threads(order.key())
+    engines = _engines(order, planned, threads) if planned.queued else []
     measured, memory = _probe(engines) if engines else (1.0, 0.0)
     rate = known or measured
     seconds = (planned.work + planned.queued * EACH_MEGAPIXELS) / rate
