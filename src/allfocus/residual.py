@@ -1,4 +1,4 @@
-"""The residual of one stage on scratch: what will be added to the photo, and its view at a finer scale."""
+"""The residual of one stage on scratch: what `restore._compose` adds to the photo, and its view at a finer scale."""
 
 from __future__ import annotations
 

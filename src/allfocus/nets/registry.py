@@ -1,4 +1,8 @@
-"""The names under which networks are known, how each is built, and which losses its row of the paper was taught by."""
+"""The names under which networks are known, how each is built, and which losses its row of the paper was taught by.
+
+A new network is a module in `nets` and one line in `FAMILIES`. One that is not trained as IFAN is also needs a task of
+its own (`train/tasks/registry.py`).
+"""
 
 from __future__ import annotations
 

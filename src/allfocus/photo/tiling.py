@@ -134,7 +134,7 @@ def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multipl
         height: of the photo in px.
         side: of the square that is as much as the network may see at once; rounded down to the multiple.
         halo: context in px that is seen but not used; at the photo's borders there is none.
-        overlap: px over which neighbours are blended.
+        overlap: px over which neighbours are blended; the pipeline passes `restore.OVERLAP_PX`.
         multiple: sources start and end on multiples of this.
 
     Raises:

@@ -16,6 +16,8 @@ from allfocus.train.config import LossWeights, NetConfig, TrainConfig
 
 PAPER_LOSS = LossWeights(distance="squared", fourier=0.0, disparity=0.0, warp=1.0, reblur=1.0)
 """The paper's three terms, weights 1, plain means."""
+OUR_LOSS = LossWeights(deblur=1.0, distance="charbonnier", fourier=0.1, disparity=0.05)
+"""Charbonnier distance, spectra, and the simulator's disparity."""
 PAPER_AUGMENT = AugmentConfig(
     flips=False, turns=False, reduce_chance=0.5, reduce_to=(0.7, 1.0), noise_chance=0.05, grey_chance=0.3
 )
@@ -48,7 +50,7 @@ def ifan() -> TrainConfig:
         learning_rate=3e-4,
         reblurring_rate=0.1,
         warmup=500,
-        loss=LossWeights(warp=0.1, reblur=0.1),
+        loss=replace(OUR_LOSS, warp=0.1, reblur=0.1),
         augment=OUR_AUGMENT,
         coarse_chance=0.1,
     )
@@ -63,6 +65,7 @@ def ifan_fast() -> TrainConfig:
         patch_px=[160, 192],
         learning_rate=3e-4,
         warmup=200,
+        loss=OUR_LOSS,
         augment=OUR_AUGMENT,
         coarse_chance=0.1,
     )
@@ -97,7 +100,7 @@ def finetune() -> TrainConfig:
         ema=0.995,
         validate_every=500,
         save_every=250,
-        loss=LossWeights(disparity=0.0),
+        loss=replace(OUR_LOSS, disparity=0.0),
     )
 
 
@@ -110,6 +113,7 @@ def smoke() -> TrainConfig:
         batch=2,
         patch_px=64,
         warmup=2,
+        loss=OUR_LOSS,
         log_every=5,
         validate_every=20,
         save_every=10,

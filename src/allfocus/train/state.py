@@ -1,4 +1,8 @@
-"""What a training run is at one step: weights, averaged weights, optimiser, step. Saved whole, resumed exactly."""
+"""What a training run is at one step: weights, averaged weights, optimiser, step. Saved whole, resumed exactly.
+
+No state of a random generator is stored: `loop.training_step` seeds each step by (seed, step, rank), and
+`data.source.Batches` each sample by (seed, step, sample).
+"""
 
 from __future__ import annotations
 

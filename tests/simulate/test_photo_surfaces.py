@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from allfocus.simulate.layers import extended, fill, labels_by_depth
+from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
 from allfocus.simulate.masks import softened
 
 
