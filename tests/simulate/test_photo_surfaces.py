@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
 from allfocus.simulate.masks import softened
+from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
 
 
 def test_slopes_stay_whole_and_jumps_part() -> None:

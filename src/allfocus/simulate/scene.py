@@ -12,8 +12,8 @@ from torch import Tensor
 from allfocus.errors import OptionError
 from allfocus.simulate.depth import relief
 from allfocus.simulate.drawings import draw_print
-from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
 from allfocus.simulate.masks import OUTLINES, outline, segment, softened
+from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
 from allfocus.simulate.photos import PhotoPool, Place
 from allfocus.simulate.sensor import linear_from_display
 from allfocus.simulate.surface import Surface
