@@ -17,7 +17,7 @@ NEGLIGIBLE = 0.02
 of 50 grey levels of 255 would be one. Where a photo is in focus the network's own are far smaller."""
 _ONE = 65535.0
 _BLOCK = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them
-_WORKERS = 4
+_WORKERS = 2  # more of them spend their time on waiting for each other in Python
 
 
 class Need:

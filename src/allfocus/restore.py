@@ -34,7 +34,7 @@ FITTED_SIDE_PX = 2112
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
 FITTED_TIME = 0.88  # of what it takes to compute a pixel otherwise
 _TILES_AT_HAND = 2  # one in the network, one around it
-_WORKERS = 4
+_WORKERS = 2  # more of them spend their time on waiting for each other in Python
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,6 @@ TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
 STRIP_ROWS = 64  # that the processor's cache holds
-_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,9 @@ def measure_blur(photo: Photo) -> Blur:
     """
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        grey = _grey_of(reader, workers)
-        places = [grey[box.y : box.y + box.height, box.x : box.x + box.width] for box in _places(reader)]
-        radii = [radius for radius in workers.map(_place_radius_px, places) if radius is not None]
+    grey = _grey_of(reader)
+    places = (grey[box.y : box.y + box.height, box.x : box.x + box.width] for box in _places(reader))
+    radii = [radius for place in places if (radius := _place_radius_px(place)) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
     return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))
@@ -84,16 +81,12 @@ def has_texture(pixels: np.ndarray) -> np.ndarray:
     return window_mean(_gradient(_grey(pixels))) > TEXTURE**2
 
 
-def _grey_of(reader: Reader, workers: ThreadPoolExecutor) -> np.ndarray:
+def _grey_of(reader: Reader) -> np.ndarray:
     """All of it, (h, w) float32: at most 3 megapixels of photos up to 48."""
     grey = np.empty((reader.height, reader.width), np.float32)
-
-    def fill(y: int) -> None:
+    for y in range(0, reader.height, STRIP_ROWS):
         box = Box(0, y, reader.width, min(STRIP_ROWS, reader.height - y))
         grey[y : y + box.height] = _grey(reader.planes(box).transpose(1, 2, 0))
-
-    for _ in workers.map(fill, range(0, reader.height, STRIP_ROWS)):
-        pass
     return grey
 
 

@@ -165,8 +165,8 @@ def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list
 
 def is_finite(estimate: Estimate) -> bool:
     """Whether every value of an estimate is finite (one cheap sum an array: infinity and NaN survive it)."""
-    with np.errstate(invalid="ignore"):
-        return all(bool(np.isfinite(values.sum(dtype=np.float64))) for values in estimate if values is not None)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return all(bool(np.isfinite(values.sum())) for values in estimate if values is not None)
 
 
 def not_finite(info: EngineInfo) -> EngineError:
