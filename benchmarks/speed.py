@@ -27,7 +27,7 @@ import numpy as np
 import pyvips
 
 from allfocus.atomic_file import write_json
-from allfocus.cli.bench_photos import watched
+from allfocus.cli.bench_photos import Watched, watched
 from allfocus.engine.base import Engine, EngineInfo, Estimate
 from allfocus.engine.choose import choose
 from allfocus.engine.openvino import OpenVINOEngine, unavailable
@@ -90,12 +90,12 @@ def network(rounds: int) -> dict[str, Any]:
     }
 
 
-def run(arguments: list[str], source: Path, cache: Path) -> tuple[float, float | None, dict[str, Any]]:
-    """Seconds, peak memory in MB and what it told, of one `allfocus deblur --json` of the code in a checkout."""
+def run(arguments: list[str], source: Path, cache: Path) -> tuple[Watched, dict[str, Any]]:
+    """What one `allfocus deblur --json` of the code in a checkout took, and what it told."""
     environment = {**os.environ, "PYTHONPATH": str(source / "src"), "ALLFOCUS_CACHE": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
-    seconds, peak, text = watched(arguments, environment)
-    return seconds, peak, json.loads(text) if text.startswith("{") else {}
+    found = watched(arguments, environment)
+    return found, json.loads(found.output) if found.output.startswith("{") else {}
 
 
 def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[st
     for scene in sorted(scenes.glob("*.photo.png")):
         photo = folder / f"{scene.name.split('.')[0]}.jpg"
         pyvips.Image.new_from_file(str(scene)).jpegsave(str(photo), Q=95)
-        found: dict[str, list[tuple[float, float | None, dict[str, Any]]]] = {name: [] for name in sources}
+        found: dict[str, list[tuple[Watched, dict[str, Any]]]] = {name: [] for name in sources}
         for _ in range(rounds):
             for name, source in sources.items():
                 line = ["deblur", str(photo), "-o", str(folder / f"{name}.jpg"), "--json", "--overwrite"]
@@ -117,13 +117,15 @@ def large(scenes: Path, before: Path, rounds: int, folder: Path) -> list[dict[st
         row: dict[str, Any] = {"scene": photo.stem}
         for name, runs in found.items():
             row[name] = {
-                "seconds": [round(one[0], 2) for one in runs],
-                "peak_mb": max(one[1] or 0 for one in runs),
-                "scales": runs[0][2]["scales"],
-                "precision": runs[0][2]["engine"]["precision"],
+                "seconds": [round(took.seconds, 2) for took, _ in runs],
+                "processor_seconds": [round(took.computed, 2) for took, _ in runs],
+                "peak_mb": max(took.peak_mb or 0 for took, _ in runs),
+                "scales": runs[0][1]["scales"],
+                "precision": runs[0][1]["engine"]["precision"],
             }
-        ratios = [slow[0] / fast[0] for slow, fast in zip(found["before"], found["after"], strict=True)]
-        row["times_faster"] = round(statistics.median(ratios), 2)
+        pairs = [(slow[0], fast[0]) for slow, fast in zip(found["before"], found["after"], strict=True)]
+        row["times_faster"] = round(statistics.median(slow.seconds / fast.seconds for slow, fast in pairs), 2)
+        row["times_less_computed"] = round(statistics.median(slow.computed / fast.computed for slow, fast in pairs), 2)
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows
@@ -137,13 +139,14 @@ def megapixel(photo: Path, rounds: int, folder: Path) -> dict[str, Any]:
     picture.jpegsave(str(source), Q=95)
     line = ["deblur", str(source), "-o", str(folder / "out.jpg"), "--json", "--overwrite"]
     runs = [run(line, HERE, folder / "after") for _ in range(rounds + 1)]
-    version = [run(["--version"], HERE, folder / "after")[0] for _ in range(rounds)]
+    version = [run(["--version"], HERE, folder / "after")[0].seconds for _ in range(rounds)]
     return {
         "size": f"{picture.width}x{picture.height}",
-        "first_seconds": round(runs[0][0], 3),
-        "warm_seconds": [round(one[0], 3) for one in runs[1:]],
-        "median_seconds": round(statistics.median(one[0] for one in runs[1:]), 3),
-        "precision": runs[0][2]["engine"]["precision"],
+        "first_seconds": round(runs[0][0].seconds, 3),
+        "warm_seconds": [round(took.seconds, 3) for took, _ in runs[1:]],
+        "median_seconds": round(statistics.median(took.seconds for took, _ in runs[1:]), 3),
+        "processor_seconds": round(statistics.median(took.computed for took, _ in runs[1:]), 3),
+        "precision": runs[0][1]["engine"]["precision"],
         "version_seconds": [round(one, 3) for one in version],
         "median_version_seconds": round(statistics.median(version), 3),
     }

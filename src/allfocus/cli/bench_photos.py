@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +23,11 @@ code = subprocess.call(sys.argv[1:], stderr=subprocess.DEVNULL)
 seconds = time.perf_counter() - started
 try:
     import resource
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak, computed = used.ru_maxrss, used.ru_utime + used.ru_stime
 except ImportError:
-    peak = 0
-print(code, seconds, peak, file=sys.stderr)
+    peak, computed = 0, 0.0
+print(code, seconds, computed, peak, file=sys.stderr)
 """
 """Runs a command from a small process: the peak memory of a child counts what its parent held when it was started."""
 SOFT_SIGMA_PX = 2.0
@@ -36,8 +37,24 @@ METHOD = (
 )
 
 
-def watched(arguments: list[str], environment: dict[str, str]) -> tuple[float, float | None, str]:
-    """Seconds, peak memory in MB (None where the system does not tell) and standard output of `allfocus` in a process.
+class Watched(NamedTuple):
+    """What a process took.
+
+    Attributes:
+        seconds: from start to exit.
+        computed: seconds of its threads on processors, which other programs change less; 0 where nobody tells.
+        peak_mb: largest resident memory; None where nobody tells.
+        output: its standard output.
+    """
+
+    seconds: float
+    computed: float
+    peak_mb: int | None
+    output: str
+
+
+def watched(arguments: list[str], environment: dict[str, str]) -> Watched:
+    """Run `allfocus` in a process of its own.
 
     Raises:
         EngineError: it ended with an error.
@@ -48,11 +65,11 @@ def watched(arguments: list[str], environment: dict[str, str]) -> tuple[float, f
     found = subprocess.run(
         [sys.executable, "-S", "-c", WATCH, *line], env=environment, capture_output=True, text=True, check=False
     )
-    code, seconds, peak = found.stderr.split()[-3:]
+    code, seconds, computed, peak = found.stderr.split()[-4:]
     if int(code):
         raise EngineError(f"{' '.join(arguments)} ended with {code}", "a restored photo", "the same by hand")
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return float(seconds), round(int(peak) / unit) or None, found.stdout
+    return Watched(float(seconds), float(computed), round(int(peak) / unit) or None, found.stdout)
 
 
 def time_photos(models: list[Model], megapixels: list[float], repeats: int) -> list[dict[str, Any]]:
@@ -95,16 +112,17 @@ def _time(
     line = ["deblur", str(photo), "-o", str(target), "--overwrite", "--json", "--scale", "1"]
     line += ["--model", model, "--engine", engine, "--precision", precision]
     runs = [watched(line, environment) for _ in range(1 + repeats)]
-    seconds = [run[0] for run in runs]
-    peaks = [run[1] for run in runs if run[1] is not None]
+    seconds = [run.seconds for run in runs]
+    peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
     row = {
         "megapixels": megapixels,
         "model": model,
         "engine": engine,
-        "precision": json.loads(runs[0][2])["engine"]["precision"],
+        "precision": json.loads(runs[0].output)["engine"]["precision"],
         "cold_seconds": round(seconds[0], 3),
         "warm_seconds": [round(value, 3) for value in seconds[1:]],
         "median_seconds": round(median(seconds[1:]), 3),
+        "processor_seconds": round(median(run.computed for run in runs[1:]), 3),
         "seconds_per_megapixel": round(median(seconds[1:]) / megapixels, 3),
         "peak_mb": max(peaks, default=None),
     }

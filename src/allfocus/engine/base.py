@@ -14,8 +14,6 @@ from allfocus.weights.card import Card
 from allfocus.weights.store import Model
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-AGREEMENT_DB = {"float32": 100.0, "bfloat16": 50.0, "int8": 45.0}
-"""What every engine promises: PSNR of a sharp photo against that of torch in float32, on any one photo."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from allfocus.errors import WeightsError
 
 FORMAT = 1
 DEFAULT_TILE_PX = 1024
+AGREEMENT_DB = {"float32": 100.0, "bfloat16": 50.0, "int8": 45.0}
+"""What every engine promises: PSNR of a sharp photo against that of torch in float32, on any one photo."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Card:
         seed: of the training run.
         scores: by data set, metric -> value, as measured through the command line.
         known_failures: one sentence each.
+        agreement_db: precision -> PSNR that a sharp photo has at least against torch in float32, on any engine.
         command: what reproduces the weights.
     """
 
@@ -78,6 +81,7 @@ class Card:
     seed: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     known_failures: tuple[str, ...] = ()
+    agreement_db: Mapping[str, float] = field(default_factory=lambda: dict(AGREEMENT_DB))
     command: str = ""
 
     def to_json(self) -> str:
@@ -145,7 +149,7 @@ class Card:
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("name", "sha256", "licence", "colour", "command"), str),
     **dict.fromkeys(("parameters", "macs", "multiple", "context_px", "views", "tile_px", "steps", "seed"), int),
-    **dict.fromkeys(("architecture", "simulator", "scores"), dict),
+    **dict.fromkeys(("architecture", "simulator", "scores", "agreement_db"), dict),
     **dict.fromkeys(("inputs", "outputs", "trained_on", "known_failures"), list),
 }
 _JSON_NAMES = {str: "text", int: "a whole number", dict: "an object", list: "a list"}
