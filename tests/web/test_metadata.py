@@ -91,8 +91,8 @@ def test_a_webp_keeps_what_the_photo_said(lossless: bool) -> None:
     again = opened(file)
     assert notes == []
     assert again.get("icc-profile-data") == icc
-    assert again.get("xmp-data") == XMP.replace(b'"6"', b'"1"')
-    assert again.get("orientation") == 1 and "abc" in again.get("exif-ifd0-Make")
+    assert again.get("xmp-data") == XMP
+    assert again.get("orientation") == 6 and "abc" in again.get("exif-ifd0-Make")
     assert np.array_equal(again.numpy(), opened(made).numpy())
 
 

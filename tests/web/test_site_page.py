@@ -171,11 +171,12 @@ def test_jpeg_and_webp_keep_what_the_photo_said(site: str, tmp_path: Path) -> No
             assert saved.name == name.replace(".", ".sharp.")
             told = metadata_of(saved)
             assert told["icc-profile-data"] == icc
-            assert told["xmp-data"] == XMP.replace(b'"6"', b'"1"')
-            assert told["orientation"] == 1 and "abc" in told["exif-ifd0-Make"]
-            upright, other = opened(data).autorot(), opened(saved.read_bytes())
-            assert (upright.width, upright.height) == (other.width, other.height) == (96, 128)
-            difference = upright.numpy().astype(int) - other.numpy().astype(int)
+            turned = name == "a.jpg"  # a WebP stays as it is stored, its orientation with it
+            assert told["xmp-data"] == (XMP.replace(b'"6"', b'"1"') if turned else XMP)
+            assert told["orientation"] == (1 if turned else 6) and "abc" in told["exif-ifd0-Make"]
+            before, other = opened(data).autorot() if turned else opened(data), opened(saved.read_bytes())
+            assert (other.width, other.height) == ((96, 128) if turned else (128, 96))
+            difference = before.numpy().astype(int) - other.numpy().astype(int)
             if name == "c.webp":
                 assert not difference.any()  # strength 0, without loss
             else:  # encoded twice, but no colour was converted

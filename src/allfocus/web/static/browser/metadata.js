@@ -81,14 +81,12 @@ function chunks(bytes) {
   return found;
 }
 
-/** A WebP as the canvas made it, with the ICC profile, EXIF and XMP of another: {blob, notes}. */
+/** A WebP as the canvas made it, with the ICC profile, EXIF and XMP of another, orientation included: {blob, notes}. */
 export function carryWebp(source, made, width, height) {
   const theirs = Object.fromEntries(chunks(source).filter(({ kind }) => ['ICCP', 'EXIF', 'XMP '].includes(kind)).map(({ kind, body }) => [kind, body]));
   const notes = [];
   if (theirs.ICCP && !describesRgb(theirs.ICCP, 0)) { delete theirs.ICCP; notes.push(UNFIT); }
   if (!Object.keys(theirs).length) return { blob: new Blob([made], { type: 'image/webp' }), notes };
-  if (theirs.EXIF) upright(theirs.EXIF, text(theirs.EXIF, 0, 4) === 'Exif' ? 6 : 0);
-  if (theirs['XMP ']) uprightXmp(theirs['XMP ']);
   const own = chunks(made).filter(({ kind }) => !['VP8X', 'ICCP', 'EXIF', 'XMP '].includes(kind));
   const head = new Uint8Array(10), view = new DataView(head.buffer);
   const alpha = own.some(({ kind, body }) => kind === 'ALPH' || (kind === 'VP8L' && body[4] & 0x10));

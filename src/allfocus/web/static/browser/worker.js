@@ -57,7 +57,9 @@ async function decode(file) {
   const isPng = bytes[0] === 0x89 && bytes[1] === 0x50, found = isPng ? await png.decode(bytes) : { chunks: [], notes: [] };
   const { chunks, notes } = found;
   if (found.pixels) return { ...found, format: 'png', bytes };
-  const picture = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+  const format = bytes[0] === 0xff ? 'jpeg' : String.fromCharCode(...bytes.subarray(8, 12)) === 'WEBP' ? 'webp' : 'png';
+  const asStored = format === 'webp' ? { imageOrientation: 'none' } : {}; // not every browser turns a WebP: it stays as it is
+  const picture = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none', ...asStored });
   const { width, height } = picture;
   const canvas = new OffscreenCanvas(width, height), context = canvas.getContext('2d', { willReadFrequently: true });
   context.drawImage(picture, 0, 0);
@@ -69,7 +71,6 @@ async function decode(file) {
     alpha[i] = data[4 * i + 3];
     if (alpha[i] < 255) opaque = false;
   }
-  const format = bytes[0] === 0xff ? 'jpeg' : String.fromCharCode(...bytes.subarray(8, 12)) === 'WEBP' ? 'webp' : 'png';
   const { lossless, animated } = format === 'webp' ? kindOfWebp(bytes) : {};
   if (animated) notes.push('only the first picture of this animation');
   if (isPng) notes.push('this kind of PNG was read by the browser, in 8 bit');

@@ -35,7 +35,8 @@ export async function start() {
 /** See service.js. */
 export async function open(file) {
   try {
-    return { picture: await createImageBitmap(file), note: null };
+    const asStored = file.type === 'image/webp' ? { imageOrientation: 'none' } : {}; // as the worker reads it
+    return { picture: await createImageBitmap(file, asStored), note: null };
   } catch {
     throw new Error('a browser cannot read it; the full tool may: pip install allfocus');
   }
