@@ -77,7 +77,7 @@ def make_photos(data: Path, folder: Path, megapixels: float, count: int = PHOTOS
     for index, (width, height, name) in enumerate(LARGE):
         if width * height / 1e6 <= megapixels / 3:
             image = pyvips.Image.new_from_file(str(real[index])).thumbnail_image(width, height=height, size="force")
-            image = (image.cast("ushort") * 257).copy(interpretation="rgb16") if "16." in name else image
+            image = (image * 257).cast("ushort").copy(interpretation="rgb16") if "16." in name else image
             image.write_to_file(str(folder / name))
             made += 1
     for index in range(count - made):
