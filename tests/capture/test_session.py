@@ -148,27 +148,29 @@ def test_after_random_kills_every_byte_is_as_undisturbed(tmp_path: Path, jobs: i
 
     started = time.monotonic()
     subprocess.run(command(tmp_path / "undisturbed"), check=True, capture_output=True)
-    longest_s = time.monotonic() - started
+    whole_s = time.monotonic() - started
     wanted = everything(tmp_path / "undisturbed")
     assert "manifest.json" in wanted and sum(name.startswith("train_c/") for name in wanted) >= 2
     chance = random.Random(20 + jobs)
-    killed, at_work = 0, 0
-    for number in range(5):
-        output = tmp_path / f"{number}"
-        for _ in range(100):
+    killed = at_work = number = 0
+    while killed < 8 and number < 20:
+        output, number = tmp_path / f"{number}", number + 1
+        while True:
+            started = time.monotonic()
             process = subprocess.Popen(command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                assert process.wait(chance.uniform(0.3, 0.9) * longest_s) == 0
-                break
+                assert process.wait(chance.uniform(0.2, 0.8) * whole_s) == 0
             except subprocess.TimeoutExpired:
                 workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
                 process.send_signal(signal.SIGKILL)
                 assert process.wait(60) == -signal.SIGKILL
                 assert all(ended(int(worker)) for worker in workers)
-                killed += 1
-                at_work += bool(everything(output)) if output.exists() else 0
+                killed, at_work = killed + 1, at_work + (output.exists() and bool(everything(output)))
+            else:  # a machine that has become faster needs shorter waits; a resumed run is short by itself
+                whole_s = max(0.7 * whole_s, min(whole_s, time.monotonic() - started))
+                break
         assert everything(output) == wanted
-    assert killed >= 5 and at_work >= 3, "too few runs were caught at work"
+    assert killed >= 8 and at_work >= 4, "too few runs were caught at work"
 
 
 def test_a_damaged_file_is_a_reason_not_a_crash(demo: tuple[Path, list[PlantedScene]], tmp_path: Path) -> None:
