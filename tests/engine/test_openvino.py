@@ -354,3 +354,29 @@ def test_engines_of_fewer_threads_may_use_any_core(models: Models) -> None:
     engine = OpenVINOEngine(models["fast"], "float32", threads=1)
     assert engine.info.threads == 1
     assert engine._compiled.get_property("ENABLE_CPU_PINNING") is False  # else several would share the first cores
+
+
+MANY_SIZES = """
+import sys
+import numpy as np
+from allfocus.engine.openvino import OpenVINOEngine
+from allfocus.weights.store import find
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4 // 1024
+
+engine = OpenVINOEngine(find("ifan-fast"), "float32", threads=1)
+sizes = [(64 + 16 * (index % 12), 64 + 16 * (index // 12)) for index in range(84)]
+held = []
+for index, (rows, columns) in enumerate(sizes):
+    engine.run(np.zeros((1, 3, rows, columns), np.float32))
+    if index in (39, 83):
+        held.append(resident_mb())
+print(held[1] - held[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_every_size_seen() -> None:
+    grown = subprocess.run([sys.executable, "-c", MANY_SIZES], capture_output=True, text=True, timeout=120, check=True)
+    assert int(grown.stdout) < 80  # MB for 44 more sizes: 44 as it is, 123 with OpenVINO's own limit

@@ -69,7 +69,7 @@ def test_blur_is_measured_as_in_python() -> None:
 def test_a_coarse_residual_is_enlarged_as_in_python() -> None:
     values = np.random.default_rng(2).uniform(-0.3, 0.3, (13, 17, 3)).astype(np.float32)
     here = Residual(17, 13)
-    here.add(Box(0, 0, 17, 13), values)
+    here.add(Box(0, 0, 17, 13), values.transpose(2, 0, 1))  # the page has channels last
     boxes = [(0, 0, 34, 26, 2), (-5, 7, 20, 12, 2), (6, -3, 40, 41, 4), (0, 0, 17, 13, 1)]
     found = in_node(
         """const one = new residual.Residual(17, 13);
@@ -80,7 +80,7 @@ def test_a_coarse_residual_is_enlarged_as_in_python() -> None:
     )
     assert isinstance(found, list)
     for (x, y, width, height, factor), there in zip(boxes, found, strict=True):
-        wanted = here.enlarged(Box(x, y, width, height), factor)
+        wanted = here.enlarged(Box(x, y, width, height), factor).transpose(1, 2, 0)
         assert np.abs(np.reshape(there, wanted.shape) - wanted).max() < 1e-4
 
 

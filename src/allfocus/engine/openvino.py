@@ -31,6 +31,8 @@ Size = tuple[int, int]
 PROFILED_RUNS, PROFILED_LAYERS = 3, 40
 MOST_SIZES = 8
 """Compiled forms for one size that are kept, over all models; 14 MB each in int8."""
+KERNELS_KEPT = 512
+"""Kernels that OpenVINO keeps, of the sizes seen last. Its own limit of 5,000 takes 8 MB for every size of tile."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "out of memory", "out_of_memory")
 
@@ -196,7 +198,11 @@ def _imported(kept: Path, threads: int | None) -> Any:
 
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:
     hint = _HINTS[best_precision() if precision == "int8" else precision]
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": hint,
+        "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
+    }
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
         settings["ENABLE_CPU_PINNING"] = False  # else all engines of a machine would share its first cores
