@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # of glibc's mallopt(3)
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -2, -3, -4, -8  # of glibc's mallopt(3)
 _STEP_BYTES = 256 * 2**20
 _LARGEST_BYTES = 2**25  # glibc allows no more
+_ARENAS = 2  # else every thread keeps what it freed for itself
 
 
 def keep_freed_memory(*, large: bool = True) -> bool:
@@ -32,5 +33,5 @@ def keep_freed_memory(*, large: bool = True) -> bool:
     if large:
         settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _STEP_BYTES))
     else:
-        settings = ((_MMAP_THRESHOLD, _LARGEST_BYTES), (_TRIM_THRESHOLD, _STEP_BYTES))
+        settings = ((_MMAP_THRESHOLD, _LARGEST_BYTES), (_TRIM_THRESHOLD, _STEP_BYTES), (_ARENA_MAX, _ARENAS))
     return all(mallopt(name, value) == 1 for name, value in settings)

@@ -31,7 +31,7 @@ Size = tuple[int, int]
 PROFILED_RUNS, PROFILED_LAYERS = 3, 40
 MOST_SIZES = 8
 """Compiled forms for one size that are kept, over all models; 14 MB each in int8."""
-KERNELS_KEPT = 512
+KERNELS_KEPT = 160
 """Kernels that OpenVINO keeps, of the sizes seen last. Its own limit of 5,000 takes 8 MB for every size of tile."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "out of memory", "out_of_memory")
