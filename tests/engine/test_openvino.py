@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -380,3 +381,21 @@ print(held[1] - held[0])
 def test_memory_does_not_grow_with_every_size_seen() -> None:
     grown = subprocess.run([sys.executable, "-c", MANY_SIZES], capture_output=True, text=True, timeout=120, check=True)
     assert int(grown.stdout) < 80  # MB for 44 more sizes: 44 as it is, 123 with OpenVINO's own limit
+
+
+def test_two_models_are_never_cached_at_once(fast: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO changes the locale of the whole process meanwhile."""
+    at_once, most = 0, 0
+
+    class Core:
+        def compile_model(self, *_: object) -> None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            time.sleep(0.02)
+            at_once -= 1
+
+    monkeypatch.setattr(openvino, "_core", Core)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: openvino._compile_with(fast, "float32", 1, None, tmp_path), range(3)))
+    assert most == 1

@@ -67,11 +67,11 @@ def free_memory_mb(meminfo: Path = MEMINFO, limit: Path = CGROUP) -> float:
     """Memory that may be had now: the system's, or the container's limit where that is less."""
     free = float("inf")
     if meminfo.is_file():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        fields = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines() if ":" in line)
         if "MemAvailable" in fields:
             free = int(fields["MemAvailable"].split()[0]) * 1024 / 1e6
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e6
-    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+    if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdecimal():
         free = min(free, int(text) / 1e6)
     return free if free != float("inf") else 2 * MEMORY_MB

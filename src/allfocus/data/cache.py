@@ -83,7 +83,7 @@ class SampleCache:
                 "a folder written by `allfocus prepare`",
                 f"allfocus prepare --photos DIR -o {folder} --count 4000",
             )
-        self.spec = CacheSpec(**json.loads(description.read_text()))
+        self.spec = CacheSpec(**json.loads(description.read_text(encoding="utf-8")))
         self.name, self.side_px = str(folder), self.spec.side_px
         self.origin = Origin(Path(self.spec.photos), tuple(self.spec.left_out), self.spec.simulator)
         self.fields = frozenset(self.spec.fields) - set(PICTURES)
@@ -168,7 +168,9 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
     unfinished = folder / "unfinished.json"
     wanted = json.dumps(asdict(spec), sort_keys=True)
     for stamp in (unfinished, folder / "cache.json"):
-        if stamp.exists() and CacheSpec(**json.loads(stamp.read_text())) != CacheSpec(**json.loads(wanted)):
+        if stamp.exists() and CacheSpec(**json.loads(stamp.read_text(encoding="utf-8"))) != CacheSpec(
+            **json.loads(wanted)
+        ):
             raise DataError(
                 f"{folder} holds samples with other settings", "an empty folder, or the same settings", "another -o"
             )

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ from allfocus.weights.store import INT8_SUFFIX, Model
 
 NAME = "openvino"
 _DEVICE = "CPU"
+_CACHING = threading.Lock()
+"""OpenVINO sets the locale of the process to "C" while it writes a cache; two at a time would leave it there."""
 SEAL = "sha256"
 ABANDONED_SECONDS = 86_400
 _BLOB, _DIGEST_BYTES = "int8.blob", 32
@@ -264,7 +267,8 @@ def _compile_with(
         if size is not None:
             graph = _core().read_model(graph) if isinstance(graph, str) else graph
             graph.reshape({name: [1, 3 * views, *size] for name, views in zip(model.card.inputs, (1, 2), strict=False)})
-        return _core().compile_model(graph, _DEVICE, settings)
+        with _CACHING if "CACHE_DIR" in settings else contextlib.nullcontext():
+            return _core().compile_model(graph, _DEVICE, settings)
     except RuntimeError as error:
         if any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise EngineMemoryError(

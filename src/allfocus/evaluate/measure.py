@@ -36,7 +36,7 @@ class Meter:
             cuda.synchronize()
             cuda.reset_peak_memory_stats()
         with suppress(OSError):
-            CLEAR.write_text(RESET_PEAK)
+            CLEAR.write_text(RESET_PEAK, encoding="ascii")
         self._started = time.perf_counter()
         return self
 

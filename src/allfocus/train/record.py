@@ -121,7 +121,7 @@ class StepTable:
         self.path = path
         if not path.exists():
             return
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
         if not kept:
             path.unlink()

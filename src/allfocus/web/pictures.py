@@ -49,12 +49,12 @@ def write_cells(radius: DefocusMap, path: Path) -> None:
         "peak_px": peak_of(radius),
         "radius": base64.b64encode(cells.tobytes()).decode(),
     }
-    path.write_text(json.dumps(stored))
+    path.write_text(json.dumps(stored), encoding="utf-8")
 
 
 def read_cells(path: Path) -> DefocusMap:
     """The map that `write_cells` wrote, without the side of the focus."""
-    stored = json.loads(path.read_text())
+    stored = json.loads(path.read_text(encoding="utf-8"))
     radius = DefocusMap(stored["width"], stored["height"], stored["cell_px"])
     cells = np.frombuffer(base64.b64decode(stored["radius"]), "<u2").reshape(stored["rows"], stored["columns"])
     radius.signed_px = cells.astype(np.float32) * np.float32(stored["step_px"])

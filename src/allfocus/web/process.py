@@ -109,7 +109,7 @@ class WorkerProcess:
     def resident_bytes(self) -> int:
         """Memory that the process holds; 0 if unknown."""
         try:
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="utf-8").split()[1])
         except (OSError, ValueError, IndexError):
             return 0
         return pages * os.sysconf("SC_PAGE_SIZE")

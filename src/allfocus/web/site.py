@@ -138,4 +138,4 @@ def _stamp(output: Path) -> None:
         if file.is_file():
             digest.update(file.read_bytes())
     worker = output / "offline.js"
-    worker.write_text(worker.read_text().replace("VERSION", digest.hexdigest()[:12]))
+    worker.write_text(worker.read_text(encoding="utf-8").replace("VERSION", digest.hexdigest()[:12]))
