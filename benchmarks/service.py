@@ -388,7 +388,8 @@ def _told(here: Running, sent: bytes) -> int:
         line.settimeout(30)
         with contextlib.suppress(OSError):  # the service may answer, and close, before all of it was sent
             line.sendall(sent)
-        return int(line.recv(200).split()[1])
+        with line.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
 
 
 def _leaves(here: Running, sent: bytes) -> None:
