@@ -4,7 +4,7 @@
 
 writes results/cluster_simulation.json and the tables of docs/clusters.md.
 
-The rate of a core comes from results/batch.json (`python benchmarks/batch.py throughput`); how many photos a second the
+The rate of a core comes from results/batch.json (`python benchmarks/batch_throughput.py`); how many photos a second the
 journal takes is measured here. The simulation is event by event: a worker takes the largest photo that waits, reads it
 through a store of bounded throughput, computes, writes, reports. A node that fails gives its photos back.
 """

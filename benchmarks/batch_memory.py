@@ -1,0 +1,79 @@
+"""Does the memory of a batch stay flat over hundreds of small photos?
+
+    python benchmarks/batch_memory.py
+
+Writes the part `memory` of results/batch.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from allfocus.allocator import keep_freed_memory
+from allfocus.batch.journal import Journal
+from allfocus.batch.local import MEGAPIXELS_AT_ONCE, LocalRun
+from allfocus.batch.store import Store
+from allfocus.batch.streams import streams
+from allfocus.batch.survey import Asked, tasks
+from allfocus.batch.work import Order
+from batch_photos import ENDINGS
+from batch_record import record
+
+
+def memory(photos: int) -> dict[str, Any]:
+    """Resident memory after every fiftieth of `photos` small photos, in one process."""
+    order, resident = Order(), []
+    keep_freed_memory(large=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        source, out = Path(scratch) / "in", Path(scratch) / "out"
+        source.mkdir()
+        for index in range(photos):
+            width, height = 160 + index % 7 * 16, 120 + index % 5 * 16
+            image = pyvips.Image.perlin(width, height, uchar=True, seed=index).bandjoin(
+                [pyvips.Image.perlin(width, height, uchar=True, seed=index + band) for band in (1, 2)]
+            )
+            image.copy(interpretation="srgb").write_to_file(str(source / f"{index:03d}{ENDINGS[index % 4]}"))
+        asked = [Asked(str(path), path.name) for path in sorted(source.iterdir())]
+        with Journal(str(out)) as journal:
+            journal.start(order.key(), {}, "benchmark")
+            planned = journal.plan(list(tasks(asked, Store())), order.key(), "weights")
+            count = [0]
+
+            def tell(event: object) -> None:
+                count[0] += 1
+                if count[0] % (photos // 10) == 0:
+                    resident.append(resident_mb())
+
+            engines = streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE)
+            LocalRun(journal, engines, order, "weights").run(planned.work, tell, planned.queued)
+    return {
+        "photos": photos,
+        "engines": len(engines),
+        "resident_mb": resident,
+        "growth_mb_from_a_fifth_on": round(resident[-1] - resident[1], 1),
+        "growth_share_from_a_fifth_on": round(resident[-1] / resident[1] - 1, 4),
+    }
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    text = Path("/proc/self/statm").read_text().split()[1]
+    return round(int(text) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=500)
+    chosen = parser.parse_args()
+    record("memory", lambda: memory(chosen.photos))
+
+
+if __name__ == "__main__":
+    main()

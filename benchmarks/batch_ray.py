@@ -1,0 +1,109 @@
+"""How fast is a batch over Ray, on one node and on two, beside the same batch without Ray?
+
+    python benchmarks/batch_ray.py --data ../shared/data
+
+Writes the part `ray` of results/batch.json. Needs an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from batch_photos import DATA, command, hashes, mosaics
+from batch_record import record
+
+
+@contextlib.contextmanager
+def cluster(nodes: int, cpus: int) -> Iterator[Any]:
+    """Ray nodes on this machine, without a dashboard and with small object stores."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_raylet_start_wait_time_s"] = "200"  # noqa: SIM112  so Ray spells it
+    from ray.cluster_utils import Cluster
+
+    store = 100 * 2**20
+    head = {"num_cpus": cpus, "object_store_memory": store, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(nodes - 1):
+        made.add_node(num_cpus=cpus, object_store_memory=store)
+    made.wait_for_nodes()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+def timed(line: list[str], variables: dict[str, str]) -> dict[str, float]:
+    """Megapixels a second of a command over photos of one size: of all of it, and from its first result to its last."""
+    ends, pixels = [], []
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [*line, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **variables}
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        row = json.loads(text)
+        ends.append(time.monotonic())
+        pixels.append(row["width"] * row["height"] / 1e6)
+    if process.wait() != 0:
+        raise SystemExit(f"{line} ended with status {process.returncode}")
+    seconds = time.monotonic() - started
+    steady = sum(pixels[1:]) / (ends[-1] - ends[0])
+    return {"with_start": round(sum(pixels) / seconds, 3), "steady": round(steady, 3)}
+
+
+def rates_over_ray(data: Path, count: int) -> dict[str, Any]:
+    """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core."""
+    cores = len(os.sched_getaffinity(0))
+    rates: dict[str, dict[str, float]] = {}
+    same: dict[str, bool] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        source, out = mosaics(data, Path(scratch) / "in", (".jpg",), ((1200, 800),) * count), Path(scratch) / "out"
+        expected: dict[str, str] = {}
+
+        def measure(name: str, *options: str, **variables: str) -> None:
+            rates[name] = timed(command(source, out, *options), variables)
+            found = hashes(out)
+            expected.update(expected or found)
+            same[name] = found == expected
+            shutil.rmtree(out)
+
+        measure("no Ray, all cores")
+        measure("no Ray, one core", ALLFOCUS_THREADS="1")
+        for name, nodes, cpus in (
+            ("one node of all cores", 1, cores), ("one node of one core", 1, 1), ("two nodes of one core", 2, 1)
+        ):  # fmt: skip
+            with cluster(nodes, cpus) as made:
+                measure(name, "--cluster", made.address, "--worker-cpus", "1")
+
+    def ratio(one: str, other: str) -> dict[str, float]:
+        return {kind: round(rates[one][kind] / rates[other][kind], 3) for kind in ("with_start", "steady")}
+
+    return {
+        "cores": cores, "photos": count, "megapixels_each": 0.96, "megapixels_per_s": rates, "identical": same,
+        "one node of all cores against no Ray": ratio("one node of all cores", "no Ray, all cores"),
+        "one node of one core against no Ray": ratio("one node of one core", "no Ray, one core"),
+        "two nodes against one": ratio("two nodes of one core", "one node of one core"),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--count", type=int, default=40, help="photos")
+    chosen = parser.parse_args()
+    record("ray", lambda: rates_over_ray(chosen.data, chosen.count))
+
+
+if __name__ == "__main__":
+    main()
