@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from statistics import median
 from typing import Any
 
 from page import ROOT, main, number, stored, table
@@ -68,22 +69,28 @@ def facts() -> list[str]:
             f"* Tiling changes a photo of 3 megapixels by at most {worst} grey level{'s' * (worst != 1)} of 255. "
             f"A {memory['megapixels']:.0f}-megapixel TIFF needs at most {memory['peak_resident_mb']} MB of memory."
         )
-    if bench := stored("results/engine.json"):
-        lines += [line for network in bench["networks"] if (line := speed(network, bench["conditions"]))]
+    if measured := stored("benchmarks/speed.json"):
+        lines += speed(measured)
     return lines
 
 
-def speed(network: dict[str, Any], conditions: dict[str, Any]) -> str:
-    """The fastest engine against plain torch, in one run."""
-    best = max(network["engines"], key=lambda row: row["speed_up_over_torch"] or 0)
-    if best["engine"] == "torch" or not best["speed_up_over_torch"]:
-        return ""
-    processor = conditions["processor"]
-    return (
-        f"* `{network['name']}` at {conditions['width']}x{conditions['height']}: "
-        f"{best['engine']} in {best['precision']} is {best['speed_up_over_torch']:.1f} times as fast as plain torch "
-        f"float32 in the same run ({processor['name']}, {processor['threads']} threads)."
-    )
+def speed(measured: dict[str, Any]) -> list[str]:
+    """The engine that `auto` takes against plain torch, and whole photos, in one run."""
+    network, large = measured["network"], measured["large"]
+    times = {
+        model: network["engines"][f"openvino {precision} {model}"]["times_plain_torch"]
+        for model, precision in network["chosen"].items()
+    }
+    seconds = [median(row["after"]["seconds"]) for row in large]
+    memory = max(row["after"]["peak_mb"] for row in large)
+    machine = f"{measured['processor']['name']}, {measured['threads']} threads"
+    precisions = ", ".join(sorted(set(network["chosen"].values())))
+    return [
+        f"* {machine}, {precisions}: at {network['size']}, `ifan-fast` is {times['ifan-fast']:.0f} times and `ifan` "
+        f"{times['ifan']:.0f} times as fast as `ifan` in plain torch float32 in the same run. `allfocus deblur` takes "
+        f"{measured['megapixel']['median_seconds']:.1f} s for a photo of one megapixel, and {min(seconds):.0f} to "
+        f"{max(seconds):.0f} s and {memory / 1000:.1f} GB of memory for 24 megapixels with a blurred background."
+    ]
 
 
 def survival() -> list[str]:
