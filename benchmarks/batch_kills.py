@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from allfocus.batch.owner import SCRATCH
+from allfocus.batch.journal import SCRATCH
 from batch_photos import DATA, command, hashes, make_photos, size
 from batch_ray import cluster
 from batch_record import record

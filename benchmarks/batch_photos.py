@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pyvips
 
-from allfocus.batch.journal import NAME
-from allfocus.batch.owner import SCRATCH
+from allfocus.batch.journal import NAME, SCRATCH
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LARGE = (

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from allfocus.batch.entries import Claim, PhotoTask, Result
 from allfocus.batch.journal import NAME, Journal
-from allfocus.batch.owner import Owner
 from allfocus.batch.store import content_hash
 from allfocus.errors import JournalError, OptionError, OutputError
+from allfocus.scratch import ScratchFolder
 from batches import tasks_in
 
 FACTS = {"width": 10, "height": 10, "seconds": 0.5, "notes": ["a note"]}
@@ -162,7 +162,7 @@ def test_what_a_dead_process_held_is_taken_over_while_another_waits(tmp_path: Pa
             journal.plan([task("a")], "key", "w")
         first.claim()
         assert second.claim() is None and second.waiting_elsewhere() == 1
-        assert isinstance(first.owner, Owner) and first.owner._held is not None
+        assert isinstance(first.owner, ScratchFolder) and first.owner._held is not None
         first.owner._held.close()
         assert second.waiting_elsewhere() == 0
         assert second.claim() is not None

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from allfocus.batch.journal import SCRATCH
 from allfocus.batch.local import Event
-from allfocus.batch.owner import SCRATCH
 from batches import StandInOrder, contents, write_photo
 
 KILLS = 10

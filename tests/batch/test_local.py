@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from allfocus.batch.journal import NAME, Journal
+from allfocus.batch.journal import NAME, SCRATCH, Journal
 from allfocus.batch.local import AFTER, Event, LocalRun, share_done
-from allfocus.batch.owner import SCRATCH
 from allfocus.batch.work import Order
 from allfocus.errors import StoreError
 from allfocus.restore import Progress, Settings

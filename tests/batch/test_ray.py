@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from allfocus.batch.journal import Journal
+from allfocus.batch.journal import SCRATCH, Journal
 from allfocus.batch.local import Event
-from allfocus.batch.owner import SCRATCH
 from batches import WEIGHTS, SlowOrder, StandInOrder, contents, tasks_in, write_photo
 
 pytest.importorskip("ray")

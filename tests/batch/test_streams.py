@@ -60,6 +60,20 @@ def test_a_run_that_goes_on_keeps_its_threads_however_few_photos_are_left() -> N
         assert {one.threads for one in found} == {1}  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("four_cores")
+def test_arrivals_get_one_engine_on_all_cores_or_as_many_as_asked_or_begun_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def loaded(order: Order, count: int, known: int | None = None) -> list[Any]:
+        return [found.threads for found in streams.arrival_streams(order, count, known)]  # type: ignore[attr-defined]
+
+    assert loaded(Loading(), 1) == [4] and loaded(Loading(), 2) == [2, 2] and loaded(Loading(), 9) == [1, 1, 1, 1]
+    assert loaded(Loading(), 1, known=1) == [1, 1, 1, 1] and loaded(Loading(), 4, known=4) == [4]
+    assert loaded(Loading(), 1, known=8) == [8] and loaded(OnTorch(), 3) == [1]
+    monkeypatch.setattr(streams, "free_memory_mb", lambda: 2 * streams.MEMORY_MB)
+    assert loaded(Loading(), 4) == [2, 2]
+
+
 def test_free_memory_is_the_least_of_system_and_container(tmp_path: Path) -> None:
     meminfo, limit = tmp_path / "meminfo", tmp_path / "memory.max"
     meminfo.write_text("MemTotal:  9000000 kB\nMemAvailable:  4000000 kB\n")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
+from allfocus.batch.journal import Journal
 from allfocus.batch.watch import Arrivals, Latencies
 from allfocus.cli.watching import Watching
+from allfocus.deblurrer import Deblurrer
+from allfocus.engine.base import EngineInfo
 from allfocus.errors import InputError, OptionError
 from batches import StandInOrder, contents, write_photo
+from engines import LocalEngine
 
 
 class Clock:
@@ -113,3 +119,49 @@ def test_photos_that_arrive_are_restored_and_what_is_broken_is_named(
     again = Watching(Arrivals(place, out, quiet_s=0.05), StandInOrder())
     again.run(idle_exit=0.5)
     assert (again.done, again.failed) == (0, 0)
+
+
+class Counting(StandInOrder):
+    """Notes with how many threads each engine is wanted."""
+
+    def deblurrer(self, threads: int | None = None) -> Deblurrer:
+        """A `Deblurrer` on a local engine that says so."""
+        ready = super().deblurrer(threads)
+        ready.engine = Threaded(threads or 0)
+        return ready
+
+
+class Threaded(LocalEngine):
+    """A local engine with a number of threads."""
+
+    wanted: ClassVar[list[int]] = []
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.wanted.append(threads)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs."""
+        return EngineInfo("stand-in", "CPU", "float32", "stand-in", self.wanted[0])
+
+
+@pytest.mark.parametrize(
+    "begun_with, asked, wanted", [(None, 1, [4]), (None, 2, [2, 2]), (1, 1, [1] * 4), (2, 4, [2] * 2)]
+)
+def test_a_watch_goes_on_with_the_threads_that_its_output_was_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun_with: int | None, asked: int, wanted: list[int]
+) -> None:
+    monkeypatch.setattr("allfocus.batch.streams.Processor.here", lambda: SimpleNamespace(threads=4))
+    monkeypatch.setattr("allfocus.batch.streams.free_memory_mb", lambda: 64_000.0)
+    monkeypatch.setattr(Threaded, "wanted", [])
+    place, out, order = tmp_path / "in", tmp_path / "out", Counting()
+    write_photo(place / "a.png", seed=1)
+    if begun_with is not None:
+        with Journal(str(out)) as journal:
+            journal.start(order.key(), {}, "test")
+            journal.note_threads(begun_with)
+    Watching(Arrivals(place, out, quiet_s=0.0), order, streams=asked).run(idle_exit=0.2)
+    assert Threaded.wanted == wanted and sorted(contents(out)) == ["a.png"]
+    with Journal(str(out)) as journal:
+        assert journal.threads(order.key()) == wanted[0]

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from allfocus.batch.journal import NAME, Journal
-from allfocus.batch.owner import SCRATCH
+from allfocus.batch.journal import NAME, SCRATCH, Journal
 from allfocus.cli.main import main
 from batches import StandInOrder, contents, write_photo
 

@@ -16,11 +16,13 @@ from typing import Any
 from allfocus.batch.database import Database
 from allfocus.batch.entries import Claim, Failure, PhotoFailed, PhotoTask, Planned, Result, State, Summary
 from allfocus.batch.forecast import work_of
-from allfocus.batch.owner import SCRATCH, Owner, living, sweep
 from allfocus.batch.store import Store, content_hash, is_url, join
 from allfocus.errors import OptionError, OutputError
+from allfocus.scratch import ScratchFolder, living, sweep
 
 NAME = "allfocus-journal.sqlite"
+SCRATCH = ".allfocus-scratch"
+"""Beside the journal: what the scratch folders of all processes stand in."""
 
 
 class Journal:
@@ -42,7 +44,7 @@ class Journal:
         self.folder = folder
         self.store = store or Store()
         self.file = file or Path(folder) / NAME
-        self.owner: Owner | None = None
+        self.owner: ScratchFolder | None = None
         if not create and not self.file.is_file():
             raise OutputError(
                 f"no journal in {folder}", f"the output folder of a batch, with {NAME} in it", "another folder"
@@ -81,7 +83,7 @@ class Journal:
         """The folder that the scratch of all processes stands in."""
         return self.file.parent / SCRATCH
 
-    def start(self, settings: str, description: dict[str, Any], version: str) -> Owner:
+    def start(self, settings: str, description: dict[str, Any], version: str) -> ScratchFolder:
         """Start to work here: claims of dead processes are released, and their scratch files removed.
 
         Args:
@@ -109,7 +111,7 @@ class Journal:
             held = [row[0] for row in database.execute("SELECT DISTINCT owner FROM photos WHERE owner IS NOT NULL")]
             self._recover(database, [token for token in held if token not in alive])
             try:
-                self.owner = Owner(self.scratch)
+                self.owner = ScratchFolder(self.scratch)
             except OSError as error:
                 raise self._database.refusal(error.strerror or str(error)) from error
             database.execute(

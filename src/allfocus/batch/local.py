@@ -98,7 +98,7 @@ class LocalRun:
         self.order = order
         self.settings = order.key()
         self.weights = weights
-        self.scratch = journal.owner.folder
+        self.scratch = journal.owner.path
         self.forecast: BatchProgress | None = None
         self.started = time.monotonic()
         each = at_once or photos_at_once(len(deblurrers))

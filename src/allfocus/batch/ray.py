@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import socket
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -26,6 +25,7 @@ from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
 from allfocus.engine.processor import THREADS_VARIABLE
 from allfocus.errors import AllfocusError, EngineError, OutputError, StoreError, needs
+from allfocus.scratch import ScratchFolder
 
 MOST_BLOCKS = 20_000
 """Blocks of photos that Ray Data plans with; a killed worker's block is done again."""
@@ -117,7 +117,7 @@ class ClusterRun:
             fn_constructor_kwargs={
                 "order": self.order,
                 "folder": self.journal.folder,
-                "scratch": None if is_url(self.journal.folder) else str(self.journal.owner.folder.resolve()),
+                "scratch": None if is_url(self.journal.folder) else str(self.journal.owner.path.resolve()),
                 "threads": threads,
                 "patience_s": self.journal.store.patience_s,
                 "starts": deaths,
@@ -185,8 +185,9 @@ class _Worker:
         starts: Any = ray.get(self.starts.begin.remote(claim.number))
         if starts > DEATHS:
             return answer | {"error": f"{DEATHS} workers died on this photo"}
+        held = ScratchFolder.temporary() if self.scratch is None else None
         try:
-            place = self._scratch(claim)
+            place = self._beside(claim) if held is None else held.path
         except AllfocusError as error:
             return answer | {"error": str(error)}
         content = None
@@ -203,13 +204,12 @@ class _Worker:
             shutil.rmtree(place, ignore_errors=True)
             return answer | {"error": str(failure_of(claim.source, error)), "content": content}
         finally:
-            if self.scratch is None:
-                shutil.rmtree(place, ignore_errors=True)
+            if held is not None:
+                held.close()
 
-    def _scratch(self, claim: Claim) -> Path:
-        """A folder of this attempt alone: a worker that was taken for dead may still write into its own."""
-        if self.scratch is None:
-            return Path(tempfile.mkdtemp(prefix="allfocus-"))
+    def _beside(self, claim: Claim) -> Path:
+        """A folder beside the output for this attempt alone: a worker taken for dead may still write into its own."""
+        assert self.scratch is not None
         if not Path(self.scratch).is_dir():
             raise OutputError(
                 f"the node {socket.gethostname()} does not see {self.scratch}",

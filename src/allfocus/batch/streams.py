@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from allfocus.batch.work import Order
@@ -52,11 +53,35 @@ def streams(order: Order, photos: int, largest: float, alone: float, known: int 
         AllfocusError: see `Deblurrer`.
     """
     threads = Processor.here().threads
-    each = threads_of_each(threads, photos, free_memory_mb())
     if known is not None:
-        each = [known] * max(1, min(threads // known, photos, int(free_memory_mb() // MEMORY_MB)))
-    elif largest > alone:
-        each = [threads]
+        return _loaded(order, [known] * _most(threads // known, photos))
+    if largest > alone:
+        return _loaded(order, [threads])
+    return _loaded(order, threads_of_each(threads, photos, free_memory_mb()))
+
+
+def arrival_streams(order: Order, count: int, known: int | None = None) -> list[Deblurrer]:
+    """The engines for photos that arrive one by one, loaded; each has the same number of threads.
+
+    Args:
+        order: says which.
+        count: of engines. A single one has every core, so that a photo is done soonest; several do more in an hour.
+        known: as in `streams`; goes before `count`.
+
+    Raises:
+        AllfocusError: see `Deblurrer`.
+    """
+    threads = Processor.here().threads
+    count = _most(min(count, threads) if known is None else threads // known)
+    return _loaded(order, [known or threads // count] * count)
+
+
+def _most(wanted: int, photos: int | None = None) -> int:
+    """As many engines as are wanted, but no more than photos and than memory has room for."""
+    return max(1, min(wanted, wanted if photos is None else photos, int(free_memory_mb() // MEMORY_MB)))
+
+
+def _loaded(order: Order, each: Sequence[int]) -> list[Deblurrer]:
     first = order.deblurrer(each[0])
     if first.engine.info.name == "torch":  # one number of threads for the whole process, or a GPU
         return [first]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Planned
 from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
-from allfocus.batch.journal import Journal
+from allfocus.batch.journal import NAME, Journal
 from allfocus.batch.local import MEGAPIXELS_AT_ONCE, Event, LocalRun, photos_at_once
 from allfocus.batch.snapshot import Snapshot
 from allfocus.batch.store import Store, is_url, join, plain
@@ -27,6 +26,7 @@ from allfocus.errors import InputError, OptionError, OutputError
 from allfocus.inputs import Plan, Refused, collect
 from allfocus.photo.canvas import is_utf8
 from allfocus.photo.formats import PHOTO_EXTENSIONS
+from allfocus.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from allfocus.batch.ray import Cluster, ClusterRun
@@ -100,9 +100,9 @@ class PhotoBatch:
         plan, asked, folder = Plan(()), [], output
         if paths and is_url(output):
             # planned into an empty folder: names are what is wanted of it
-            with tempfile.TemporaryDirectory() as empty:
-                plan = collect(paths, f"{empty}/", map=order.map, compare=order.compare)
-                asked = _named(plan, Path(empty))
+            with ScratchFolder.temporary() as empty:
+                plan = collect(paths, f"{empty.path}/", map=order.map, compare=order.compare)
+                asked = _named(plan, empty.path)
         elif paths:
             plan = collect(paths, output, map=order.map, compare=order.compare)
             if plan.folder is None:
@@ -360,9 +360,9 @@ def _tell_dry(
     snapshot = Snapshot(folder, store) if is_url(folder) else None
     if snapshot is not None:
         snapshot.pull()
-    with tempfile.TemporaryDirectory() as empty:
-        here = Path(folder) / "allfocus-journal.sqlite" if snapshot is None else snapshot.file
-        file = here if here.is_file() else Path(empty) / here.name
+    with ScratchFolder.temporary() as empty:
+        here = Path(folder) / NAME if snapshot is None else snapshot.file
+        file = here if here.is_file() else empty.path / here.name
         with Journal(folder, file=file, store=store) as journal:
             planned = journal.plan(
                 list(tasks(asked, store)), order.key(), _weights(order),

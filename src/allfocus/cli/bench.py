@@ -281,9 +281,8 @@ def _agreement(key: str, engine: Engine, found: np.ndarray, wanted: np.ndarray) 
 @contextmanager
 def _model(name: str) -> Iterator[tuple[Model, str]]:
     """The installed model of a name and "installed", or one with random weights in a passing folder and "random"."""
-    from tempfile import TemporaryDirectory
-
     from allfocus.errors import needs
+    from allfocus.scratch import ScratchFolder
     from allfocus.weights.store import find, installed
 
     if name in {model.card.name for model in installed()}:
@@ -296,5 +295,5 @@ def _model(name: str) -> Iterator[tuple[Model, str]]:
         from allfocus.nets.registry import architecture
     known = architecture(name)
     torch.manual_seed(0)
-    with TemporaryDirectory() as folder:
-        yield release(known.build(RESIDUAL_GAIN), known, name, Path(folder), context_px=0), "random"
+    with ScratchFolder.temporary() as scratch:
+        yield release(known.build(RESIDUAL_GAIN), known, name, scratch.path, context_px=0), "random"

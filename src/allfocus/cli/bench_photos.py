@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -81,10 +80,11 @@ def time_photos(models: list[Model], megapixels: list[float], repeats: int) -> l
         repeats: runs with a warm cache.
     """
     from allfocus.engine import onnxruntime, openvino
+    from allfocus.scratch import ScratchFolder
 
     rows = []
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with ScratchFolder.temporary() as scratch:
+        folder = scratch.path
         for size in megapixels:
             photo = _photo(size, folder)
             for model in models:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +42,7 @@ def export_command(
 
         from allfocus.atomic_file import AtomicFile
         from allfocus.checkpoints.export import export
+        from allfocus.scratch import ScratchFolder
         from allfocus.targets import check
     fixed = _size(size)
     check((output, output.with_suffix(BESIDE_XML)), _files_of(model))
@@ -54,8 +54,8 @@ def export_command(
         from allfocus.checkpoints.image_graph import write_image_graph
 
         AtomicFile(output, overwrite=overwrite).check()  # before the minutes of work
-        with TemporaryDirectory() as scratch:
-            done = export(net, architecture, Path(scratch) / output.name, format, about=about)
+        with ScratchFolder.temporary() as scratch:
+            done = export(net, architecture, scratch.path / output.name, format, about=about)
             write_image_graph(done.path, output, net.multiple, overwrite=overwrite)
         done = replace(done, path=output, files=(output,))
     else:

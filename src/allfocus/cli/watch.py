@@ -20,6 +20,12 @@ def watch_command(
         float, typer.Option(metavar="S", help="Treat a file as complete once it has not changed for S seconds.")
     ] = 0.5,
     backlog: Annotated[int, typer.Option(help="Most photos waiting at a time.")] = 1000,
+    streams: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Photos restored side by side: 1 for the least latency, one per core for the most."
+        ),
+    ] = 1,
     idle_exit: Annotated[
         float | None, typer.Option(metavar="S", help="Exit after S seconds without a new photo. [never]")
     ] = None,
@@ -36,4 +42,4 @@ def watch_command(
 
     order = Order(Settings(strength=strength, scale=scale), model, engine, precision)
     arrivals = Arrivals(folder, output, quiet_s=quiet, backlog=backlog)
-    Watching(arrivals, order, as_json=json).run(idle_exit)
+    Watching(arrivals, order, streams=streams, as_json=json).run(idle_exit)

@@ -11,11 +11,13 @@ from pathlib import Path
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import Event, LocalRun
+from allfocus.batch.streams import arrival_streams
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.watch import POLL_S, Arrival, Arrivals, Latencies
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer, written_suffix
 from allfocus.errors import AllfocusError
+from allfocus.weights import store
 
 AT_MOST = 12
 """Arrivals that are restored as one group; while it lasts, others become whole and wait."""
@@ -32,12 +34,14 @@ class Watching:
     Args:
         arrivals: looks at the folder.
         order: what to make of each photo.
+        streams: engines side by side, where the journal does not say how many threads each has.
         as_json: outcomes as JSON on standard output.
     """
 
-    def __init__(self, arrivals: Arrivals, order: Order, *, as_json: bool = False) -> None:
+    def __init__(self, arrivals: Arrivals, order: Order, *, streams: int = 1, as_json: bool = False) -> None:
         self.arrivals = arrivals
         self.order = order
+        self.streams = streams
         self.as_json = as_json
         self.latencies = Latencies()
         self.done = 0
@@ -53,10 +57,11 @@ class Watching:
         from allfocus import __version__
 
         keep_freed_memory(large=False)
-        deblurrer, settings = self.order.deblurrer(), self.order.key()
-        weights = deblurrer.model.card.sha256
+        settings, weights = self.order.key(), store.find(self.order.model).card.sha256
         with Journal(str(self.arrivals.out)) as journal:
             journal.start(settings, self.order.description(), __version__)
+            engines = arrival_streams(self.order, self.streams, journal.threads(settings))
+            journal.note_threads(engines[0].engine.info.threads)
             print(f"watching {self.arrivals.folder}; results go to {self.arrivals.out}", file=sys.stderr, flush=True)
             last = said = time.monotonic()
             try:
@@ -66,7 +71,7 @@ class Watching:
                     looked = time.monotonic() - started
                     group = self.arrivals.take(AT_MOST)
                     if group:
-                        self._restore(journal, deblurrer, settings, weights, group)
+                        self._restore(journal, engines, settings, weights, group)
                         last = time.monotonic()
                     elif time.monotonic() - said > SAY_EVERY_S and self.latencies.kept:
                         said = time.monotonic()
@@ -79,7 +84,7 @@ class Watching:
             raise SystemExit(AllfocusError.exit_code)
 
     def _restore(
-        self, journal: Journal, deblurrer: Deblurrer, settings: str, weights: str, group: Sequence[Arrival]
+        self, journal: Journal, engines: Sequence[Deblurrer], settings: str, weights: str, group: Sequence[Arrival]
     ) -> None:
         since = {str(arrival.path): arrival.since for arrival in group}
         asked = [Asked(str(arrival.path), self._name(arrival.path)) for arrival in group]
@@ -98,7 +103,7 @@ class Watching:
             self._print({**row, "waiting": len(self.arrivals.waiting)})
 
         if planned.queued:
-            LocalRun(journal, [deblurrer], self.order, weights).run(planned.work, tell, planned.queued)
+            LocalRun(journal, engines, self.order, weights).run(planned.work, tell, planned.queued)
 
     def _name(self, path: Path) -> str:
         """Where the ending changes (raw, HEIC), the old one stays too, so that a.heic and a.jpg have two results."""

@@ -96,8 +96,8 @@ class Canvas:
             self._array = np.zeros((height, width, bands), self.dtype)
             return
         try:
-            self._file, name = tempfile.mkstemp(prefix="allfocus-", suffix=".scratch", dir=self._folder)
-            Path(name).unlink()
+            with tempfile.TemporaryFile(dir=self._folder) as file:  # on Linux it never has a name: no kill leaves it
+                self._file = os.dup(file.fileno())
             os.ftruncate(self._file, size)
         except OSError as error:
             self.close()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
+from allfocus.scratch import ScratchFolder
 from allfocus.web import protocol
 from allfocus.web.jobs import Jobs
 from allfocus.web.limits import Limits
@@ -44,7 +42,9 @@ class Service:
         self.worker = worker or WorkerProcess(options)
         self.worker.bytes_limit, self.worker.silent_seconds = limits.worker_bytes, limits.silent_seconds
         self.inspector = WorkerProcess(options, limits.worker_bytes, limits.silent_seconds)
-        self.folder = Path(tempfile.mkdtemp(prefix="allfocus-serve-"))
+        self.scratch = ScratchFolder.temporary()
+        self.folder = self.scratch.path / "jobs"
+        self.folder.mkdir()
         self.jobs = Jobs(limits, self.worker, self.folder, self.telemetry)
         self.loaded: dict[str, Any] | None = None
         self.refused: Refusal | None = None
@@ -61,7 +61,7 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.worker.close()
             await self.inspector.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.scratch.close()
 
     def ready(self) -> dict[str, Any]:
         """The engine that runs.

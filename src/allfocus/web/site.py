@@ -7,13 +7,13 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from allfocus.errors import InputError, OutputError, needs
+from allfocus.scratch import ScratchFolder
 from allfocus.weights import store
 
 RUNTIME = "onnxruntime-web@1.30.0"
@@ -50,8 +50,8 @@ def build(output: Path, model: str = store.DEFAULT, runtime: Path | None = None,
     if output.exists() and not overwrite:
         raise OutputError(f"{output} already exists", "a new folder", "another -o, or --overwrite")
     network = smallest_graph(found)
-    with tempfile.TemporaryDirectory(prefix="allfocus-site-") as scratch:
-        files = _runtime(runtime, Path(scratch))
+    with ScratchFolder.temporary() as scratch:
+        files = _runtime(runtime, scratch.path)
         try:
             shutil.copytree(PAGE, output, dirs_exist_ok=overwrite)
             (output / "js" / "service.js").unlink()
