@@ -3,7 +3,8 @@
     python benchmarks/batch_kills.py --data ../shared/data
 
 Sixty photos of five formats: ten SIGKILLs of the process at random moments; two workers of a Ray cluster; its head.
-Writes the part `kills` of results/batch.json. A busy machine does no harm. `--megapixels` makes the set smaller.
+Writes the part `kills` of results/batch.json. A busy machine does no harm. `--megapixels` and `--photos` make the set
+smaller.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ PHOTOS = 60
 KILLS = 10
 
 
-def kills(data: Path, megapixels: float) -> dict[str, Any]:
+def kills(data: Path, megapixels: float, photos: int) -> dict[str, Any]:
     """SIGKILL at ten random moments, then Ray workers and Ray's head; each time all bytes are equal in the end."""
     with tempfile.TemporaryDirectory() as scratch:
-        source, straight = make_photos(data, Path(scratch) / "in", megapixels, PHOTOS), Path(scratch) / "straight"
+        os.environ["TMPDIR"] = str(Path(scratch) / "tmp")
+        Path(os.environ["TMPDIR"]).mkdir()
+        source, straight = make_photos(data, Path(scratch) / "in", megapixels, photos), Path(scratch) / "straight"
         started = time.monotonic()
         subprocess.run(command(source, straight), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.monotonic() - started
@@ -52,8 +55,11 @@ def kills(data: Path, megapixels: float) -> dict[str, Any]:
 
 def outcome(out: Path, expected: dict[str, str], status: int) -> dict[str, Any]:
     """How a run ended."""
-    left = [str(path) for path in out.rglob("*") if path.name == SCRATCH or ".part" in path.name]
-    return {"exit_status": status, "identical": hashes(out) == expected, "scratch_left": left}
+    left = [path.name for path in out.rglob("*") if path.name == SCRATCH or ".part" in path.name]
+    temporary = [path.name for path in Path(os.environ["TMPDIR"]).iterdir() if path.name != "ray"]  # Ray's own stays
+    return {
+        "exit_status": status, "identical": hashes(out) == expected, "scratch_left": left, "temporary_left": temporary
+    }  # fmt: skip
 
 
 def process_killed(source: Path, out: Path, expected: dict[str, str], seconds: float) -> dict[str, Any]:
@@ -146,8 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--megapixels", type=float, default=100.0, help="leave out photos larger than a third of this")
+    parser.add_argument("--photos", type=int, default=PHOTOS)
     chosen = parser.parse_args()
-    record("kills", lambda: kills(chosen.data, chosen.megapixels))
+    record("kills", lambda: kills(chosen.data, chosen.megapixels, chosen.photos))
 
 
 if __name__ == "__main__":

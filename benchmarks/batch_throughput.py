@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,8 +29,8 @@ from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
-from allfocus.engine.base import Engine, Estimate
-from allfocus.photo.codecs import decode
+from allfocus.engine.base import Engine, Estimate, FittingEngine
+from allfocus.photo.codecs import decode, encode
 from allfocus.restore import Settings, finish, restore
 from batch_photos import DATA, mosaics
 from batch_record import record
@@ -45,8 +46,13 @@ LOOK_S, TENTH = 0.05, 0.1
 def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
     """Interleaved, for each set of photos: engines alone, then batches of one and of several streams.
 
-    The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory: photos' megapixels
-    over the seconds, nothing decoded, gated, blended, encoded or written. A batch does all of that.
+    The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory, in engines that
+    are fitted where a batch fits them: photos' megapixels over the seconds, nothing decoded, gated, blended, encoded
+    or written. A batch does all of that.
+
+    Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; and
+    the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
+    can have a larger share than `most_that_the_formats_allow`.
     """
     keep_freed_memory(large=False)
     cores = len(os.sched_getaffinity(0))
@@ -64,9 +70,8 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             source, out = mosaics(data, Path(scratch) / "in", *SETS[name]), Path(scratch) / "out"
             pixels = sum(width * height for width, height in SETS[name][1]) / 1e6
-            asked = batches_of(source, whole[0])
-            for deblurrer in parts:
-                deblurrer.engine.run(asked[-1])
+            asked, formats = batches_of(source, whole[0], Path(scratch))
+            formats /= pixels
             for _ in range(rounds):
                 for kind, deblurrers in engines.items():
                     alone[kind].append(engines_alone(asked, deblurrers, pixels))
@@ -76,15 +81,18 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
                     print(name, kind, batches[kind][-1], file=sys.stderr, flush=True)
         rates = {kind: median(runs, "megapixels_per_s") for kind, runs in alone.items()}
         fastest = max(rates.values())
+        engine = min(median(found, "cpu_s_per_megapixel") for found in alone.values())
         told["sets"][name] = {
             "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1), "tiles": len(asked),
             "engines_alone": {kind: medians(runs) for kind, runs in alone.items()},
+            "formats_cpu_s_per_megapixel": round(formats, 4),
+            "most_that_the_formats_allow": round(engine / (engine + formats), 3),
             "batch": {
                 kind: {
                     **medians(runs),
-                    "share_by_processor_time": round(
-                        min(median(found, "cpu_s_per_megapixel") for found in alone.values())
-                        / median(runs, "cpu_s_per_megapixel"), 3,
+                    "share_by_processor_time": round(engine / median(runs, "cpu_s_per_megapixel"), 3),
+                    "share_by_processor_time_without_formats": round(
+                        engine / (median(runs, "cpu_s_per_megapixel") - formats), 3
                     ),
                     "share_of_fastest_engines": round(median(runs, "megapixels_per_s") / fastest, 3),
                     "share_of_one_engine": round(
@@ -158,42 +166,66 @@ def busy_s() -> float:
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What an engine is asked.
+
+    Attributes:
+        values: (1, 3, h, w).
+        fitted: whether it is the engine for this size that is asked.
+    """
+
+    values: np.ndarray
+    fitted: bool
+
+
 class Recorder:
     """An engine that keeps what it is asked."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.batches: list[np.ndarray] = []
+    def __init__(self, engine: FittingEngine, batches: list[Batch], *, is_fitted: bool = False) -> None:
+        self.engine, self.batches, self.is_fitted = engine, batches, is_fitted
 
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
         """See `Engine.run`."""
-        self.batches.append(batch)
+        self.batches.append(Batch(batch, self.is_fitted))
         return self.engine.run(batch, pair)
 
+    def fitted(self, height: int, width: int) -> Any:
+        """See `FittingEngine.fitted`."""
+        found = self.engine.fitted(height, width)
+        return None if found is None else Recorder(cast(FittingEngine, found), self.batches, is_fitted=True)
 
-def batches_of(source: Path, deblurrer: Deblurrer) -> list[np.ndarray]:
-    """What the network is asked over all photos of a folder."""
-    recorder = Recorder(deblurrer.engine)
+
+def batches_of(source: Path, deblurrer: Deblurrer, folder: Path) -> tuple[list[Batch], float]:
+    """What the network is asked over all photos, and the processor's seconds that reading and writing them takes."""
+    batches: list[Batch] = []
+    recorder, formats = Recorder(cast(FittingEngine, deblurrer.engine), batches), 0.0
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
-        engine = cast(Engine, recorder)
-        finish(restore(decode(path), engine, deblurrer.model.card, Settings())).canvas.close()
-    return recorder.batches
+        started = time.process_time()
+        photo = decode(path)
+        formats += time.process_time() - started
+        with finish(restore(photo, cast(Engine, recorder), deblurrer.model.card, Settings())).canvas as canvas:
+            started = time.process_time()
+            encode(photo, canvas, folder / path.name)
+            formats += time.process_time() - started
+    return batches, formats
 
 
-def engines_alone(batches: list[np.ndarray], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
+def engines_alone(batches: list[Batch], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
     """What is used while engines go through the same batches and do nothing else; each takes the next that waits."""
-    waiting = iter(sorted(batches, key=lambda batch: -batch.size))
+    waiting = iter(sorted(batches, key=lambda batch: -batch.values.size))
     lock = threading.Lock()
+    ready = [made_ready(deblurrer.engine, batches) for deblurrer in deblurrers]
 
-    def work(engine: Engine) -> None:
+    def work(engines: dict[bool, Engine]) -> None:
         while True:
             with lock:
                 batch = next(waiting, None)
             if batch is None:
                 return
-            engine.run(batch)
+            engines[batch.fitted].run(batch.values)
 
-    threads = [threading.Thread(target=work, args=(deblurrer.engine,)) for deblurrer in deblurrers]
+    threads = [threading.Thread(target=work, args=(engines,)) for engines in ready]
     used = Used()
     for thread in threads:
         thread.start()
@@ -201,6 +233,20 @@ def engines_alone(batches: list[np.ndarray], deblurrers: list[Deblurrer], megapi
         thread.join()
     used.stop()
     return used.told(megapixels)
+
+
+def made_ready(engine: Engine, batches: list[Batch]) -> dict[bool, Engine]:
+    """The engine for any size (False) and the one for the size of the fitted batches (True), both loaded."""
+    engines = {False: engine}
+    for batch in sorted(batches, key=lambda batch: -batch.fitted):
+        if batch.fitted and True not in engines:
+            height, width = batch.values.shape[2:]
+            engines[True] = cast(FittingEngine, engine).fitted(height, width) or engine
+            engines[True].run(batch.values)
+        elif not batch.fitted:
+            engine.run(batch.values)
+            break
+    return engines
 
 
 def median(runs: list[dict[str, float]], key: str) -> float:

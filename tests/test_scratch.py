@@ -91,6 +91,20 @@ def test_a_sweep_between_a_folder_and_its_lock_costs_nothing(tmp_path: Path, mon
     assert len(times) == 1 and made.path.is_dir() and living(tmp_path) == {made.token}
 
 
+def test_a_sweep_that_is_killed_half_way_is_ended_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = killed(tmp_path)
+    (tmp_path / token / "half").write_bytes(b"...")
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(scratch.shutil, "rmtree", kill)
+        sweep(tmp_path)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_is_full_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, mode: str) -> object:
         raise OSError(28, "No space left on device")

@@ -95,6 +95,13 @@ def _folders(place: Path, prefix: str) -> Iterator[Path]:
 
 
 def _remove(folder: Path, held: IO[bytes]) -> None:
+    """The lock goes last: whoever is killed on the way leaves a folder that still has one."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _LOCK:
+            with contextlib.suppress(OSError):
+                entry.unlink()
     if os.name == "nt":
         held.close()  # an open file cannot be removed there
     shutil.rmtree(folder, ignore_errors=True)

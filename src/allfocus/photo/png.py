@@ -126,7 +126,7 @@ class Png(Format):
         return replace(coding, cicp=(cicp[0], cicp[1]) if cicp else None)
 
     def options(self, work: Encoder) -> dict[str, Any]:
-        return {"compression": 4, "filter": "sub", "keep": "icc"}
+        return {"compression": 3, "filter": "sub", "keep": "icc"}
 
     def write(self, work: Encoder, file: BinaryIO) -> None:
         described = work.described

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from allfocus.photo.decoder import Decoder
     from allfocus.photo.encoder import Encoder
 
+EFFORT = 1  # half the time of the default of 4 for the same size and, at quality 95, 0.25 of 40 dB
+LOSSLESS_EFFORT = 4
+
 
 class WebP(Format):
     """WebP: 8 bits, with loss or without."""
@@ -31,7 +34,8 @@ class WebP(Format):
 
     def options(self, work: Encoder) -> dict[str, Any]:
         quality, lossless, _ = with_loss(work, work.source_coding)
-        return {"Q": quality, "lossless": lossless, "exact": True, "keep": "icc"}
+        effort = LOSSLESS_EFFORT if lossless else EFFORT
+        return {"Q": quality, "lossless": lossless, "effort": effort, "exact": True, "keep": "icc"}
 
     def write(self, work: Encoder, file: BinaryIO) -> None:
         with work.fed() as image:
