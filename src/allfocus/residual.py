@@ -11,6 +11,8 @@ from allfocus.photo.tiling import Box
 
 ONE = 32767.0
 MARGIN = 2
+MEMORY_LIMIT = 96 * 2**20
+"""Up to 16 megapixels it stays in memory: in a file it takes 25 ms a megapixel longer to add to."""
 # Catmull-Rom weights at a quarter of a pixel: a fine pixel's centre lies there between four coarse ones
 CUBIC = np.array([-0.0703125, 0.8671875, 0.2265625, -0.0234375], np.float32)
 
@@ -27,7 +29,8 @@ class Residual:
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self._canvas = Canvas(width, 3 * height, 1, np.uint16)  # one channel below the other
+        # one channel below the other
+        self._canvas = Canvas(width, 3 * height, 1, np.uint16, memory_limit=MEMORY_LIMIT)
         self._adding = threading.Lock()
 
     def add(self, box: Box, values: np.ndarray) -> None:

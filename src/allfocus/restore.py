@@ -420,14 +420,18 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
             change *= mask.share(box)[..., 0]
         if photo.bands == 1:
             change = change.mean(axis=0, keepdims=True)
-        change += pixels.transpose(2, 0, 1)
-        np.clip(change, 0, photo.peak, out=change)
-        if photo.depth != 32:
-            np.rint(change, out=change)
-        finished = np.empty_like(pixels)
-        finished.transpose(2, 0, 1)[:] = change
+        finished, same = np.empty_like(pixels), np.ones(pixels.shape[:2], bool)
+        for band, plane in enumerate(change):  # numpy is several times faster on rows of one channel
+            before = np.ascontiguousarray(pixels[..., band])
+            plane += before
+            np.clip(plane, 0, photo.peak, out=plane)
+            if photo.depth != 32:
+                np.rint(plane, out=plane)
+            after = plane.astype(pixels.dtype)
+            finished[..., band] = after
+            same &= after == before
         canvas.write(box, finished)
-        return int((finished == pixels).all(axis=2).sum())
+        return int(np.count_nonzero(same))
 
     with ThreadPoolExecutor(_WORKERS) as workers:
         untouched = sum(workers.map(compose, _strips(Box(0, 0, photo.width, photo.height))))

@@ -71,13 +71,21 @@ class Canvas:
         bands: channels per pixel.
         dtype: uint8, uint16 or float32.
         folder: where the temporary file goes; the system's folder for temporary files if None.
+        memory_limit: bytes up to which it is an array; `MEMORY_LIMIT` if None.
 
     Raises:
         OutputError: the scratch file cannot be made or the disk is full.
     """
 
     def __init__(
-        self, width: int, height: int, bands: int, dtype: np.typing.DTypeLike, *, folder: str | Path | None = None
+        self,
+        width: int,
+        height: int,
+        bands: int,
+        dtype: np.typing.DTypeLike,
+        *,
+        folder: str | Path | None = None,
+        memory_limit: int | None = None,
     ):
         self.width = width
         self.height = height
@@ -92,7 +100,7 @@ class Canvas:
         if self.dtype not in VIPS_FORMATS or min(width, height, bands) < 1:
             raise ValueError(f"no canvas of {width}x{height}x{bands} {self.dtype}")
         size = width * height * self._pixel
-        if size <= MEMORY_LIMIT:
+        if size <= (MEMORY_LIMIT if memory_limit is None else memory_limit):
             self._array = np.zeros((height, width, bands), self.dtype)
             return
         try:
