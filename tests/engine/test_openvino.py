@@ -399,3 +399,27 @@ def test_two_models_are_never_cached_at_once(fast: Model, tmp_path: Path, monkey
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: openvino._compile_with(fast, "float32", 1, None, tmp_path), range(3)))
     assert most == 1
+
+
+FIRST_TYPES = """
+import os, sys, threading
+from allfocus.engine.openvino import _core
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+def ask():
+    together.wait()
+    _core()
+    import openvino
+    openvino.Type.f32.to_dtype()
+threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(20)
+os._exit(sum(thread.is_alive() for thread in threads))
+"""
+
+
+def test_engines_that_start_at_the_same_moment_do_not_wait_for_each_other_for_ever() -> None:
+    for _ in range(3):  # without the lock three in four runs hang
+        assert subprocess.run([sys.executable, "-c", FIRST_TYPES], check=False).returncode == 0

@@ -27,6 +27,9 @@ NAME = "openvino"
 _DEVICE = "CPU"
 _CACHING = threading.Lock()
 """OpenVINO sets the locale of the process to "C" while it writes a cache; two at a time would leave it there."""
+_FIRST_TYPE = threading.Lock()
+"""Where two threads are the first to ask OpenVINO for numpy's name of a type, both wait for ever: one makes the table
+of names and waits for Python's lock, the other holds that and waits for the table."""
 SEAL = "sha256"
 ABANDONED_SECONDS = 86_400
 _BLOB, _DIGEST_BYTES = "int8.blob", 32
@@ -387,6 +390,8 @@ def _runs(process: int) -> bool:
 def _core() -> Any:
     with needs("the OpenVINO engine", "openvino", "openvino"):
         import openvino
+    with _FIRST_TYPE:
+        openvino.Type.f32.to_dtype()
     return openvino.Core()
 
 
