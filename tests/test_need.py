@@ -37,6 +37,50 @@ def test_blocks_say_what_the_whole_says(finest: bool) -> None:
     need.close()
 
 
+def chain(photo: np.ndarray, scales: tuple[int, ...]) -> list[Need]:
+    needs: list[Need] = []
+    for scale in scales:
+        reader = decode(photo).unit(scale)
+        size = (side + -side % 16 for side in (reader.width, reader.height))
+        before = needs[-1] if needs else None
+        needs.append(Need(reader, *size, finest=scale == 1, coarser=before, rest=scale > 1))
+    return needs
+
+
+def test_what_is_too_blurred_is_left_to_the_coarser_scales() -> None:
+    """Noise, then a texture that is soft at full size only, then one that is blurred at a quarter too."""
+    photo = np.random.default_rng(0).integers(0, 256, (300, 900, 3), dtype=np.uint8)
+    photo[:, 300:600], photo[:, 600:] = blurred_texture(2)[:300, :300], blurred_texture(24)[:300, :300]
+    alone, (quarter, half, full) = chain(photo, (1,))[0], chain(photo, (4, 2, 1))
+    cells = slice(11, 17), slice(23, 27)
+    assert alone.cells[1:-1, cells[0]].all()
+    assert full.cells[1:-1, cells[0]].mean() > 0.9
+    assert alone.cells[1:-1, cells[1]].all()
+    assert not full.cells[:, cells[1]].any()  # nor at the borders, where repeated edges look sharp
+    assert (full.cells <= alone.cells).all()
+    assert quarter.cells[1:-1, 5:].any()  # they have work there
+    assert half.cells[1:-1, 10:13].all()
+    whole = Box(0, 0, 900, 300)
+    assert (full.read(whole) <= alone.read(whole) + 1e-4).all()
+
+
+def test_a_coarser_scale_itself_is_not_held_back() -> None:
+    photo = blurred_texture(24)
+    alone, (_, half) = chain(photo, (2,))[0], chain(photo, (4, 2))
+    np.testing.assert_array_equal(half.cells, alone.cells)
+
+
+def test_neighbours_of_twice_the_size_read_what_is_left_at_any_even_place() -> None:
+    (half,) = chain(half_soft(), (2,))
+    whole = half.left_for(Box(0, 0, 790, 301))
+    assert whole is not None
+    assert whole.shape == (301, 790)
+    for box in (Box(0, 0, 1, 1), Box(256, 32, 33, 7), Box(788, 300, 2, 1)):
+        part = half.left_for(box)
+        assert part is not None
+        np.testing.assert_array_equal(part, whole[box.y : box.y + box.height, box.x : box.x + box.width])
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 13)])
 def test_tiny_photos_are_no_trouble(size: tuple[int, int]) -> None:
     need = Need(decode(np.zeros((*size, 3), np.uint8)).unit(), 16, 16, finest=True)

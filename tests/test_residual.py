@@ -48,3 +48,22 @@ def test_enlarging_a_box_equals_enlarging_everything(box: Box) -> None:
     whole = residual.enlarged(Box(-8, -8, 48, 40), 2)
     part = whole[:, box.y + 8 : box.y + 8 + box.height, box.x + 8 : box.x + 8 + box.width]
     np.testing.assert_array_equal(residual.enlarged(box, 2), part)
+
+
+@pytest.mark.parametrize("size", [(9, 13), (8, 12), (1, 1)])
+def test_a_finer_stage_stands_on_the_coarser_ones(size: tuple[int, int]) -> None:
+    height, width = size
+    rng = np.random.default_rng(1)
+    sides = [(-(-height // factor), -(-width // factor)) for factor in (4, 2)]
+    quarter = filled(rng.uniform(-0.2, 0.2, (3, *sides[0])))
+    half = Residual(sides[1][1], sides[1][0], quarter)
+    own = rng.uniform(-0.2, 0.2, (3, *sides[1])).astype(np.float32)
+    half.add(Box(0, 0, sides[1][1], sides[1][0]), own)
+    fine = Residual(width, height, half)
+    everything = Box(0, 0, width, height)
+    np.testing.assert_array_equal(fine.read(everything), half.enlarged(everything, 2))
+    wanted = filled(own + quarter.enlarged(Box(0, 0, sides[1][1], sides[1][0]), 2)).enlarged(everything, 2)
+    np.testing.assert_allclose(fine.read(everything), wanted, atol=1e-4)
+    fine.close()
+    with pytest.raises(ValueError, match="closed"):
+        quarter.read(Box(0, 0, 1, 1))

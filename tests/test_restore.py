@@ -78,6 +78,31 @@ def test_what_is_in_focus_never_reaches_the_network_and_changes_by_a_level_at_mo
     assert sum(sparing.areas) <= (0.9 if min(size) > 300 else 1) * sum(thorough.areas)
 
 
+def test_full_size_leaves_out_what_is_too_blurred_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allfocus.scales.LARGE_PX", 0)  # so that `finest` counts
+    photo = blurred_texture(40, 512)
+    halved = whole(finish(restore(decode(photo), LocalEngine(), card(), Settings(scale=2, finest=2))))
+    sharp, restored, seen = run(photo, LocalEngine(), scale=2)
+    assert np.abs(sharp.astype(int) - halved).max() <= 1
+    assert (sharp != photo).mean() > 0.05
+    assert {step.scale for step in seen} == {2}
+    assert restored.seen_px == 256 * 256
+    mapped, _, told = run(photo, LocalEngine(), scale=2, with_map=True)
+    assert np.abs(mapped.astype(int) - sharp).max() <= 1
+    assert {step.scale for step in told} == {1, 2}  # the map wants all of it
+
+
+def test_full_size_goes_on_beside_what_is_too_blurred_for_it() -> None:
+    photo = blurred_texture(2, 768)
+    photo[:, 384:] = blurred_texture(40, 768)[:, 384:]
+    sparing, mapping = LocalEngine(), LocalEngine()
+    cut = run(photo, sparing, scale=2, tile=256)[0].astype(int)
+    thorough = run(photo, mapping, scale=2, tile=256, with_map=True)[0].astype(int)
+    assert np.abs(cut - thorough).max() <= 1
+    assert sum(sparing.areas) < 0.8 * sum(mapping.areas)
+    assert np.abs(cut - photo)[:, :300].max() > 5
+
+
 class FittingLocalEngine(LocalEngine):
     """Notes for which sizes it was asked to make itself ready, and that other batches do not come then."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allfocus.defocus.measure import Blur
+from allfocus.defocus.measure import Blur, local_radius_px
 from allfocus.errors import OptionError
-from allfocus.scales import CONTEXT_PX, choose_scales, needs_scale
+from allfocus.scales import CONTEXT_PX, choose_scales, left_for_full_size, needs_scale
 from blurred import blurred_texture
 
 
@@ -51,6 +51,16 @@ def test_a_coarser_scale_has_nothing_to_do_where_the_photo_is_sharp_there() -> N
     assert need.shape == (256, 256, 1)
     assert need[:, :80].mean() < 0.3
     assert need[:, 176:].mean() > 0.95
+
+
+@pytest.mark.parametrize(("scale", "between_px"), [(2, 2.4), (4, 1.7)])
+def test_full_size_has_the_less_left_to_do_the_more_is_blurred(scale: int, between_px: float) -> None:
+    shares = [left_for_full_size(np.full((30, 40), radius, np.float32), scale) for radius in (0.5, between_px, 6)]
+    assert (shares[0] == 1).all()
+    assert ((shares[1] > 0.2) & (shares[1] < 0.8)).all()
+    assert not shares[2].any()
+    measured = local_radius_px(blurred_texture(6, 256) / np.float32(255))
+    assert left_for_full_size(measured, scale).mean() < 0.05
 
 
 def test_the_finest_scale_takes_up_what_coarser_ones_leave_to_it() -> None:

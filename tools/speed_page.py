@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from typing import Any
 
-from page import main, stored
+from allfocus.weights.store import DEFAULT
+from page import ROOT, main, stored
 
 
 def network(found: dict[str, Any]) -> list[str]:
@@ -109,7 +111,80 @@ def measured() -> list[str]:
     return "\n\n".join("\n".join(lines) for lines in parts).splitlines()
 
 
-SECTIONS = {"speed": measured}
+def full_size() -> list[str]:
+    """What full size adds to half size, by blur radius, and what leaving it out changes."""
+    found = stored("results/full_size.ifan-fast.json")
+    if found is None:
+        return []
+    lines = [
+        f"PSNR (dB) on simulated 24-megapixel scenes, `{found['model']}` in {found['precision']}, and megapixels that "
+        "the network sees (`results/full_size.ifan-fast.json`):",
+        "",
+        "| scene | half size only | full size everywhere | now | seen: everywhere | now | changed by over a level |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["scenes"]:
+        psnr, seen = row["psnr_db"], row["megapixels_seen"]
+        lines.append(
+            f"| {row['scene']} | {psnr['half']:.2f} | {psnr['everywhere']:.2f} | {psnr['now']:.2f} "
+            f"| {seen['everywhere']:.1f} | {seen['now']:.1f} | {100 * row['changed']['by_more_than_a_level']:.0f} % |"
+        )
+    real = [(name, row) for name, part in found["pairs"].items() for row in part["rows"]]
+    photos = sum(part["photos"] for part in found["pairs"].values())
+    lines += [
+        "",
+        f"Of {photos} real photos ({', '.join(found['pairs'])}), {len(real)} are worked on at half size at all",
+    ]
+    told = [
+        f"{row['photo']} {row['psnr_fit_db']['everywhere']:.3f} dB before, {row['psnr_fit_db']['now']:.3f} now"
+        for _, row in real
+    ]
+    lines[-1] += f": {'; '.join(told)} (PSNR-fit)." if told else "; none of them changes."
+    return lines
+
+
+def by_processor() -> list[str]:
+    """The default model in every file that somebody has shared, one line for each processor and engine."""
+    files = sorted((ROOT / "benchmarks/shared").glob("*.json"))
+    heads = ("processor", "threads", "engine", f"1280x720 `{DEFAULT}` (s)", "times plain torch `ifan`", "load")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    photos = []
+    for file in files:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        conditions = found["conditions"]
+        here = conditions["processor"]
+        name, load = f"{here['name']} ({', '.join(here['features'])})", (conditions["load_average_before"] or ["-"])[0]
+        for network in found["networks"]:
+            for row in network["engines"] if network["name"] == DEFAULT else ():
+                ratio = row["speed_up_over_torch_ifan"]
+                lines.append(
+                    f"| {name} | {row['threads']} | {row['engine']} {row['precision']} | {row['median_seconds']:.3f} "
+                    f"| {'-' if ratio is None else f'{ratio:.1f}'} | {load} |"
+                )
+        photos += [
+            f"| {here['name']} | {row['megapixels']:g} | {row['engine']} {row['precision']} "
+            f"| {row['cold_seconds']:.1f} | {row['median_seconds']:.1f} | {row['seconds_per_megapixel']:.2f} "
+            f"| {row['peak_mb']} | {'-' if row['psnr_db'] is None else format(row['psnr_db'], '.1f')} |"
+            for row in found.get("photos", {}).get("rows", ())
+            if row["model"] == DEFAULT
+        ]
+    if photos:
+        heads = (
+            "processor",
+            "megapixels",
+            "engine",
+            "first (s)",
+            "then (s)",
+            "s a megapixel",
+            "peak (MB)",
+            "PSNR (dB)",
+        )
+        lines += ["", "Whole photos, start to exit, all of them blurred, at full size; PSNR against float32:", ""]
+        lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *photos]
+    return lines
+
+
+SECTIONS = {"speed": measured, "full size": full_size, "processors": by_processor}
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Deblurrer:
 
     Args:
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
-        engine: "auto", "openvino", "onnxruntime" or "torch".
+        engine: "auto", or one of those that `allfocus doctor` lists.
         precision: "auto", "float32", "bfloat16" or "int8".
         threads: of the engine; see `engine.choose.choose`.
 
@@ -246,7 +246,7 @@ def deblur(
         speed: "fast", "balanced" or "best" (`speeds.py`).
         model: a name that `allfocus models` lists, or the path of a weights file or its card; None: the model
             of `speed`.
-        engine: "auto", "openvino", "onnxruntime" or "torch".
+        engine: "auto", or one of those that `allfocus doctor` lists.
         precision: "auto", "float32", "bfloat16" or "int8".
         strength: how much of the correction to apply, 0 to 1.
         scale: "auto", or the coarsest working scale 1, 2 or 4.

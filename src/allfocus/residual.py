@@ -1,4 +1,4 @@
-"""The residual of one stage on scratch: what `restore._compose` adds to the photo, and its view at a finer scale."""
+"""What a stage and the coarser ones add to the photo, on scratch, and its view at a finer scale."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ CUBIC = np.array([-0.0703125, 0.8671875, 0.2265625, -0.0234375], np.float32)
 
 
 class Residual:
-    """A signed picture in fixed point (1/32767 per step, so zero stays exactly zero), three channels.
+    """A signed picture: that of the stage before, enlarged, and what this one adds to it; three channels.
 
-    Channels lie apart, (3, h, w), as the network has them. What several threads add is the same in any order.
+    What is added is kept in fixed point (1/32767 per step, so zero stays exactly zero). Channels lie apart, (3, h, w),
+    as the network has them. What several threads add is the same in any order.
 
     Args:
         width: in px of its stage.
         height: in px of its stage.
+        coarser: of the stage before, of half the size (rounded up); None before the first.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, coarser: Residual | None = None) -> None:
         self.width, self.height = width, height
+        self._coarser = coarser
         # one channel below the other
         self._canvas = Canvas(width, 3 * height, 1, np.uint16, memory_limit=MEMORY_LIMIT)
         self._adding = threading.Lock()
@@ -49,6 +52,8 @@ class Residual:
         for channel, plane in enumerate(values):
             steps = self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
             np.divide(steps, np.float32(ONE), out=plane)
+        if self._coarser is not None:
+            values += self._coarser.enlarged(box, 2)
         return values
 
     def enlarged(self, box: Box, factor: int) -> np.ndarray:
@@ -66,8 +71,10 @@ class Residual:
         return values[:, y : y + box.height, x : x + box.width]
 
     def close(self) -> None:
-        """Release the scratch."""
+        """Release the scratch, that of the stages before too."""
         self._canvas.close()
+        if self._coarser is not None:
+            self._coarser.close()
 
     def _place(self, box: Box, channel: int) -> Box:
         return Box(box.x, box.y + channel * self.height, box.width, box.height)
@@ -89,15 +96,18 @@ def _doubled(values: np.ndarray, axis: int) -> np.ndarray:
     """
     count = values.shape[axis] - 2 * MARGIN
     shape = list(values.shape)
+    shape[axis] = count
+    total, part = np.empty(shape[1:], np.float32), np.empty(shape[1:], np.float32)
     shape[axis] = 2 * count
     doubled = np.empty(shape, np.float32)
-    for half, places in enumerate(((3, 2, 1, 0), (1, 2, 3, 4))):
-        total = _along(values, axis, places[0], count) * CUBIC[0]
-        for weight, place in zip(CUBIC[1:], places[1:], strict=True):
-            total += _along(values, axis, place, count) * weight
-        doubled[(slice(None),) * axis + (slice(half, None, 2),)] = total
+    for channel, wanted in zip(values, doubled, strict=True):  # one by one: what is made of it stays in the cache
+        for half, places in enumerate(((3, 2, 1, 0), (1, 2, 3, 4))):
+            np.multiply(_along(channel, axis, places[0], count), CUBIC[0], out=total)
+            for weight, place in zip(CUBIC[1:], places[1:], strict=True):
+                total += np.multiply(_along(channel, axis, place, count), weight, out=part)
+            wanted[(slice(None),) * (axis - 1) + (slice(half, None, 2),)] = total
     return doubled
 
 
 def _along(values: np.ndarray, axis: int, start: int, count: int) -> np.ndarray:
-    return values[(slice(None),) * axis + (slice(start, start + count),)]
+    return values[(slice(None),) * (axis - 1) + (slice(start, start + count),)]

@@ -131,6 +131,7 @@ class Stage:
         defocus_map: how blurred each place is, as far as it and the coarser ones know; None if nobody asks.
         tile: side of the largest tile that was used, in px.
         seen_px: pixels that the network has seen, here and at the coarser ones.
+        need: what there was to do, and what is left for the next one; None where everything is done everywhere.
     """
 
     scale: int
@@ -138,6 +139,7 @@ class Stage:
     defocus_map: DefocusMap | None
     tile: int
     seen_px: int
+    need: Need | None
 
 
 def restore(
@@ -146,9 +148,9 @@ def restore(
     """Deblur a photo; yields after every tile, so that a caller can show progress or stop by closing the generator.
 
     Each scale looks at the photo with what the coarser scales have added, and hands on the sum; memory is bounded by
-    the tile. Pixels whose residual is zero come out bit for bit as they went in. What is in focus at a scale is left
-    out before the network runs (`need.py`); where the defocus map is wanted, the network sees all. With `scale` "auto"
-    a network of two views works at full size.
+    the tile. Pixels whose residual is zero come out bit for bit as they went in. What is in focus at a scale, or too
+    blurred for full size to add to what half size has done, is left out before the network runs (`need.py`); where the
+    defocus map is wanted, the network sees all. With `scale` "auto" a network of two views works at full size.
 
     Args:
         photo: decoded.
@@ -174,10 +176,7 @@ def restore(
     work = _Work(photo, views, FlippedEngine(engine) if settings.flips else engine, card, settings, scales[-1])
     stage, sides = None, _sides(card, settings)
     for scale in scales:
-        finer, sides = yield from _run_stage(work, scale, stage, sides)
-        if stage is not None:
-            stage.residual.close()
-        stage = finer
+        stage, sides = yield from _run_stage(work, scale, stage, sides)
     assert stage is not None  # there is always a scale
     canvas, left_alone = _compose(photo, stage, settings, mask)
     return Restored(canvas, blur, scales, stage.tile, stage.defocus_map, left_alone, stage.seen_px)
@@ -258,7 +257,13 @@ def _run_stage(
     """One working scale; runs out of memory into a new plan with smaller tiles."""
     reader, card = work.photo.unit(scale), work.card
     width, height = (side + -side % card.multiple for side in (reader.width, reader.height))
-    need = Need(reader, width, height, finest=scale == work.finest) if work.settings.gated or work.maps else None
+    need = None
+    if work.settings.gated or work.maps:
+        before = coarser.need if coarser else None
+        rest = scale > 1 and work.finest == 1
+        need = Need(reader, width, height, finest=scale == work.finest, coarser=before, rest=rest)
+        if before is not None:
+            before.close()
     while True:
         try:
             stage = yield from _run_plan(work, scale, coarser, need, sides)
@@ -268,8 +273,6 @@ def _run_stage(
                 raise
             sides = (smaller,)
         else:
-            if need is not None:
-                need.close()
             return stage, sides
 
 
@@ -279,16 +282,17 @@ def _run_plan(
     """Tile by tile: while the network looks at one, the next is made ready and the one before is taken in."""
     photo, card = work.photo, work.card
     tiles, side, engine = _tiles(work, photo.unit(scale), need, sides)
-    total = Residual(-(-photo.width // scale), -(-photo.height // scale))
+    under = coarser.residual if coarser else None
+    total = Residual(-(-photo.width // scale), -(-photo.height // scale), under)
     before = coarser.defocus_map if coarser else None
     defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
     turn = Lock()
 
     def finished(tile: Tile | Part) -> tuple[Tile | Part, Estimate]:
-        pictures = _pictures(work, scale, coarser, tile)
+        pictures = _pictures(work, scale, under, tile)
         with turn:
             found = engine.run(pictures.start, pictures.sides)
-        _take_in(photo.unit(scale), tile, pictures.start, found, need if work.settings.gated else None, total)
+        _take_in(photo.unit(scale), tile, pictures.start, found, need if work.settings.gated else None, under, total)
         return tile, found
 
     for done, (tile, found) in enumerate(_in_order(finished, tiles, _TILES_AT_HAND), 1):
@@ -298,7 +302,7 @@ def _run_plan(
         sharp = _inside(found.residual[0], tile.source, tile.target).transpose(1, 2, 0)
         yield Progress(scale, done, len(tiles), tile, sharp)
     seen_px = _seen_px(tiles) + (coarser.seen_px if coarser else 0)
-    return Stage(scale, total, defocus_map, side, seen_px)
+    return Stage(scale, total, defocus_map, side, seen_px, need)
 
 
 def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
@@ -356,13 +360,13 @@ class _Pictures(NamedTuple):
     sides: np.ndarray | None
 
 
-def _pictures(work: _Work, scale: int, coarser: Stage | None, tile: Tile | Part) -> _Pictures:
+def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part) -> _Pictures:
     """Made in strips that stay in the processor's cache from the first step to the last."""
     views = () if work.views is None else (work.views.right, work.views.left)
     readers = [view.unit(scale) for view in (work.photo, *views)]
     shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
     for strip in _strips(tile.source):
-        added = None if coarser is None else coarser.residual.enlarged(strip, coarser.scale // scale)
+        added = None if under is None else under.enlarged(strip, 2)
         places = np.split(_inside(shown[0], tile.source, strip), len(readers))
         for place, reader in zip(places, readers, strict=True):
             place[:] = reader.planes(strip)
@@ -373,16 +377,27 @@ def _pictures(work: _Work, scale: int, coarser: Stage | None, tile: Tile | Part)
 
 
 def _take_in(
-    reader: Reader, tile: Tile | Part, start: np.ndarray, found: Estimate, need: Need | None, total: Residual
+    reader: Reader,
+    tile: Tile | Part,
+    start: np.ndarray,
+    found: Estimate,
+    need: Need | None,
+    under: Residual | None,
+    total: Residual,
 ) -> None:
-    """Add what a tile's sharp picture has over the photo; over its target, the residual becomes that picture."""
+    """Add what a tile's sharp picture has over the photo and what lies under the total; over the tile's target, the
+    residual becomes that picture."""
     weights = tile.weights()[..., 0]
     for strip in _strips(tile.target):
         sharp = _inside(found.residual[0], tile.source, strip)
         if need is not None:
             sharp *= need.read(strip)
         sharp += _inside(start[0], tile.source, strip)
-        total.add(strip, (sharp - reader.planes(strip)) * _inside(weights, tile.target, strip))
+        change = sharp - reader.planes(strip)
+        if under is not None:
+            change -= under.enlarged(strip, 2)
+        change *= _inside(weights, tile.target, strip)
+        total.add(strip, change)
 
 
 def _strips(box: Box) -> Iterator[Box]:

@@ -17,6 +17,10 @@ LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)
 """At the finest scale, which no other follows. A choice between real photos, whose places in focus are softer than a
 pixel and gain, and soft things in focus, which are crispened. An edge from one pixel to the next counts as blurred
 here, fine texture in focus does not."""
+BEYOND_FULL_SIZE_PX = {4: (1.5, 2.0), 2: (2.0, 3.0)}
+"""In px of a quarter and of half the size, after the network has worked on half: up to the first radius full size adds
+to that, from the second, 8 and 6 px of the photo, nothing but time (results/full_size.ifan-fast.json). Either scale may
+say so: where contrast is low, grain looks sharp at half size, and not at a quarter."""
 CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 
 
@@ -62,6 +66,25 @@ def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:
     Returns:
         (h, w, 1) float32, rising from 0 to 1 between two blur radii in px of this picture.
     """
-    nothing_px, everything_px = LEFT_ALONE_IN_THE_END_PX if finest else LEFT_ALONE_PX
-    share = np.clip((local_radius_px(pixels) - nothing_px) / (everything_px - nothing_px), 0, 1)
-    return window_mean(share * share * (3 - 2 * share))[..., None].astype(np.float32)
+    return blurred_share(local_radius_px(pixels), finest=finest)[..., None]
+
+
+def blurred_share(radius_px: np.ndarray, *, finest: bool) -> np.ndarray:
+    """`needs_scale` from the radius at each place, (h, w)."""
+    return window_mean(_rising(radius_px, LEFT_ALONE_IN_THE_END_PX if finest else LEFT_ALONE_PX))
+
+
+def left_for_full_size(radius_px: np.ndarray, scale: int) -> np.ndarray:
+    """Where full size has something to add once half size is done: (h, w) float32, 1 up to a radius and 0 far beyond.
+
+    Args:
+        radius_px: (h, w), at each place of the photo reduced to a scale, in its px.
+        scale: 2 or 4.
+    """
+    return window_mean(1 - _rising(radius_px, BEYOND_FULL_SIZE_PX[scale]))
+
+
+def _rising(radius_px: np.ndarray, between: tuple[float, float]) -> np.ndarray:
+    low, high = between
+    share = np.clip((radius_px - low) / (high - low), 0, 1)
+    return (share * share * (3 - 2 * share)).astype(np.float32, copy=False)

@@ -28,7 +28,7 @@ ALLOWED = {
     "train": {"errors", "allocator", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights",
               "defocus", "scales"},
     "residual": {"errors", "photo"},
-    "need": {"photo", "scales"},
+    "need": {"photo", "scales", "defocus"},
     "defocus": {"errors", "photo", "weights"},
     "scales": {"errors", "defocus"},
     "restore": {"errors", "photo", "engine", "weights", "residual", "defocus", "scales", "need"},

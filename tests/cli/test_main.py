@@ -148,3 +148,18 @@ def test_a_peak_that_is_no_radius_is_refused(photo: Path, capfd: pytest.CaptureF
     assert end.value.code == 2
     assert "a radius in px, or 0" in capfd.readouterr().err
     assert [path.name for path in photo.parent.iterdir()] == ["photo.png"]
+
+
+def test_the_process_ends_at_once_only_where_it_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setattr(entry.threading, "active_count", lambda: 1)
+    monkeypatch.setattr("multiprocessing.active_children", list)
+    assert entry._holds_nothing()
+    with monkeypatch.context() as beside:
+        beside.setattr(entry.threading, "active_count", lambda: 2)
+        assert not entry._holds_nothing()
+    with monkeypatch.context() as beside:
+        beside.setattr("multiprocessing.active_children", lambda: ["a worker"])
+        assert not entry._holds_nothing()
+    monkeypatch.setitem(sys.modules, "ray", sys)
+    assert not entry._holds_nothing()

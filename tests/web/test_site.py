@@ -9,12 +9,14 @@ import pytest
 
 from allfocus.defocus.measure import measure_blur
 from allfocus.errors import InputError, OutputError
+from allfocus.need import Need
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box, plan
 from allfocus.residual import Residual
 from allfocus.scales import needs_scale
 from allfocus.web.site import RUNTIME_FILES, build, smallest_graph
 from allfocus.weights import store
+from blurred import blurred_texture
 from web.conftest import blurred
 from web.node import in_node, needs_node
 
@@ -63,6 +65,26 @@ def test_blur_is_measured_as_in_python() -> None:
     assert np.abs(np.reshape(found["share"], share.shape) - share).max() < 2e-3
     quarter = decoded.unit(4).read(Box(-2, 40, 8, 12))
     assert np.abs(np.reshape(found["quarter"], quarter.shape) - quarter).max() < 1e-6
+
+
+@needs_node
+def test_what_is_left_for_full_size_is_told_as_in_python() -> None:
+    rng = np.random.default_rng(3)
+    pixels = np.where(np.arange(320)[None, :, None] < 160, rng.integers(0, 256, (192, 320, 3)), 0).astype(np.uint8)
+    pixels[:, 160:] = blurred_texture(24, 320)[:192, 160:]
+    photo = {"width": 320, "height": 192, "bands": 3, "peak": 255, "pixels": pixels.ravel().tolist()}
+    found = in_node(
+        "return [...pipeline.leftFor(given.photo, {x: 0, y: 0, width: 320, height: 192}, [4, 2, 1])];", photo=photo
+    )
+    coarser, decoded = None, decode(pixels)
+    for scale in (4, 2):
+        reader = decoded.unit(scale)
+        coarser = Need(reader, reader.width, reader.height, finest=False, coarser=coarser, rest=True)
+    assert coarser is not None
+    here = coarser.left_for(Box(0, 0, 320, 192))
+    assert here is not None
+    assert np.abs(np.reshape(found, here.shape) - here).max() < 0.01
+    assert here.min() < 0.2 < 0.8 < here.max()
 
 
 @needs_node

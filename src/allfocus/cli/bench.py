@@ -138,6 +138,7 @@ def _shareable(report: dict[str, Any]) -> dict[str, Any]:
             }
             for network in report["networks"]
         ],
+        **({"photos": report["photos"]} if "photos" in report else {}),
     }
 
 

@@ -50,7 +50,9 @@ def deblur_command(
         str | None, typer.Option(help="A name from `allfocus models`, or a weights file. [as --speed has it]")
     ] = None,
     method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
-    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     strength: Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")] = 1.0,
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
@@ -89,9 +91,6 @@ def deblur_command(
     A folder with -o is a batch: a journal in the output folder records what is done, so the same command resumes after
     any interruption. Inputs and outputs may be s3:// and gs:// addresses; inputs also http://.
     """
-    from allfocus.batch.ray import Cluster
-    from allfocus.batch.work import Order
-    from allfocus.cli.batch import BatchOptions, PhotoBatch
     from allfocus.errors import AllfocusError, OptionError
     from allfocus.inputs import collect
     from allfocus.restore import Settings
@@ -132,6 +131,10 @@ def deblur_command(
             raise OptionError("--retry-failed, --dry-run or --cluster", "a folder of photos and -o FOLDER", "-o FOLDER")
         plain = method == "ifan" and mask is None and left is None and right is None
         if journaled and output is not None and plain:
+            from allfocus.batch.ray import Cluster
+            from allfocus.batch.work import Order
+            from allfocus.cli.batch import BatchOptions, PhotoBatch
+
             nodes = None if cluster is None else Cluster(cluster, worker_cpus, worker_gpus)
             order = Order(settings, model, engine, precision, map, compare, quality, allow_damaged, how.pixel_limit)
             batch = PhotoBatch.of(inputs, output, order, BatchOptions(overwrite, retry_failed, dry_run, nodes, json))

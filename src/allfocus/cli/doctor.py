@@ -26,6 +26,7 @@ def doctor_command(
     from dataclasses import asdict
 
     from allfocus import __version__
+    from allfocus.engine import openvino_device
     from allfocus.engine.choose import survey
     from allfocus.engine.onnxruntime import accelerators
     from allfocus.engine.openvino import cache_folder
@@ -38,6 +39,7 @@ def doctor_command(
         "processor": asdict(Processor.here()),
         "engines": [finding._asdict() for finding in survey(precision, _model_or_none(model))],
         "accelerators": accelerators(),
+        "devices": openvino_device.found(),
         "warmed": [],
         "cache_folder": str(cache_folder()),
         "models_folder": str(user_folder()),
@@ -128,6 +130,8 @@ def _say(report: dict[str, Any]) -> None:
     typer.echo(f"compiled models are kept in {report['cache_folder']}, your own models in {report['models_folder']}")
     if report["accelerators"]:
         typer.echo(f"--engine onnxruntime would use {', '.join(report['accelerators'])} (untested)")
+    for name in report["devices"]:
+        typer.echo(f"--engine {name} is here (untested); `allfocus bench` tells whether it is faster")
     for row in report["warmed"]:
         typer.echo(f"{row['model']} is ready on {row['engine']} {row['precision']} ({row['seconds']:.1f} s)")
     speed = report["speed"]

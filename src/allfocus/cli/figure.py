@@ -26,7 +26,9 @@ def figure_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="Name of the figure, written as PNG and PDF.")] = Path(
         "figure"
     ),
-    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
 ) -> None:

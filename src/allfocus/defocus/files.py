@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
-import tifffile
 from numpy.typing import NDArray
 
 from allfocus.atomic_file import AtomicFile
@@ -97,6 +96,8 @@ def write_tiff(
 
 def read_tiff(path: Path) -> NDArray[np.float32]:
     """The radius in px, (H, W) float32, from a file that `write_tiff` wrote."""
+    import tifffile  # here: it takes as long to load as a small photo to read
+
     with tifffile.TiffFile(path) as file:
         step = json.loads(file.pages[0].tags["ImageDescription"].value)["step"]  # type: ignore[union-attr]
         return file.asarray().astype(np.float32) * np.float32(step)

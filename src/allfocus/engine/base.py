@@ -23,7 +23,7 @@ class EngineInfo:
     Attributes:
         name: "openvino", "onnxruntime" or "torch".
         device: the processor, in words.
-        precision: "float32", "bfloat16" or "int8".
+        precision: "float32", "bfloat16" or "int8"; on some devices "float16".
         model: name on the card.
         threads: CPU threads it computes with.
     """

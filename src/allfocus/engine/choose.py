@@ -6,11 +6,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
+from allfocus.engine import openvino_device
 from allfocus.engine.base import PRECISIONS, Engine
 from allfocus.errors import EngineError, OptionError
 from allfocus.weights.store import Model
 
 ENGINES = ("openvino", "onnxruntime", "torch")
+"""Of these "auto" chooses; those of `openvino_device.DEVICES` are taken when they are named."""
 
 
 class Finding(NamedTuple):
@@ -60,7 +62,8 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
 
     Args:
         model: found and verified.
-        engine: "auto" (torch on a GPU, else OpenVINO, else ONNX Runtime), or one of `ENGINES`.
+        engine: "auto" (torch on a GPU, else OpenVINO, else ONNX Runtime), one of `ENGINES`, or "openvino-gpu" or
+            "openvino-npu".
         precision: "auto" (what the processor is fast in), "float32", "bfloat16" or "int8".
         threads: that it computes with; when None, as the variable `ALLFOCUS_THREADS` says, else as many as there are.
             torch, which has one number for the whole process, goes by that.
@@ -79,17 +82,24 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
                 f"no engine can run {model.card.name} here ({why})", "an available engine", "allfocus doctor"
             )
         return _module_of(chosen).start(model, precision, threads)
-    reason = _module_of(engine).unavailable(precision, model)
+    device = engine in openvino_device.DEVICES
+    if device:
+        reason = openvino_device.unavailable(engine, precision)
+    else:
+        reason = _module_of(engine).unavailable(precision, model)
     if reason is not None:
         raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
+    if device:
+        return openvino_device.start(engine, model, precision, threads)
     return _module_of(engine).start(model, precision, threads)
 
 
 def check_choice(engine: str, precision: str) -> None:
     """Refuse another engine or precision than there are; see `choose`."""
     _check_precision(precision)
-    if engine not in ("auto", *ENGINES):
-        raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(ENGINES)}", "allfocus doctor")
+    known = (*ENGINES, *openvino_device.DEVICES)
+    if engine not in ("auto", *known):
+        raise OptionError(f"engine {engine!r}", f"auto or one of {', '.join(known)}", "allfocus doctor")
 
 
 def _module_of(name: str) -> ModuleType:

@@ -197,7 +197,7 @@ def _imported(kept: Path, threads: int | None) -> Any:
         digest, blob = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
         if digest != hashlib.sha256(blob).digest():
             return None
-        return _core().import_model(blob, _DEVICE, _settings("int8", threads))
+        return core().import_model(blob, _DEVICE, _settings("int8", threads))
     except (OSError, RuntimeError):
         return None
 
@@ -268,10 +268,10 @@ def _compile_with(
         elif folder is not None:
             settings["CACHE_DIR"] = str(folder)
         if size is not None:
-            graph = _core().read_model(graph) if isinstance(graph, str) else graph
+            graph = core().read_model(graph) if isinstance(graph, str) else graph
             graph.reshape({name: [1, 3 * views, *size] for name, views in zip(model.card.inputs, (1, 2), strict=False)})
         with _CACHING if "CACHE_DIR" in settings else contextlib.nullcontext():
-            return _core().compile_model(graph, _DEVICE, settings)
+            return core().compile_model(graph, _DEVICE, settings)
     except RuntimeError as error:
         if any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise EngineMemoryError(
@@ -387,7 +387,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _core() -> Any:
+def core() -> Any:
+    """OpenVINO's `Core`, which knows the devices."""
     with needs("the OpenVINO engine", "openvino", "openvino"):
         import openvino
     with _FIRST_TYPE:
@@ -396,7 +397,7 @@ def _core() -> Any:
 
 
 def _capabilities() -> list[str]:
-    return sorted(_core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"))
+    return sorted(core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"))
 
 
 def _has_bfloat16() -> bool:
@@ -404,7 +405,7 @@ def _has_bfloat16() -> bool:
 
 
 def _device_name() -> str:
-    return " ".join(_core().get_property(_DEVICE, "FULL_DEVICE_NAME").split())
+    return " ".join(core().get_property(_DEVICE, "FULL_DEVICE_NAME").split())
 
 
 def _last_line(error: Exception) -> str:

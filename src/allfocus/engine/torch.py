@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +14,11 @@ from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor
 from allfocus.errors import EngineError
 from allfocus.weights.store import Model
+
+if TYPE_CHECKING:
+    import torch
+
+    from allfocus.engine.cuda_graph import CUDAGraphNetwork
 
 NAME = "torch"
 _DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "C:/Windows/System32/nvcuda.dll")
@@ -53,7 +60,7 @@ def start(model: Model, precision: str = "auto", threads: int | None = None) -> 
 
 
 class TorchEngine(LockedEngine):
-    """A network in eager torch.
+    """A network in eager torch; on CUDA, from the second batch of one size on, as a CUDA graph.
 
     Args:
         model: found and verified.
@@ -74,6 +81,9 @@ class TorchEngine(LockedEngine):
         self._net = Architecture(**model.card.architecture).build().eval().requires_grad_(False)
         load_into(self._net, model.weights)
         self._net.to(self._device)
+        self._graph: CUDAGraphNetwork | None = None
+        self._shapes: object = None  # of the batch before, until graphs fail
+        self._records = self._device.type == "cuda"
         described = torch.cuda.get_device_name() if self._device.type == "cuda" else Processor.here().name
         super().__init__(model, EngineInfo(NAME, described, precision, model.card.name, torch.get_num_threads()))
 
@@ -87,15 +97,44 @@ class TorchEngine(LockedEngine):
         import torch
 
         try:
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=half):
-                found = self._net(*(torch.from_numpy(array).to(self._device) for array in inputs))
-            return Estimate(_numpy(found.residual), None if found.disparity is None else _numpy(found.disparity))
+            with torch.inference_mode():
+                batch = [torch.from_numpy(array).to(self._device) for array in inputs]
+                graph = self._recorded(batch, half)
+                residual, disparity = self._network(half, *batch) if graph is None else graph.run(batch)
+                assert residual is not None
+                return Estimate(_numpy(residual), None if disparity is None else _numpy(disparity))
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
                 raise no_memory(inputs) from error
             raise EngineError(f"torch failed ({error})", "a result", "--engine openvino") from error
+
+    def _network(self, half: bool, *batch: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Residual and disparity of tensors on the device."""
+        import torch
+
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            found = self._net(*batch)
+        return found.residual, found.disparity
+
+    def _recorded(self, batch: list[torch.Tensor], half: bool) -> CUDAGraphNetwork | None:
+        """The graph for batches of these shapes, recorded when they come a second time in a row; None without."""
+        if not self._records:
+            return None
+        from allfocus.engine.cuda_graph import CUDAGraphNetwork
+
+        shapes = (half, *(tensor.shape for tensor in batch))
+        if shapes != self._shapes:
+            self._shapes, self._graph = shapes, None
+        elif self._graph is None:
+            try:
+                self._graph = CUDAGraphNetwork(partial(self._network, half), batch)
+            except RuntimeError as error:  # without graphs it is slower and no less right
+                self._records = False
+                reason = (str(error).splitlines() or ["no reason given"])[0][:100]
+                self._info = replace(self._info, device=f"{self._info.device}; no CUDA graph: {reason}")
+        return self._graph
 
 
 def _cuda_has_bfloat16() -> bool:

@@ -172,11 +172,22 @@ class Reader:
             rows = pixels[::shrink].astype(sums)  # (height, width * shrink, bands)
             for index in range(1, shrink):
                 rows += pixels[index::shrink]
-            pixels = rows[:, ::shrink].copy()  # (height, width, bands)
-            for index in range(1, shrink):
-                pixels += rows[:, index::shrink]
+            pixels = rows
         planes = np.empty((photo.bands, height, width), np.float32)
-        return np.multiply(pixels.transpose(2, 0, 1), np.float32(1 / (photo.peak * shrink**2)), out=planes)
+        for band, plane in enumerate(planes):  # numpy is several times faster on rows of one channel
+            values = np.ascontiguousarray(pixels[..., band])
+            while values.shape[1] > width:
+                values = _pair_sums(values)
+            np.multiply(values, np.float32(1 / (photo.peak * shrink**2)), out=plane)
+        return planes
+
+
+def _pair_sums(values: np.ndarray) -> np.ndarray:
+    """Sums of two neighbours each: (h, 2w) uint16 or float32 -> (h, w)."""
+    if values.dtype != np.uint16:
+        return values[:, ::2] + values[:, 1::2]
+    pairs = values.view(np.uint32)  # both in one number; four times faster than every other of them
+    return ((pairs & 0xFFFF) + (pairs >> 16)).astype(np.uint16)
 
 
 def fetch(image: pyvips.Image, box: Box) -> np.ndarray:

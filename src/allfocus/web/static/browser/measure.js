@@ -4,6 +4,7 @@ const SAMPLE_PX = 128, SAMPLES_ACROSS = 8, LEAST_PX = 16, PRESMOOTH = 0.7, REBLU
 const FLAT = 2e-6, TRUSTED_PX = 2.5, LARGEST_PX = 20, TEXTURE = 0.02;
 const SCALES = [4, 2, 1], START_PX = { 4: 28, 2: 12 };
 const LEFT_ALONE = [0.75, 1.5], LEFT_ALONE_IN_THE_END = [0.4, 1.1];
+const BEYOND_FULL_SIZE = { 4: [1.5, 2], 2: [2, 3] };
 
 const clamp = (value, low, high) => (value < low ? low : value > high ? high : value);
 
@@ -74,14 +75,27 @@ const radiusOf = (ratio) => 2 * Math.sqrt(Math.max(REBLUR ** 2 / Math.max(ratio 
 
 /** Share of the work of a scale at each place of a picture (RGB, 0 to 1): 0 where it is sharp at its own scale. */
 export function needsScale(picture, finest) {
+  return rising(picture, finest ? LEFT_ALONE_IN_THE_END : LEFT_ALONE);
+}
+
+/** Share of full size's work that a coarser scale (2 or 4) leaves, from the picture at that scale: 0 where it is too blurred.
+ * `borders` are the px at [left, top, right, bottom] that count as those further inside: repeated edges look sharp. */
+export function leftForFullSize(picture, scale, borders) {
+  return rising(picture, BEYOND_FULL_SIZE[scale], borders).map((share) => 1 - share);
+}
+
+/* from 0 to 1 between two blur radii, at each place of a picture */
+function rising(picture, [low, high], [left, top, right, bottom] = [0, 0, 0, 0]) {
   const softened = smooth(grey(picture), PRESMOOTH);
   const before = windowMean(gradient(softened)), after = windowMean(gradient(smooth(softened, REBLUR)));
-  const [nothing, everything] = finest ? LEFT_ALONE_IN_THE_END : LEFT_ALONE;
   const share = before.data.map((value, i) => {
-    const part = clamp((radiusOf(((value + FLAT) / (after.data[i] + FLAT)) ** 2) - nothing) / (everything - nothing), 0, 1);
+    const part = clamp((radiusOf(((value + FLAT) / (after.data[i] + FLAT)) ** 2) - low) / (high - low), 0, 1);
     return part * part * (3 - 2 * part);
   });
-  return windowMean({ width: picture.width, height: picture.height, data: share }).data;
+  const { width, height } = picture, hasInside = left + right < width && top + bottom < height;
+  const inner = !hasInside ? share : share.map((_, i) => share[
+    clamp(Math.floor(i / width), top, height - 1 - bottom) * width + clamp(i % width, left, width - 1 - right)]);
+  return windowMean({ width, height, data: inner }).data;
 }
 
 function quantile(values, share) {

@@ -1,10 +1,10 @@
 /* The pipeline of restore.py: coarse to fine, tile by tile; what runs the network is handed in. */
 
-import { chooseScales, measureBlur, needsScale } from './measure.js';
+import { chooseScales, leftForFullSize, measureBlur, needsScale } from './measure.js';
 import { plan, weights } from './tiling.js';
 import { Residual } from './residual.js';
 
-const OVERLAP_PX = 32, CONTEXT_PX = 32, DISPARITY_TO_RADIUS = 2.5, SOFT = 0.25;
+const OVERLAP_PX = 32, CONTEXT_PX = 32, BORDER_PX = 16, DISPARITY_TO_RADIUS = 2.5, SOFT = 0.25;
 
 /** RGB in 0 to 1 of a box of a photo {width, height, bands, peak, pixels}, averaged `shrink` times smaller; edges repeat. */
 export function read(photo, box, shrink) {
@@ -83,11 +83,31 @@ export async function restore(photo, card, options, mask, run, tell, stopped) {
   const blur = measureBlur(photo.width, photo.height, (box, shrink) => read(photo, box, shrink));
   const scales = chooseScales(options.scale, photo.width, photo.height, blur);
   let stage = null;
-  for (const scale of scales) stage = await runStage(photo, card, scale, stage, run, tell, stopped);
+  for (const scale of scales) stage = await runStage(photo, card, scale, stage, run, tell, stopped, scales);
   return { ...compose(photo, stage, options, mask), blur, scales, defocus: stage.defocus };
 }
 
-async function runStage(photo, card, scale, coarser, run, tell, stopped) {
+/* what coarser scales leave for full size at a box of the photo, which starts on a multiple of 4 */
+export function leftFor(photo, box, scales) {
+  const left = new Float32Array(box.width * box.height).fill(1);
+  for (const scale of scales.filter((one) => one > 1)) {
+    const x = Math.max(box.x / scale - CONTEXT_PX, 0), y = Math.max(box.y / scale - CONTEXT_PX, 0);
+    const wide = Math.ceil(photo.width / scale), high = Math.ceil(photo.height / scale);
+    const right = Math.min(Math.ceil((box.x + box.width) / scale) + CONTEXT_PX, wide);
+    const bottom = Math.min(Math.ceil((box.y + box.height) / scale) + CONTEXT_PX, high);
+    const around = { x, y, width: right - x, height: bottom - y };
+    const borders = [x, y, wide - right, high - bottom].map((distance) => Math.max(BORDER_PX - distance, 0));
+    const share = leftForFullSize(read(photo, around, scale), scale, borders);
+    for (let j = 0; j < box.height; j++) for (let i = 0; i < box.width; i++) {
+      const row = Math.min(Math.floor((box.y + j) / scale) - y, around.height - 1);
+      const column = Math.min(Math.floor((box.x + i) / scale) - x, around.width - 1);
+      left[j * box.width + i] *= share[row * around.width + column];
+    }
+  }
+  return left;
+}
+
+async function runStage(photo, card, scale, coarser, run, tell, stopped, scales) {
   const width = Math.ceil(photo.width / scale), height = Math.ceil(photo.height / scale);
   const halo = Math.max(card.context_px, CONTEXT_PX);
   const planned = plan(width, height, { side: card.tile_px, halo, overlap: OVERLAP_PX, multiple: card.multiple });
@@ -104,6 +124,7 @@ async function runStage(photo, card, scale, coarser, run, tell, stopped) {
     for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) planes[c * count + i] = start[3 * i + c];
     const found = await run(planes, source.width, source.height);
     const blurred = needsScale(seen, scale === 1);
+    if (scale === 1 && coarser) leftFor(photo, source, scales).forEach((share, i) => { blurred[i] *= share; });
     const sharp = new Float32Array(3 * target.width * target.height), change = new Float32Array(sharp.length);
     const down = weights(tile.rows), across = weights(tile.columns);
     for (let y = 0; y < target.height; y++) for (let x = 0; x < target.width; x++) {
