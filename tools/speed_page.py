@@ -184,7 +184,7 @@ def by_processor() -> list[str]:
     return lines
 
 
-SECTIONS = {"speed": measured, "full size": full_size, "processors": by_processor}
+SECTIONS = {"speed": measured, "full-size": full_size, "processors": by_processor}
 
 
 if __name__ == "__main__":
