@@ -73,9 +73,16 @@ def test_sizes_that_are_none_are_refused(megapixels: str, capsys: pytest.Capture
     assert "--megapixels" in capsys.readouterr().err
 
 
+def test_precisions_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--megapixels", "1", "--photo-precisions", "int8,float16"])
+    assert ended.value.code == 2
+    assert "--photo-precisions int8,float16; expected some of float32, bfloat16, int8" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_whole_photos_are_timed_with_a_cold_and_a_warm_cache() -> None:
-    rows = bench_photos.time_photos([store.find()], [0.02], 2)
+    rows = bench_photos.time_photos([store.find()], [0.02], 2, ["float32", "int8"])
     assert {"float32"} <= {row["precision"] for row in rows if row["engine"] == "openvino"}
     for row in rows:
         assert len(row["warm_seconds"]) == 2

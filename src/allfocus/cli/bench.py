@@ -20,6 +20,7 @@ MOST_MEGAPIXELS = 500
 MULTIPLE = 16  # of every network's size
 RESIDUAL_GAIN = 0.1  # of random weights: residuals of the size of trained ones
 FLOAT32_TOLERANCE, ROUNDED_DB = 1e-4, 48.0
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def bench_command(
@@ -32,6 +33,9 @@ def bench_command(
     megapixels: Annotated[
         str, typer.Option(help="Also whole photos of these sizes, start to exit, as 1,24,100; minutes to hours.")
     ] = "",
+    photo_precisions: Annotated[
+        str, typer.Option(help="Precisions for the whole photos, comma-separated. [all]")
+    ] = "float32,bfloat16,int8",
     profile: Annotated[
         Path | None, typer.Option(help="Also write where OpenVINO's time goes, layer by layer, as JSON.")
     ] = None,
@@ -45,6 +49,9 @@ def bench_command(
     from allfocus.errors import OptionError
 
     sizes, names = _sizes(megapixels), [name.strip() for name in models.split(",")]
+    precisions = [name.strip() for name in photo_precisions.split(",")]
+    if not set(precisions) <= set(PRECISIONS):
+        raise OptionError(f"--photo-precisions {photo_precisions}", f"some of {', '.join(PRECISIONS)}", "all of them")
     if width % MULTIPLE or height % MULTIPLE:
         raise OptionError(f"{width}x{height}", f"multiples of {MULTIPLE}", "--width 1280 --height 720")
     for path in (output, profile, share):  # before the minutes of work
@@ -56,7 +63,7 @@ def bench_command(
     report["conditions"]["load_average_after"] = _load_average()
     _compare_with_ifan(report["networks"])
     if sizes:
-        report["photos"] = _photos(names, sizes, repeats)
+        report["photos"] = _photos(names, sizes, repeats, precisions)
     if profile is not None:
         write_json(profile, {"conditions": report["conditions"], "networks": _profiles(names, width, height)})
         typer.echo(f"profile written to {profile}")
@@ -80,12 +87,12 @@ def _sizes(megapixels: str) -> list[float]:
     return sizes
 
 
-def _photos(names: list[str], sizes: list[float], repeats: int) -> dict[str, Any]:
+def _photos(names: list[str], sizes: list[float], repeats: int, precisions: list[str]) -> dict[str, Any]:
     """Whole photos through every engine, with installed weights only."""
     from allfocus.cli.bench_photos import METHOD, time_photos
     from allfocus.weights.store import find
 
-    rows = time_photos([find(name) for name in names], sizes, repeats)
+    rows = time_photos([find(name) for name in names], sizes, repeats, precisions)
     for row in rows:
         peak = f", {row['peak_mb']} MB" if row["peak_mb"] else ""
         typer.echo(
@@ -104,7 +111,7 @@ def _profiles(names: list[str], width: int, height: int) -> list[dict[str, Any]]
         openvino.profile(model, precision, height, width)
         for name in names
         for model in [find(name)]
-        for precision in ("float32", "bfloat16", "int8")
+        for precision in PRECISIONS
         if openvino.unavailable(precision, model) is None
     ]
 
@@ -212,7 +219,7 @@ def _engines(model: Model) -> dict[str, Engine]:
             precision = torch.best_precision()
             engines[f"torch {precision} on the GPU"] = torch.TorchEngine(model, precision)
     for room in (onnxruntime, openvino):
-        for precision in ("float32", "bfloat16", "int8"):
+        for precision in PRECISIONS:
             if room.unavailable(precision, model) is None:
                 engines[f"{room.NAME} {precision}"] = room.start(model, precision)
     return engines

@@ -71,13 +71,16 @@ def watched(arguments: list[str], environment: dict[str, str]) -> Watched:
     return Watched(float(seconds), float(computed), round(int(peak) / unit) or None, found.stdout)
 
 
-def time_photos(models: list[Model], megapixels: list[float], repeats: int) -> list[dict[str, Any]]:
+def time_photos(
+    models: list[Model], megapixels: list[float], repeats: int, precisions: list[str]
+) -> list[dict[str, Any]]:
     """A row for each size, model, engine and precision that can run here.
 
     Args:
         models: installed.
         megapixels: sizes of the photos, 3:2.
         repeats: runs with a warm cache.
+        precisions: those to time.
     """
     from allfocus.engine import onnxruntime, openvino
     from allfocus.scratch import ScratchFolder
@@ -90,7 +93,7 @@ def time_photos(models: list[Model], megapixels: list[float], repeats: int) -> l
             for model in models:
                 wanted: np.ndarray | None = None
                 for module in (openvino, onnxruntime):
-                    for precision in ("float32", "bfloat16", "int8"):
+                    for precision in precisions:
                         if module.unavailable(precision, model) is None:
                             choice = (model.card.name, module.NAME, precision)
                             row, sharp = _time(photo, size, choice, repeats, folder)
