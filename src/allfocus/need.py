@@ -17,6 +17,8 @@ NEGLIGIBLE = 0.02
 """Where no pixel of a cell needs more than this share of the network's correction, the cell is left out: a correction
 of 50 grey levels of 255 would be one. Where a photo is in focus the network's own are far smaller."""
 BORDER_PX = 16  # as far as repeated edges are seen by a radius
+NEGLIGIBLE_AFTER_HALF = 0.05
+"""The same at full size where half size has done its part: there 999 of 1000 corrections are below 17 levels."""
 _ONE = 65535.0
 _ONE_OF_REST = 255.0
 _BLOCK = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them
@@ -47,6 +49,7 @@ class Need:
         self.width, self.height = width, height
         self._reader, self._finest = reader, finest
         self._coarser = coarser
+        self._negligible = NEGLIGIBLE_AFTER_HALF if finest and coarser is not None else NEGLIGIBLE
         self._canvas = Canvas(width, height, 1, np.uint16)
         self._rest = Canvas(width, height, 1, np.uint8) if rest else None
         self.cells = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), bool)
@@ -74,7 +77,7 @@ class Need:
 
     def _look(self, block: Box) -> None:
         left_over = None if self._coarser is None else self._coarser.left_for(block)
-        if self._finest and left_over is not None and left_over.max() <= NEGLIGIBLE:
+        if self._finest and left_over is not None and left_over.max() <= self._negligible:
             return
         left, top = max(block.x - CONTEXT_PX, 0), max(block.y - CONTEXT_PX, 0)
         right = min(block.x + block.width + CONTEXT_PX, self.width)
@@ -94,7 +97,7 @@ class Need:
         rows, columns = (np.arange(0, side, CELL_PX) for side in share.shape)
         largest = np.maximum.reduceat(np.maximum.reduceat(share, rows, 0), columns, 1)
         y, x = block.y // CELL_PX, block.x // CELL_PX
-        self.cells[y : y + largest.shape[0], x : x + largest.shape[1]] = largest > NEGLIGIBLE
+        self.cells[y : y + largest.shape[0], x : x + largest.shape[1]] = largest > self._negligible
 
     def _without_borders(self, radius_px: np.ndarray, box: Box) -> np.ndarray:
         """The radii with those at the photo's borders, where repeated edges look sharp, taken from further inside."""
