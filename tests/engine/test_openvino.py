@@ -403,12 +403,12 @@ def test_two_models_are_never_cached_at_once(fast: Model, tmp_path: Path, monkey
 
 FIRST_TYPES = """
 import os, sys, threading
-from allfocus.engine.openvino import _core
+from allfocus.engine.openvino import core
 sys.setswitchinterval(1e-6)
 together = threading.Barrier(8)
 def ask():
     together.wait()
-    _core()
+    core()
     import openvino
     openvino.Type.f32.to_dtype()
 threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
