@@ -157,9 +157,11 @@ def by_processor() -> list[str]:
         for network in found["networks"]:
             for row in network["engines"] if network["name"] == DEFAULT else ():
                 ratio = row["speed_up_over_torch_ifan"]
+                if ratio is None:  # timed without `ifan`, for its photos
+                    continue
                 lines.append(
                     f"| {name} | {row['threads']} | {row['engine']} {row['precision']} | {row['median_seconds']:.3f} "
-                    f"| {'-' if ratio is None else f'{ratio:.1f}'} | {load} |"
+                    f"| {ratio:.1f} | {load} |"
                 )
         photos += [
             f"| {here['name']} | {row['megapixels']:g} | {row['engine']} {row['precision']} "
