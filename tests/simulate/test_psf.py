@@ -128,3 +128,47 @@ def test_any_kernel_is_a_distribution(
     assert kernel.shape[-1] % 2 == 1
     assert float(kernel.min()) >= 0.0
     assert kernel.sum(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
+
+
+OBLIQUE = Lens(field_x=0.6, field_y=-0.3, coma_px=3.0, astigmatism_px=-2.0)
+
+
+@pytest.mark.parametrize("coc_px", [-9.0, -1.0, 0.0, 0.5, 6.0, 15.0])
+def test_oblique_light_is_kept_and_stays_where_it_is_on_average(coc_px: float) -> None:
+    """Coma alone moves no centre of gravity, and neither moves light."""
+    views = kernels(OBLIQUE, coc_px).double()
+    assert views.sum(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+    assert float(views.min()) >= 0.0
+    centre = views.mean(dim=0)
+    place = float((centre * axis(centre)).sum()), float((centre * axis(centre)[:, None]).sum())
+    assert place == pytest.approx((0.0, 0.0), abs=0.05)
+
+
+def test_without_field_or_aberration_rays_land_where_the_disc_lies() -> None:
+    """Traced rays and the drawn pupil are two ways to one kernel; a hardly visible coma takes the first."""
+    shape = {"blades": 6, "blades_curvature": 0.3, "field_x": 0.6, "field_y": -0.3, "cats_eye_shift": 0.5}
+    for coc_px in (-7.0, 2.5, 12.0):
+        drawn, traced = kernels(Lens(**shape), coc_px), kernels(Lens(**shape, coma_px=1e-4), coc_px)
+        reach = min(drawn.shape[-1], traced.shape[-1]) // 2
+        middles = [one.shape[-1] // 2 for one in (drawn, traced)]
+        inside = [slice(middle - reach, middle + reach + 1) for middle in middles]
+        first, second = drawn[:, inside[0], inside[0]], traced[:, inside[1], inside[1]]
+        assert float((first - second).abs().sum(dim=(1, 2)).max()) < 0.05
+    assert torch.equal(kernels(Lens(coma_px=3.0, astigmatism_px=2.0), 6.0), kernels(Lens(), 6.0))
+
+
+def test_astigmatism_stretches_blur_behind_across_and_blur_before_along() -> None:
+    lens = Lens(field_x=0.8, astigmatism_px=2.0)
+    for coc_px, wanted in ((6.0, (6.0 - 1.28, 6.0 + 1.28)), (-6.0, (6.0 + 1.28, 6.0 - 1.28))):
+        kernel = kernels(lens, coc_px).mean(dim=0).double()
+        along = 2 * math.sqrt(float((kernel * axis(kernel) ** 2).sum()))
+        across = 2 * math.sqrt(float((kernel * axis(kernel)[:, None] ** 2).sum()))
+        assert (along, across) == pytest.approx(wanted, abs=0.1)
+
+
+def test_coma_of_a_point_in_focus_is_a_flare_of_its_length_and_two_thirds_of_it_wide() -> None:
+    kernel = kernels(Lens(field_y=0.5, coma_px=12.0), 0.0).mean(dim=0)
+    rows, columns = torch.nonzero(kernel > 1e-4, as_tuple=True)
+    assert int(rows.max() - rows.min()) == pytest.approx(6, abs=1)  # 12 px at the corner, half way there
+    assert int(columns.max() - columns.min()) == pytest.approx(4, abs=1)
+    assert int(kernel.argmax()) // kernel.shape[-1] < kernel.shape[-1] // 2  # its tip points at the middle

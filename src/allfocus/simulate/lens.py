@@ -37,6 +37,8 @@ class LensConfig:
         longitudinal_ca_chance, longitudinal_ca_px: chance and deviation of the focus offset of red and blue, in px.
         lateral_ca_chance, lateral_ca_px: chance and largest displacement of red and blue at the corner, in px.
         field_curvature_px: deviation of the focus offset at the corner, in px at 1680 px width.
+        oblique_chance: chance of the aberrations of oblique light, coma and astigmatism.
+        coma_px, astigmatism_px: their deviations at the corner, in px at 1680 px width; see `Lens.landing`.
     """
 
     profile: str = "disc"
@@ -57,6 +59,9 @@ class LensConfig:
     lateral_ca_chance: float = 0.3
     lateral_ca_px: float = 0.4
     field_curvature_px: float = 1.0
+    oblique_chance: float = 0.0
+    coma_px: float = 1.0
+    astigmatism_px: float = 1.0
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -79,6 +84,10 @@ class Lens:
         longitudinal_ca_px: focus offset of red and blue against green, in px of blur radius.
         lateral_ca_px: displacement of red and blue at the corner, in px.
         field_curvature_px: focus offset at the corner, in px of blur radius.
+        coma_px: length at the corner of the flare that coma makes of a point in focus, away from the middle of the
+            picture where positive, px.
+        astigmatism_px: by how much blur at the corner is longer across than along the direction of the middle where it
+            is positive (behind the focus plane), as an offset of the radius, px.
         profile: "disc" (everything above), or "gaussian", which knows no blades, cat's eye or ring.
     """
 
@@ -97,11 +106,56 @@ class Lens:
     longitudinal_ca_px: tuple[float, float] = (0.0, 0.0)
     lateral_ca_px: tuple[float, float] = (0.0, 0.0)
     field_curvature_px: float = 0.0
+    coma_px: float = 0.0
+    astigmatism_px: float = 0.0
     profile: str = "disc"
 
     def parameters(self) -> dict[str, object]:
-        """Every value, ready for JSON."""
-        return asdict(self)
+        """Every value, ready for JSON; coma and astigmatism only where there are any, as older sets know none."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value or name not in ("coma_px", "astigmatism_px")}
+
+    @property
+    def oblique(self) -> bool:
+        """Whether light from this place of the picture has coma or astigmatism."""
+        return bool((self.coma_px or self.astigmatism_px) and (self.field_x or self.field_y))
+
+    @property
+    def stray_px(self) -> float:
+        """How far beyond the blur radius the light of a point may land, px."""
+        field = math.hypot(self.field_x, self.field_y)
+        return abs(self.coma_px) * field + abs(self.astigmatism_px) * field**2
+
+    def landing(self, across: Tensor, down: Tensor, coc_px: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Where the light of a point that passes the pupil at some place meets the sensor.
+
+        Transverse ray aberrations of third order (Welford, "Aberrations of Optical Systems", 1986, chapter 8; Born
+        and Wolf, "Principles of Optics", section 5.3): with pupil coordinates (u, v), u along the direction from the
+        middle of the picture, r^2 = u^2 + v^2 and h the distance from the middle (1 in the corner), the light lands at
+
+            coc (u, v) + coma h (3 u^2 + v^2 - 1, 2 u v) / 3 + astigmatism h^2 (-u, v).
+
+        Defocus changes its sign from one side of the focus plane to the other, these do not: with positive astigmatism
+        blur behind it is longer across, and blur before it along. The -1 keeps the centre of gravity of a disc where it
+        is, as a pair of photos that lie upon each other has it. Field curvature is a defocus and is applied to the
+        radius; spherical aberration is `ring`.
+
+        Args:
+            across, down: pupil coordinates, 1 at the rim of the disc.
+            coc_px: signed blur radius, or one for each place.
+
+        Returns:
+            Displacement across and down, px, of the shape of the coordinates.
+        """
+        field = math.hypot(self.field_x, self.field_y)
+        if not self.oblique:
+            return coc_px * across, coc_px * down
+        along_x, along_y = self.field_x / field, self.field_y / field
+        u, v = across * along_x + down * along_y, down * along_x - across * along_y
+        coma, astigmatism = self.coma_px * field / 3.0, self.astigmatism_px * field**2
+        radial = (coc_px - astigmatism) * u + coma * (3.0 * u**2 + v**2 - 1.0)
+        tangential = (coc_px + astigmatism) * v + coma * 2.0 * u * v
+        return radial * along_x - tangential * along_y, radial * along_y + tangential * along_x
 
     def pupil(self, across: Tensor, down: Tensor, *, behind: bool, sharpness: float) -> Tensor:
         """Brightness of the pupil as blur shows it.
@@ -173,6 +227,8 @@ def draw_lens(rng: np.random.Generator, config: LensConfig, resolution_scale: fl
     softness, curvature_px = (float(value) for value in rng.standard_normal(2))
     red_px, blue_px = (float(value) * config.longitudinal_ca_px for value in rng.standard_normal(2))
     red_shift_px, blue_shift_px = (float(value) * config.lateral_ca_px for value in rng.uniform(-1.0, 1.0, 2))
+    oblique = rng.random() < config.oblique_chance
+    coma_px, astigmatism_px = (float(value) * resolution_scale for value in rng.standard_normal(2))
     return Lens(
         kappa=kappa,
         tanh_gain=gain if chance[0] < config.tanh_chance else 0.0,
@@ -189,5 +245,7 @@ def draw_lens(rng: np.random.Generator, config: LensConfig, resolution_scale: fl
         longitudinal_ca_px=(red_px, blue_px) if chance[4] < config.longitudinal_ca_chance else (0.0, 0.0),
         lateral_ca_px=(red_shift_px, blue_shift_px) if chance[5] < config.lateral_ca_chance else (0.0, 0.0),
         field_curvature_px=curvature_px * config.field_curvature_px * resolution_scale,
+        coma_px=coma_px * config.coma_px if oblique else 0.0,
+        astigmatism_px=astigmatism_px * config.astigmatism_px if oblique else 0.0,
         profile=config.profile,
     )

@@ -13,6 +13,7 @@ from allfocus.simulate.lens import PROFILES, Lens
 
 _OVERSAMPLING = 4
 _SMALLEST_PX = 0.25
+_MOST_RAYS = 512  # along a side of the pupil
 
 
 def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Tensor:
@@ -28,6 +29,8 @@ def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Te
         Coverage is integrated over each pixel.
     """
     radius_px = abs(coc_px)
+    if lens.oblique and radius_px + lens.stray_px >= _SMALLEST_PX:
+        return _traced(lens, coc_px, device)
     if radius_px < _SMALLEST_PX:
         return torch.ones(2, 1, 1, device=device)
     reach = math.ceil(radius_px * PROFILES[lens.profile])
@@ -40,6 +43,34 @@ def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Te
     views = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min_(0.0)
     views = functional.avg_pool2d(views[None], _OVERSAMPLING)[0]
     return views / views.sum(dim=(1, 2), keepdim=True)
+
+
+def _traced(lens: Lens, coc_px: float, device: torch.device | None) -> Tensor:
+    """The same where rays do not land in proportion to where they pass the pupil: a spot diagram."""
+    extent = PROFILES[lens.profile]
+    reach_px = abs(coc_px) * extent + lens.stray_px * extent**2
+    reach = math.ceil(reach_px + 0.5)
+    side = (2 * reach + 1) * _OVERSAMPLING
+    rays = min(max(math.ceil(4 * reach_px * _OVERSAMPLING), 64), _MOST_RAYS)
+    axis = ((torch.arange(rays, device=device) + 0.5) * (2.0 / rays) - 1.0) * extent
+    across, down = axis[None, :].expand(rays, -1), axis[:, None].expand(-1, rays)
+    light = lens.pupil(across, down, behind=coc_px > 0, sharpness=rays / (2.0 * extent))
+    split = lens.split(across)
+    views = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min_(0.0).reshape(2, -1)
+    landed = [place.reshape(-1) * _OVERSAMPLING + side / 2.0 - 0.5 for place in lens.landing(across, down, coc_px)]
+    fine = torch.zeros(2, side * side, device=device)
+    (left, right), (top, bottom) = (_shares(place) for place in landed)
+    for (column, by_column), (row, by_row) in ((x, y) for x in (left, right) for y in (top, bottom)):
+        fine.index_add_(1, row * side + column, views * by_column * by_row)
+    spot = functional.avg_pool2d(fine.reshape(1, 2, side, side), _OVERSAMPLING)[0]
+    return spot / spot.sum(dim=(1, 2), keepdim=True)
+
+
+def _shares(place: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The cells on either side of a place, and how much of a ray each gets."""
+    first = place.floor()
+    second_share = place - first
+    return (first.long(), 1.0 - second_share), (first.long() + 1, second_share)
 
 
 def softening_px(lens: Lens, coc_px: float) -> float:

@@ -1,8 +1,9 @@
 """Exact thin-lens rendering by sampling the aperture: slow, in float64, to test `render` against.
 
 A thin lens forms its picture as the mean of pinhole pictures, one for each point of the aperture. Through the point
-(u, v) a surface point with blur radius c appears displaced by c * (u, v); nearer surfaces hide farther ones in every
-pinhole picture. Nothing here is shared with the fast renderer but the definitions of surface and lens.
+(u, v) a surface point with blur radius c appears displaced by c * (u, v), or with coma and astigmatism as
+`Lens.landing` says; nearer surfaces hide farther ones in every pinhole picture. Nothing here is shared with the fast
+renderer but the definitions of surface and lens.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def render(surfaces: tuple[Surface, ...], lens: Lens, *, samples: int = 500) -> 
         if float(light[index]) > 0.0:
             picture = torch.zeros(())
             for layer in layers:
-                seen = layer.through(float(across[index]), float(down[index]))
+                seen = layer.through(lens, across[index], down[index])
                 picture = seen[:3] + (1.0 - seen[3:]) * picture
             views += weights[:, index, None, None, None] * picture
     return views / weights.sum(dim=1)[:, None, None, None]
@@ -76,13 +77,15 @@ class _PinholeSurface:
         axis = torch.arange(self.coc_px.shape[-1], dtype=torch.float64)
         self.rows, self.columns = torch.meshgrid(axis, axis, indexing="ij")
 
-    def through(self, across: float, down: float) -> Tensor:
+    def through(self, lens: Lens, across: Tensor, down: Tensor) -> Tensor:
         """The surface as it appears through the point (across, down): float64 (4, N, N), premultiplied light, alpha."""
         radius = self.coc_px
-        # The point q that appears at p satisfies q + c(q) * (u, v) = p: a fixed point, since c varies slowly.
+        # The point q that appears at p satisfies q + landing(c(q)) = p: a fixed point, since c varies slowly.
         for _ in range(0 if self.flat else _ITERATIONS):
-            radius = _bilinear(self.coc_px[None], self.rows - radius * down, self.columns - radius * across)[0]
-        return _bilinear(self.planes, self.rows - radius * down, self.columns - radius * across)
+            right, below = lens.landing(across, down, radius)
+            radius = _bilinear(self.coc_px[None], self.rows - below, self.columns - right)[0]
+        right, below = lens.landing(across, down, radius)
+        return _bilinear(self.planes, self.rows - below, self.columns - right)
 
 
 def _bilinear(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

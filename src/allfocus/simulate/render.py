@@ -119,7 +119,7 @@ def _scatter(surface: Surface, lens: Lens, most: int) -> tuple[Tensor, Tensor | 
     parts = [surface.rgb_linear]
     if surface.alpha is not None:
         parts = [surface.rgb_linear * surface.alpha, surface.alpha[None]]
-    if radii == [0.0] and lens.softness_px == 0.0:
+    if radii == [0.0] and lens.softness_px == 0.0 and not lens.oblique:
         light = parts[0].expand(2, -1, -1, -1)
         return light, None if surface.alpha is None else parts[1].expand(2, -1, -1, -1)
     transfer = spectra(lens, radii, size, coc.device)

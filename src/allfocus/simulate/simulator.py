@@ -187,8 +187,12 @@ class Simulator:
         half_diagonal_px = math.hypot(_REFERENCE_WIDTH_PX, _REFERENCE_HEIGHT_PX) / 2.0 * resolution_scale
         surfaces = scene.surfaces
         if scene.parameters["mode"] == "identity":
-            lens = dataclasses.replace(lens, softness_px=0.0, longitudinal_ca_px=(0.0, 0.0), field_curvature_px=0.0)
+            lens = dataclasses.replace(
+                lens, softness_px=0.0, longitudinal_ca_px=(0.0, 0.0), field_curvature_px=0.0,
+                coma_px=0.0, astigmatism_px=0.0,
+            )  # fmt: skip
         else:
+            largest_px -= lens.stray_px
             bend = _field_squared(canvas_px, lens.field_x, lens.field_y, half_diagonal_px, self.device)
             surfaces = tuple(_curved(surface, bend * lens.field_curvature_px, largest_px) for surface in surfaces)
         sensor = draw_sensor(for_sensor, config.sensor)
