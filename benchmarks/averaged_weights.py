@@ -7,13 +7,14 @@ Longer training on simulated photos makes a network surer of itself than real ph
 those it started from, and scaling its residual, give much of that back. Whole photos through the network and the gate
 of the finest scale (`scales.needs_scale`), not rounded. For every network also the factor by which its residual should
 have been multiplied, by the measured blur radius: the regression of the wanted change on the network's own, each photo
-weighed by its error.
+weighed by its error. Rows of other runs that the output file holds are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from allfocus.atomic_file import write_json
 from allfocus.checkpoints import native
 from allfocus.data.registry import load
 from allfocus.defocus.measure import local_radius_px
@@ -111,6 +113,7 @@ def main() -> None:
     tried = [(args.start, 0.0, start.state_dict())]
     for run in args.runs:
         tried += [(run, share, averaged(network(run, 1.0), start, share)) for share in args.shares]
+    before = json.loads(args.output.read_text(encoding="utf-8"))["rows"] if args.output.is_file() else []
     rows = []
     for folder in args.pairs:
         pairs = list(load("pairs", folder, "test"))[:: args.every]
@@ -129,7 +132,14 @@ def main() -> None:
             }
             rows.append(row)
             print(json.dumps(row), flush=True)
-            args.output.write_text(json.dumps({"start": args.start, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+            now = {_key(one) for one in rows}
+            kept = [one for one in before if _key(one) not in now]
+            write_json(args.output, {"start": args.start, "rows": kept + rows})
+
+
+def _key(row: Mapping[str, object]) -> tuple[object, ...]:
+    """Which weights on which set a row is about."""
+    return row["set"], row["run"], row["share_of_run"]
 
 
 if __name__ == "__main__":

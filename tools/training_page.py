@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from allfocus.train.provenance import Provenance, TrainingStage
@@ -57,6 +59,31 @@ def carried_over() -> list[str]:
     return table(("shown", *(f"{name}, dB" for name in SETS)), rows)
 
 
+def local_filters() -> list[str]:
+    """What the network removes of blur by discs with parts of the filters that were fitted to real photos."""
+    found = stored("results/local_kernels.json")["sets"]
+    rows = []
+    for shown in ("real photo", "disc"):
+        row = [shown]
+        for name in SETS:
+            row += [mean(found[name], "removed_db", shown), "", ""]
+        rows.append(row)
+    for shown in next(iter(found[SETS[0]].values()))["real"]["removed_db"]:
+        row = [shown]
+        for name in SETS:
+            row += [mean(found[name], source, "removed_db", shown) for source in ("real", "control")]
+            row += [mean(found[name], "real", "held_out", shown)]
+        rows.append(row)
+    heads = [f"{name}{what}" for name in SETS for what in (", dB", ", control, dB", ", held-out error")]
+    return table(("shown", *heads), rows)
+
+
+def mean(photos: Mapping[str, Any], *path: str) -> str:
+    """The mean over photos of a number."""
+    values = [reduce(getitem, path, one) for one in photos.values()]
+    return number(sum(values) / len(values), 2)
+
+
 def runs() -> list[str]:
     """The runs that did not replace the shipped weights."""
     found = stored("results/averaged_weights.json")["rows"]
@@ -73,6 +100,16 @@ def wanted_gains() -> list[str]:
     factors = {name: weights_of(found, name, "ifan-fast", 0.0)["wanted_factor_by_radius_px"] for name in SETS}
     heads = ("radius, px", *factors[SETS[0]])
     return table(heads, [[name, *(number(one, 2) for one in factors[name].values())] for name in SETS])
+
+
+def residual_gains() -> list[str]:
+    """What other factors on the shipped residual would give."""
+    found = stored("results/residual_gain.json")["sets"]
+    rows = [
+        [name, *(f"{found[one][name]['psnr_fit']:.2f} / {found[one][name]['lpips']:.3f}" for one in SETS)]
+        for name in found[SETS[0]]
+    ]
+    return table(("factor", *SETS), rows)
 
 
 def weights_of(rows: Sequence[Mapping[str, Any]], set_name: str, run: str, share: float) -> Mapping[str, Any]:
@@ -99,8 +136,10 @@ def step_time() -> list[str]:
 SECTIONS = {
     "stages": stages,
     "carry-over": carried_over,
+    "local-filters": local_filters,
     "runs": runs,
     "wanted-gains": wanted_gains,
+    "residual-gains": residual_gains,
     "step-time": step_time,
 }
 

@@ -54,10 +54,12 @@ def _traced(lens: Lens, coc_px: float, device: torch.device | None) -> Tensor:
     rays = min(max(math.ceil(4 * reach_px * _OVERSAMPLING), 64), _MOST_RAYS)
     axis = ((torch.arange(rays, device=device) + 0.5) * (2.0 / rays) - 1.0) * extent
     across, down = axis[None, :].expand(rays, -1), axis[:, None].expand(-1, rays)
+    within = across**2 + down**2 <= extent**2
+    across, down = across[within], down[within]  # (rays,)
     light = lens.pupil(across, down, behind=coc_px > 0, sharpness=rays / (2.0 * extent))
     split = lens.split(across)
-    views = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min_(0.0).reshape(2, -1)
-    landed = [place.reshape(-1) * _OVERSAMPLING + side / 2.0 - 0.5 for place in lens.landing(across, down, coc_px)]
+    views = torch.stack([light * (1.0 - split), light * (1.0 + split)]).clamp_min_(0.0)
+    landed = [place * _OVERSAMPLING + side / 2.0 - 0.5 for place in lens.landing(across, down, coc_px)]
     fine = torch.zeros(2, side * side, device=device)
     (left, right), (top, bottom) = (_shares(place) for place in landed)
     for (column, by_column), (row, by_row) in ((x, y) for x in (left, right) for y in (top, bottom)):
