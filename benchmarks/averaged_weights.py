@@ -7,7 +7,7 @@ Longer training on simulated photos makes a network surer of itself than real ph
 those it started from, and scaling its residual, give much of that back. Whole photos through the network and the gate
 of the finest scale (`scales.needs_scale`), not rounded. For every network also the factor by which its residual should
 have been multiplied, by the measured blur radius: the regression of the wanted change on the network's own, each photo
-weighed by its error. Rows of other runs that the output file holds are kept.
+weighed by its error. Rows of other runs that the output file holds are kept, that of the start too.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def main() -> None:
         reading = load("pairs", folder, "test")
         photos, targets = ([reading.read(getattr(one, side)) for one in pairs] for side in ("source", "target"))
         for name, share, weights in tried:
+            if share == 0 and args.runs and any(_key(one) == (folder.name, name, share) for one in before):
+                continue
             net.load_state_dict(weights)
             changes = [change(net, photo) for photo in photos]
             row = {

@@ -37,7 +37,7 @@ TAPS = 2 * REACH_PX + 1
 PENALTY = 3.0
 """On squared taps: noise of 3 levels in 255, alike over some five values, against taps of deviation .015."""
 AXIS = np.arange(-REACH_PX, REACH_PX + 1)
-DISTANCE = np.hypot(AXIS[:, None], AXIS[None])
+DISTANCE: Taps = np.hypot(AXIS[:, None], AXIS[None])
 _WINDOW_1D = np.hanning(WINDOW_PX + 2)[1:-1]
 WINDOW = (_WINDOW_1D[:, None] * _WINDOW_1D)[..., None].astype(np.float32)
 
@@ -129,13 +129,13 @@ def two_sided(taps: Taps) -> Taps:
 
 def shift(taps: Taps, radius_px: float) -> Taps:
     """What of a filter a small shift of the disc would explain."""
-    slopes = np.stack(np.gradient(disc(radius_px))).reshape(2, -1).T
+    slopes = np.array(np.gradient(disc(radius_px))).reshape(2, -1).T
     return (slopes @ np.linalg.lstsq(slopes, taps.ravel(), rcond=None)[0]).reshape(taps.shape)
 
 
 def disc(radius_px: float) -> Taps:
     """A disc as carry_over.py draws it, one pixel wide at least."""
-    taps = np.clip(radius_px + 0.5 - DISTANCE, 0, 1)
+    taps = np.asarray((radius_px + 0.5 - DISTANCE).clip(0, 1))
     return taps / taps.sum()
 
 

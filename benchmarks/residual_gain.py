@@ -69,7 +69,7 @@ def seen(photo: Picture, target: Picture, run: Callable[[Picture], Picture]) -> 
     grey = photo.mean(axis=2)
     mean, square = (uniform_filter(one, CONTRAST_WINDOW_PX) for one in (grey, grey * grey))
     contrast = np.sqrt(np.maximum(square - mean * mean, 0))
-    return Seen(photo, target, residual, (residual + turned) / 2, local_radius_px(photo), contrast)
+    return Seen(photo, target, residual, ((residual + turned) / 2).astype(np.float32), local_radius_px(photo), contrast)
 
 
 def radius_curve(photos: Sequence[Seen]) -> Callable[[Seen], Plane]:

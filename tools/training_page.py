@@ -29,6 +29,13 @@ RUNS = (
     ("`grain4`: 500 steps at 1e-4 from the shipped weights, that grain, no LPIPS", "grain4", 1.0, "0.7"),
     ("half and half", "grain4", 0.5, "0.7"),
     ("half and half", "grain4", 0.5, "0.85"),
+    ("`crisp5`: 3,500 steps at 1e-4 from `crisp3`, LPIPS x 0.03, grain up to .008 on 50 %", "crisp5", 1.0, "0.7"),
+    ("half and half", "crisp5", 0.5, "0.7"),
+    (
+        "`oblique6`: 1,000 steps at 1e-4 from `crisp5` on other samples: 896 with coma and astigmatism on 70 %, 320 of "
+        "them and Gaussian blur", "oblique6", 1.0, "0.7",
+    ),
+    ("half and half", "oblique6", 0.5, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
