@@ -32,8 +32,8 @@ RUNS = (
     ("`crisp5`: 3,500 steps at 1e-4 from `crisp3`, LPIPS x 0.03, grain up to .008 on 50 %", "crisp5", 1.0, "0.7"),
     ("half and half", "crisp5", 0.5, "0.7"),
     (
-        "`oblique6`: 1,000 steps at 1e-4 from `crisp5` on other samples: 896 with coma and astigmatism on 70 %, 320 of "
-        "them and Gaussian blur", "oblique6", 1.0, "0.7",
+        "`oblique6`: 1,000 steps at 1e-4 from `crisp5` on other samples: coma and astigmatism on 70 % of 1,216, "
+        "Gaussian blur on 320 of them", "oblique6", 1.0, "0.7",
     ),
     ("half and half", "oblique6", 0.5, "0.7"),
 )  # fmt: skip
