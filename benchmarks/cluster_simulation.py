@@ -31,7 +31,7 @@ RESULTS = ROOT / "results" / "cluster_simulation.json"
 PAGE = ROOT / "docs" / "clusters.md"
 BEGIN, END = "<!-- sizing: begin -->", "<!-- sizing: end -->"
 SEED = 20
-WORKER_CPUS = 2
+WORKER_CPUS = 1
 JOURNAL_PHOTOS = 200
 
 
