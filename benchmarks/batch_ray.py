@@ -42,13 +42,24 @@ def cluster(nodes: int, cpus: int) -> Iterator[Any]:
         made.shutdown()
 
 
-def timed(line: list[str], variables: dict[str, str]) -> dict[str, float]:
+def confine(made: Any) -> None:
+    """Give each node a core of its own: its workers, and all they start, have no other."""
+    cores = sorted(os.sched_getaffinity(0))
+    for index, node in enumerate(made.list_all_nodes()):
+        raylets = {one.process.pid for one in node.all_processes["raylet"]}
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if raylets & {int(place.name), parent}:
+                    for task in (place / "task").iterdir():
+                        os.sched_setaffinity(int(task.name), {cores[index % len(cores)]})
+
+
+def timed(line: list[str]) -> dict[str, float]:
     """Megapixels a second of a command over photos of one size: of all of it, and from its first result to its last."""
     ends, pixels = [], []
     started = time.monotonic()
-    process = subprocess.Popen(
-        [*line, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **variables}
-    )
+    process = subprocess.Popen([*line, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     for text in process.stdout:
         row = json.loads(text)
@@ -62,7 +73,10 @@ def timed(line: list[str], variables: dict[str, str]) -> dict[str, float]:
 
 
 def rates_over_ray(data: Path, count: int) -> dict[str, Any]:
-    """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core."""
+    """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core.
+
+    Processes of one core are confined to it: else what surrounds the network would run on the other.
+    """
     cores = len(os.sched_getaffinity(0))
     rates: dict[str, dict[str, float]] = {}
     same: dict[str, bool] = {}
@@ -70,19 +84,21 @@ def rates_over_ray(data: Path, count: int) -> dict[str, Any]:
         source, out = mosaics(data, Path(scratch) / "in", (".jpg",), ((1200, 800),) * count), Path(scratch) / "out"
         expected: dict[str, str] = {}
 
-        def measure(name: str, *options: str, **variables: str) -> None:
-            rates[name] = timed(command(source, out, *options), variables)
+        def measure(name: str, *options: str, before: tuple[str, ...] = ()) -> None:
+            rates[name] = timed([*before, *command(source, out, *options)])
             found = hashes(out)
             expected.update(expected or found)
             same[name] = found == expected
             shutil.rmtree(out)
 
         measure("no Ray, all cores")
-        measure("no Ray, one core", ALLFOCUS_THREADS="1")
+        measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
         for name, nodes, cpus in (
             ("one node of all cores", 1, cores), ("one node of one core", 1, 1), ("two nodes of one core", 2, 1)
         ):  # fmt: skip
             with cluster(nodes, cpus) as made:
+                if cpus < cores:
+                    confine(made)
                 measure(name, "--cluster", made.address, "--worker-cpus", "1")
 
     def ratio(one: str, other: str) -> dict[str, float]:

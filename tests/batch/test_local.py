@@ -269,3 +269,11 @@ def test_the_share_of_a_photo_grows_to_one_over_its_scales() -> None:
     steps = [Progress(4, 1, 1), Progress(2, 1, 2), Progress(2, 2, 2), Progress(1, 1, 4), Progress(1, 4, 4)]
     shares = [share_done(step, scales) for step in steps]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1 - AFTER)
+
+
+def test_engines_take_photos_in_turn_so_that_the_two_largest_do_not_share_one(tmp_path: Path) -> None:
+    one, other = stand_in(), stand_in()
+    with Journal(str(tmp_path)) as journal:
+        journal.start("settings", {}, "test")
+        work = LocalRun(journal, [one, other], Order(), WEIGHTS, at_once=2)
+        assert work._streams == [one, other, one, other]

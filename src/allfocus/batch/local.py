@@ -102,7 +102,7 @@ class LocalRun:
         self.forecast: BatchProgress | None = None
         self.started = time.monotonic()
         each = at_once or photos_at_once(len(deblurrers))
-        self._streams = [deblurrer for deblurrer in deblurrers for _ in range(each)]
+        self._streams = list(deblurrers) * each  # in turn: the largest photos come first, one to each engine
         self._budget = _Budget(megapixels_at_once)
         self._stop = threading.Event()
         self._fatal: BaseException | None = None
