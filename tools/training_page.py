@@ -36,6 +36,8 @@ RUNS = (
         "Gaussian blur on 320 of them", "oblique6", 1.0, "0.7",
     ),
     ("half and half", "oblique6", 0.5, "0.7"),
+    ("`plain6`: the same on the samples of `crisp5`, stopped after 900 steps", "plain6", 1.0, "0.7"),
+    ("half and half", "plain6", 0.5, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
