@@ -76,6 +76,7 @@ def test_what_is_left_for_full_size_is_told_as_in_python() -> None:
     found = in_node(
         "return [...pipeline.leftFor(given.photo, {x: 0, y: 0, width: 320, height: 192}, [4, 2, 1])];", photo=photo
     )
+    assert isinstance(found, list)
     coarser, decoded = None, decode(pixels)
     for scale in (4, 2):
         reader = decoded.unit(scale)
