@@ -25,11 +25,11 @@ from PIL import Image, ImageCms, PngImagePlugin
 from allfocus import ledger
 from allfocus.cli.main import main
 from allfocus.deblurrer import Deblurrer
-from allfocus.defocus.files import read_tiff
 from allfocus.photo.codecs import decode
 from allfocus.photo.formats import PHOTO_EXTENSIONS
 from allfocus.weights.store import Model
 from engines import LocalEngine, card
+from map_files import read_tiff
 
 XMP = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '

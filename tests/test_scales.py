@@ -7,7 +7,7 @@ import pytest
 
 from allfocus.defocus.measure import Blur, local_radius_px
 from allfocus.errors import OptionError
-from allfocus.scales import CONTEXT_PX, choose_scales, left_for_full_size, needs_scale
+from allfocus.scales import CONTEXT_PX, check_scale, choose_scales, left_for_full_size, needs_scale
 from blurred import blurred_texture
 
 
@@ -39,7 +39,7 @@ def test_small_photos_are_not_reduced_to_nothing() -> None:
 
 def test_another_scale_is_refused() -> None:
     with pytest.raises(OptionError, match="scale '3'; expected auto, 1, 2 or 4"):
-        choose_scales("3", 100, 100, Blur(1, 1, 1))
+        check_scale("3")
 
 
 def test_a_coarser_scale_has_nothing_to_do_where_the_photo_is_sharp_there() -> None:

@@ -72,7 +72,7 @@ def test_everything_like_bytes_is_an_encoded_photo(kind: type, tmp_path: Path) -
 @pytest.mark.parametrize(
     "source",
     [None, 7, 1.5, [], ["a.jpg"], {}, object(), True, "", b"".__class__, Path],
-    ids=repr,
+    ids=lambda source: "object" if type(source) is object else repr(source),
 )
 def test_another_type_is_an_option_error(source: object) -> None:
     with pytest.raises(OptionError, match="; try: "):

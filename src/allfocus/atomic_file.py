@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 
 from allfocus.errors import OutputError
 
@@ -81,9 +80,7 @@ class AtomicFile:
             raise self.refusal(error.strerror or str(error)) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
             if error is None:
                 self.check()
@@ -125,11 +122,7 @@ class AtomicFile:
         )
 
     def check(self) -> None:
-        """Refuse a target that cannot become a file, as far as that is known before anything is written.
-
-        Raises:
-            OutputError: see the class.
-        """
+        """Refuse a target that cannot become a file, as far as that is known before anything is written."""
         try:
             self._check()
         except OSError as error:

@@ -10,6 +10,7 @@ import pyvips
 from allfocus.atomic_file import AtomicFile
 from allfocus.photo.canvas import Canvas, vips_name
 from allfocus.photo.color import for_display
+from allfocus.photo.decoder import reason
 from allfocus.photo.photo import Photo
 
 PANEL_PX = 900
@@ -23,14 +24,7 @@ WHITE = [255.0]
 def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: bool = False) -> None:
     """Write a JPEG in sRGB with the photo before (left) and after (right), and enlarged crops of both below.
 
-    Args:
-        before: the photo.
-        after: its pixels restored, in its bands, dtype and size.
-        target: the .jpg file.
-        overwrite: replace a file that is there.
-
-    Raises:
-        OutputError: the target cannot be written; nothing is left behind.
+    `after` has the photo's bands, dtype and size. OutputError if the target cannot be written.
     """
     pictures = [for_display(image, before.icc, before.alpha) for image in (before.image, after.image())]
     shrink = min(1.0, PANEL_PX / max(before.width, before.height))
@@ -46,7 +40,7 @@ def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: b
             with vips_name(output.temporary) as name:
                 sheet.jpegsave(name, Q=QUALITY)
         except pyvips.Error as error:
-            raise output.refusal(str(error).strip().splitlines()[0]) from error
+            raise output.refusal(reason(error)) from error
 
 
 def _row(pictures: list[pyvips.Image]) -> pyvips.Image:

@@ -34,11 +34,10 @@ class Deblurred:
 
     Attributes:
         output: the path written; or bytes, an array or a PIL image, like the source.
-        width: of the upright photo in px.
-        height: of the upright photo in px.
+        width, height: of the upright photo in px.
         scales: working scales, coarsest first.
-        blur: the blur measured before.
-        tile: side of the tiles in px.
+        blur: the blur measured in the photo.
+        tile: side of the largest tile in px.
         seconds: from reading to the finished file.
         notes: what was converted or could not be kept, one sentence each.
         engine: the engine that ran the network.
@@ -75,7 +74,7 @@ class Deblurred:
 
 
 class Deblurrer:
-    """A model on an engine, for many photos. The engine is loaded while the first of them is decoded and measured.
+    """A model on an engine, for many photos. The engine is loaded in the background while the first is decoded.
 
     Args:
         model: a name that `allfocus models` lists, or the path of a weights file or its card.
@@ -83,12 +82,10 @@ class Deblurrer:
         precision: "auto", "float32", "bfloat16" or "int8".
         threads: of the engine; see `engine.choose.choose`.
 
-    Attributes:
-        engine: its first use raises EngineError if it is not available or cannot run the model.
-
     Raises:
         WeightsError: no such model, or a damaged one.
         OptionError: another engine or precision.
+        EngineError: at the first use: the engine is not available or cannot run the model.
     """
 
     def __init__(
@@ -103,11 +100,7 @@ class Deblurrer:
         self.engine: Engine = LaterEngine(partial(choose, self.model, engine, precision, threads))
 
     def loaded(self) -> Self:
-        """Itself, when the engine is there.
-
-        Raises:
-            EngineError: it is not here or cannot run the model.
-        """
+        """This deblurrer once its engine is loaded. EngineError: it is not available or cannot run the model."""
         _ = self.engine.info
         return self
 

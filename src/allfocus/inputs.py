@@ -16,21 +16,7 @@ from allfocus.ledger import Ledger
 from allfocus.photo.formats import PHOTO_EXTENSIONS, USUAL
 from allfocus.targets import clashes, identity
 
-OTHER_PICTURES = {
-    ".bmp",
-    ".exr",
-    ".gif",
-    ".hdr",
-    ".jp2",
-    ".jxl",
-    ".pbm",
-    ".pdf",
-    ".pgm",
-    ".ppm",
-    ".psd",
-    ".svg",
-    ".tga",
-}
+OTHER_PICTURES = tuple(".bmp .exr .gif .hdr .jp2 .jxl .pbm .pdf .pgm .ppm .psd .svg .tga".split())  # noqa: SIM905
 MADE_HERE = (".sharp", ".compare", ".map", ".inspect")
 
 
@@ -134,11 +120,7 @@ class _Search:
         if inside or len(self.refused) > before:
             return
         if len(self.results) > met:
-            raise InputError(
-                f"{root} holds only results of allfocus",
-                "photos that are not results",
-                "name one of them to deblur it again",
-            )
+            raise InputError(f"{root} holds only results of allfocus", "other photos", "name one to deblur it again")
         raise InputError(f"no photo in the folder {root}", f"files ending in {USUAL}", "another folder")
 
     def _walk(self, root: Path) -> Iterator[_Found]:

@@ -15,6 +15,7 @@ from allfocus.defocus.files import coloured
 from allfocus.defocus.map import DISPARITY_TO_RADIUS
 from allfocus.errors import OptionError, needs
 from allfocus.photo.canvas import vips_name
+from allfocus.photo.decoder import reason
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 from allfocus.weights.store import Model
@@ -34,15 +35,14 @@ class Inspection:
     """The network at one place; lengths in px of the photo as the network saw it, `scale` times smaller.
 
     Attributes:
-        x: of the place in px of the full-size photo.
-        y: of the place in px of the full-size photo.
+        x, y: of the place in px of the full-size photo.
         scale: working scale, 1, 2 or 4.
         cell_px: side of a cell of the kernels.
-        seen: (h, w, 3) the part of the photo that was looked at, in [0, 1].
+        seen: (h, w, 3) the part of the photo that the network was given, in [0, 1].
         inside: column and row of the place in it.
         kernels: (C, 2N+1, 2N+1) effective kernel of each feature at the place, see `nets.effective`.
         field: (h, w) how much the result at the place moves with each pixel.
-        residual: (3,) what the network adds at the place.
+        residual: (3,) the network's residual at the place.
         radius_px: signed blur radius from its disparity, in px of the full-size photo; None if it estimates none.
     """
 
@@ -102,8 +102,7 @@ def inspect(photo: Photo, model: Model, x: int, y: int, scale: int = 1) -> Inspe
     Args:
         photo: decoded.
         model: of one view, found and verified.
-        x: of the place, in px from the left of the upright photo.
-        y: of the place, in px from the top.
+        x, y: of the place, in px from the left and the top of the upright photo.
         scale: 1, 2 or 4: the network sees the photo that much smaller, as at that working scale of `allfocus deblur`,
             but without what coarser scales would have added.
 
@@ -132,30 +131,15 @@ def inspect(photo: Photo, model: Model, x: int, y: int, scale: int = 1) -> Inspe
     batch = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
     found = look(net, batch, column, row)
     to_px = DISPARITY_TO_RADIUS * cell_px * scale
-    return Inspection(
-        x,
-        y,
-        scale,
-        cell_px,
-        seen,
-        (column, row),
-        found.kernels,
-        found.field,
-        found.residual,
-        None if found.disparity is None else found.disparity * to_px,
-    )
+    radius_px = None if found.disparity is None else found.disparity * to_px
+    inside = (column, row)
+    return Inspection(x, y, scale, cell_px, seen, inside, found.kernels, found.field, found.residual, radius_px)
 
 
 def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> None:
     """Write a PNG: the photo around the pixel, its receptive field, the mean kernel, and the strongest channels.
 
-    Args:
-        found: what `inspect` gave.
-        path: the .png file.
-        overwrite: replace a file that is there.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
+    OutputError if it cannot be written.
     """
     mean = found.mean_kernel()
     cells, reach = mean.shape[0], found.field_reach()
@@ -177,7 +161,7 @@ def write_figure(found: Inspection, path: Path, *, overwrite: bool = False) -> N
             with vips_name(output.temporary) as name:
                 sheet.pngsave(name)
         except pyvips.Error as error:
-            raise output.refusal(str(error).strip().splitlines()[0]) from error
+            raise output.refusal(reason(error)) from error
 
 
 def _window(place: int, length: int, cell_px: int, half_px: int) -> tuple[int, int, int]:

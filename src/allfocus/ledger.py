@@ -14,9 +14,6 @@ class Ledger:
 
     A name is listed before its file is written, so that a run that is killed leaves no unlisted result. A list that
     cannot be read or written is no reason to stop.
-
-    Args:
-        folder: where the results lie.
     """
 
     def __init__(self, folder: Path) -> None:

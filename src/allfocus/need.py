@@ -30,7 +30,7 @@ class Need:
 
     Args:
         reader: the photo at that scale.
-        width, height: of the plane over which tiles see it, in px; from the reader's size on, its edges are repeated.
+        width, height: in px, of the plane that tiles cover; beyond the reader's size its edges are repeated.
         finest: whether no finer scale follows.
         coarser: of the scale before, of half the size.
         rest: whether it also finds what it and the coarser ones leave for full size, which follows.

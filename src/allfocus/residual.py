@@ -21,11 +21,10 @@ class Residual:
     """A signed picture: that of the stage before, enlarged, and what this one adds to it; three channels.
 
     What is added is kept in fixed point (1/32767 per step, so zero stays exactly zero). Channels lie apart, (3, h, w),
-    as the network has them. What several threads add is the same in any order.
+    as the network has them. Several threads may add in any order with the same result.
 
     Args:
-        width: in px of its stage.
-        height: in px of its stage.
+        width, height: in px of its stage.
         coarser: of the stage before, of half the size (rounded up); None before the first.
     """
 

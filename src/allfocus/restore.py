@@ -22,7 +22,7 @@ from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo, Reader
 from allfocus.photo.tiling import Box, Part, Tile, TilePlan, plan
 from allfocus.residual import Residual
-from allfocus.scales import CONTEXT_PX, choose_scales
+from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
@@ -48,18 +48,18 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may choose.
+    """The user's choices.
 
     Attributes:
         strength: 0 returns the photo, 1 adds the whole residual.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
-        keep_bokeh: blur radius in px of the photo from which on a place is left as it was; None leaves none.
+        keep_bokeh: areas with at least this blur radius, in px of the photo, stay unchanged; None keeps none.
         gated: whether the network acts only where the photo is blurred (`scales.needs_scale`); False for comparisons
             with methods that act everywhere.
         finest: 1, or 2 to end at half size on large photos (`scales.LARGE_PX`).
-        flips: whether the network also sees the mirror image; the two are averaged.
-        with_map: whether the defocus map is wanted; only then does the network look at tiles that are in focus.
+        flips: whether to average the results for the photo and its mirror image.
+        with_map: whether the defocus map is wanted, for which the network also runs on tiles in focus.
     """
 
     strength: float = 1.0
@@ -74,6 +74,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise OptionError(f"strength {self.strength}", "a number from 0 to 1", "--strength 1")
+        check_scale(self.scale)
         if self.finest not in (1, 2):
             raise OptionError(f"a finest scale of {self.finest}", "1 or 2", "1")
         if self.tile < 0:
@@ -84,11 +85,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """One tile is done: `done` of `total` at working scale `scale`.
+    """`done` of `total` tiles are done at a working scale.
 
     Attributes:
-        tile: in px of the working scale.
-        sharp: (h, w, 3) over the tile's target, about [0, 1]: what the whole correction makes of it.
+        tile: the last of them, in px of that scale.
+        sharp: (h, w, 3) the restored pixels over its target, about [0, 1].
     """
 
     scale: int
@@ -100,16 +101,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """The finished picture and how it was made.
+    """The restored photo and how it was made.
 
     Attributes:
         canvas: pixels in the photo's own depth and bands.
-        blur: what was measured before.
-        scales: the working scales that were used, coarsest first.
-        tile: side of the largest tile that was used, in px.
-        defocus_map: how blurred each place was; None if it was not wanted, or the network does not tell.
-        left_alone: share of the pixels that are as they were, bit for bit.
-        seen_px: pixels that the network has seen, over all scales.
+        seen_px: pixels that the network was run on, over all scales.
+        blur, scales, tile, defocus_map, left_alone: as in `deblurrer.Deblurred`.
     """
 
     canvas: Canvas
@@ -123,14 +120,11 @@ class Restored:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one working scale found, for the next one.
+    """The result of one working scale and the coarser ones before it; attributes as in `Restored`.
 
     Attributes:
-        scale: how many times smaller than the photo it worked.
+        scale: how many times smaller than the photo.
         residual: what it and the coarser ones add to the photo.
-        defocus_map: how blurred each place is, as far as it and the coarser ones know; None if nobody asks.
-        tile: side of the largest tile that was used, in px.
-        seen_px: pixels that the network has seen, here and at the coarser ones.
         need: what there was to do, and what is left for the next one; None where everything is done everywhere.
     """
 
@@ -147,22 +141,22 @@ def restore(
 ) -> Generator[Progress, None, Restored]:
     """Deblur a photo; yields after every tile, so that a caller can show progress or stop by closing the generator.
 
-    Each scale looks at the photo with what the coarser scales have added, and hands on the sum; memory is bounded by
-    the tile. Pixels whose residual is zero come out bit for bit as they went in. What is in focus at a scale, or too
-    blurred for full size to add to what half size has done, is left out before the network runs (`need.py`); where the
-    defocus map is wanted, the network sees all. With `scale` "auto" a network of two views works at full size.
+    The network at each scale is given the photo as the coarser scales have corrected it. Memory is bounded by the tile.
+    Pixels whose residual is zero stay unchanged, bit for bit. What is in focus at a scale, or too blurred for full size
+    to add to what half size has done, is left out before the network runs (`need.py`) unless the defocus map is wanted.
+    With `scale` "auto" a network of two views works at full size.
 
     Args:
         photo: decoded.
         engine: runs the network that the card describes.
         card: multiple, context, views and tile size of the network.
-        settings: what the user chose.
-        views: left and right dual-pixel view, for a network of two.
-        mask: where how much of the correction is added; everywhere all of it when None.
+        settings: the user's choices.
+        views: left and right dual-pixel view, for a network of two views.
+        mask: how much of the correction is added at each pixel; None adds all of it.
 
     Raises:
-        OptionError: a tile too small for the network's context; bokeh to be kept by a network that cannot tell it;
-            views for a network of one, or none for a network of two.
+        OptionError: a tile too small for the network's context; `keep_bokeh` with a network that estimates no
+            disparity; views for a network of one view, or none for a network of two.
         InputError: views of another size than the photo.
         EngineMemoryError: not even the smallest tile fits.
         OutputError: no room for the scratch files.
@@ -183,15 +177,7 @@ def restore(
 
 
 def finish(steps: Generator[Progress, None, Restored], progress: Callable[[Progress], None] | None = None) -> Restored:
-    """Run `restore` to its end.
-
-    Args:
-        steps: what `restore` gave.
-        progress: called after every tile.
-
-    Raises:
-        AllfocusError: as `restore`.
-    """
+    """Run `restore` to its end, calling `progress` after every tile; errors as there."""
     while True:
         try:
             step = next(steps)
@@ -228,7 +214,7 @@ def check_views(card: Card, photo: Photo, views: Views | None) -> None:
 
 @dataclass(frozen=True)
 class _Work:
-    """What stays the same over all scales of a photo; see `restore`."""
+    """What is the same at all scales; see `restore`."""
 
     photo: Photo
     views: Views | None
@@ -279,7 +265,7 @@ def _run_stage(
 def _run_plan(
     work: _Work, scale: int, coarser: Stage | None, need: Need | None, sides: tuple[float, ...]
 ) -> Generator[Progress, None, Stage]:
-    """Tile by tile: while the network looks at one, the next is made ready and the one before is taken in."""
+    """Tile by tile: while the network runs on one, the next is prepared and the one before is added up."""
     photo, card = work.photo, work.card
     tiles, side, engine = _tiles(work, photo.unit(scale), need, sides)
     under = coarser.residual if coarser else None
@@ -306,7 +292,7 @@ def _run_plan(
 
 
 def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
-    """What a job makes of the items, in their order; no more are begun than workers can have at hand."""
+    """The results of a job on each item, in order; at most `workers` items are in work."""
     waiting: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -320,7 +306,7 @@ def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) ->
 def _tiles(
     work: _Work, reader: Reader, need: Need | None, sides: tuple[float, ...]
 ) -> tuple[Sequence[Tile | Part], int, Engine]:
-    """Of the plans with tiles of these sides the one that takes least time, its side, and the engine for it.
+    """The fastest of the plans with tiles of these sides, its side, and the engine for it.
 
     On large photos with much to do, one size for all tiles, in an engine made for that size, may be quicker than
     tiles cut down to what is blurred.
@@ -354,14 +340,14 @@ def _seen_px(tiles: Sequence[Tile | Part]) -> int:
 
 
 class _Pictures(NamedTuple):
-    """What the network is shown of a tile: the photo with what coarser scales added, (1, 3, h, w), and the views so."""
+    """The network's input for a tile: the photo as coarser scales corrected it, (1, 3, h, w), and its views."""
 
     start: np.ndarray
     sides: np.ndarray | None
 
 
 def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part) -> _Pictures:
-    """Made in strips that stay in the processor's cache from the first step to the last."""
+    """The input for a tile, made in strips that fit the processor's cache."""
     views = () if work.views is None else (work.views.right, work.views.left)
     readers = [view.unit(scale) for view in (work.photo, *views)]
     shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
@@ -407,7 +393,7 @@ def _strips(box: Box) -> Iterator[Box]:
 
 
 def _halo(card: Card) -> int:
-    """What a tile has to see around its target: for the network, and to tell where it is blurred."""
+    """The context that a tile needs around its target: for the network, and to measure blur."""
     return max(card.context_px, CONTEXT_PX)
 
 
@@ -418,10 +404,7 @@ def _inside(values: np.ndarray, box: Box, part: Box) -> np.ndarray:
 
 
 def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
-    """Photo plus residual in the photo's own depth and bands, in strips; places to be kept get none of it.
-
-    Also gives the share of pixels that stayed as they were.
-    """
+    """Photo plus residual in the photo's own depth and bands, in strips; and the share of unchanged pixels."""
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
     residual = stage.residual
 

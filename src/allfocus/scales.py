@@ -25,28 +25,28 @@ CONTEXT_PX = 32  # beyond it `needs_scale` sees nothing
 
 
 LARGE_PX = 6_000_000
-"""Photos of so many pixels may be worked on at half their size only; smaller ones have no detail to spare."""
+"""From this many pixels on, a photo may be restored at half size only; smaller ones have no detail to spare."""
+
+
+def check_scale(requested: str | int) -> None:
+    """OptionError for anything but "auto", 1, 2 and 4."""
+    if str(requested) not in ("auto", *map(str, SCALES)):
+        raise OptionError(f"scale {requested!r}", "auto, 1, 2 or 4", "--scale auto")
 
 
 def choose_scales(requested: str | int, width: int, height: int, blur: Blur, finest: int = 1) -> tuple[int, ...]:
     """The scales to work at, coarsest first.
 
     Args:
-        requested: "auto", or 1, 2 or 4 for the coarsest.
-        width: of the photo in px.
-        height: of the photo in px.
+        requested: "auto", or 1, 2 or 4 for the coarsest (`check_scale`).
+        width, height: of the photo in px.
         blur: what `measure_blur` found.
         finest: 1, or 2 to end at half size on photos of `LARGE_PX` and more.
-
-    Raises:
-        OptionError: for anything else.
     """
     if str(requested) == "auto":
         coarsest = next((scale for scale in SCALES if scale == 1 or blur.large_px > START_RADIUS_PX[scale]), 1)
-    elif str(requested) in ("1", "2", "4"):
-        coarsest = int(requested)
     else:
-        raise OptionError(f"scale {requested!r}", "auto, 1, 2 or 4", "--scale auto")
+        coarsest = int(requested)
     smallest = min(width, height)
     scales = tuple(scale for scale in SCALES if scale <= coarsest and (scale == 1 or smallest >= 32 * scale))
     if finest == 1 or width * height < LARGE_PX:

@@ -30,14 +30,7 @@ LARGEST_FLOAT_BYTES = 8
 
 @dataclass(frozen=True)
 class Given:
-    """One photo as it was given; exactly one of these is not None, `array` besides `image`.
-
-    Attributes:
-        path: of a file.
-        data: an encoded photo.
-        array: pixels.
-        image: the PIL image that the pixels are of.
-    """
+    """One photo as the caller passed it: a path, an encoded photo, an array, or a PIL image and its `array`."""
 
     path: Path | None = None
     data: bytes | None = None
@@ -46,12 +39,7 @@ class Given:
 
     @classmethod
     def of(cls, source: Any) -> Given:
-        """Tell what was given.
-
-        Raises:
-            OptionError: an object of another type, or a PIL image of another mode.
-            InputError: an array of floats longer than 64 bit.
-        """
+        """From any `Source`. OptionError for another type or PIL mode, InputError for floats longer than 64 bit."""
         if isinstance(source, str | os.PathLike):
             name = os.fspath(source)
             if not isinstance(name, str) or not name:

@@ -37,11 +37,7 @@ SPEEDS = {
 
 
 def speed_of(name: str) -> Speed:
-    """The choice of a name.
-
-    Raises:
-        OptionError: another name.
-    """
+    """The choice of a name. OptionError: another name."""
     if name not in SPEEDS:
         raise OptionError(f"speed {name!r}", f"one of {', '.join(SPEEDS)}", f"--speed {BALANCED}")
     return SPEEDS[name]

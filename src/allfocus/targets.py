@@ -48,24 +48,12 @@ def identity(path: str | Path) -> Identity:
 
 
 def check(writes: Iterable[Path], reads: Iterable[Path]) -> None:
-    """Refuse targets that mean a file which is read, or each other.
-
-    Args:
-        writes: every file that will be written, or replaced.
-        reads: every file that is read for it.
-
-    Raises:
-        OutputError: with the first such target; nothing has been touched.
-    """
+    """OutputError if two of the files to write are the same, or one of them is read; nothing has been touched then."""
     Claims(reads).take(writes)
 
 
 def check_unread(writes: Iterable[Path], reads: Iterable[Path]) -> None:
-    """Refuse targets that mean a file which is read; unlike with `check`, two may be names of one file.
-
-    Raises:
-        OutputError: with the first such target; nothing has been touched.
-    """
+    """`check`, but two of the files to write may be the same."""
     sources = {identity(path): path for path in reads}
     for path in writes:
         key = identity(path)
@@ -74,15 +62,7 @@ def check_unread(writes: Iterable[Path], reads: Iterable[Path]) -> None:
 
 
 def check_apart(folder: Path, searched: Path) -> None:
-    """Refuse an output folder in which the next run would take its own results for photos.
-
-    Args:
-        folder: what will be written to.
-        searched: what is searched for photos, with its sub-folders.
-
-    Raises:
-        OutputError: the one is the other, or lies inside it.
-    """
+    """OutputError for an output folder that is, or lies in, the folder that is searched for photos."""
     key = identity(searched)
     if any(identity(place) == key for place in (folder, *Path(os.path.realpath(folder)).parents)):
         raise OutputError(
@@ -93,22 +73,14 @@ def check_apart(folder: Path, searched: Path) -> None:
 
 
 class Claims:
-    """The files that a run reads, and those that it writes, in order.
-
-    Args:
-        reads: every file that the run reads; none of them is ever a target.
-    """
+    """The files that a run reads, none of which is ever a target, and those that it writes, in order."""
 
     def __init__(self, reads: Iterable[Path]) -> None:
         self._reads = {identity(path): path for path in reads}
         self._taken: dict[Identity, Path] = {}
 
     def take(self, writes: Iterable[Path]) -> None:
-        """Reserve targets; all of them, or none when one is refused.
-
-        Raises:
-            OutputError: a target means a file that is read, or one that was taken before.
-        """
+        """Reserve targets, all or none. OutputError: one is a file that is read, or was taken before."""
         new: dict[Identity, Path] = {}
         for path in writes:
             key = identity(path)

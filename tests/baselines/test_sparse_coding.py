@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from allfocus.baselines.sparse_coding import count_atoms, learn_dictionary
+from allfocus.baselines.sparse_coding import count_atoms
+from jnb_calibrate import learn_dictionary
 
 
 def dictionary(atoms: int, length: int, seed: int) -> NDArray:

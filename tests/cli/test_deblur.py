@@ -24,9 +24,9 @@ import allfocus
 from allfocus.batch.journal import NAME as JOURNAL
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
-from allfocus.defocus.files import read_tiff
 from allfocus.errors import AllfocusError
 from allfocus.nets.registry import Architecture
+from map_files import read_tiff
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:

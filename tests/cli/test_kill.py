@@ -14,8 +14,8 @@ import pytest
 import pyvips
 
 from allfocus import ledger
-from allfocus.defocus.files import read_tiff
 from allfocus.photo.codecs import decode
+from map_files import read_tiff
 
 KILLS = 30
 PHOTOS = 4

@@ -12,8 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from allfocus.cli.map import map_command
-from allfocus.defocus.files import read_tiff
 from allfocus.errors import AllfocusError, InputError, OptionError, WeightsError
+from map_files import read_tiff
 
 application = typer.Typer()
 application.command()(map_command)

@@ -16,12 +16,12 @@ from allfocus.defocus.files import (
     coloured,
     peak_of,
     picture_beside,
-    read_tiff,
     write_picture,
     write_tiff,
 )
 from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError, OutputError
+from map_files import read_tiff
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (120, 300)])

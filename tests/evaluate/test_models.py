@@ -83,5 +83,5 @@ def test_two_views_go_through_the_same_pipeline(drawn: list[int], tiny: PairSet)
 
 
 def test_an_unknown_scale(drawn: list[int], tiny: PairSet, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="one of auto, 1, 2, 4"):
+    with pytest.raises(OptionError, match="expected auto, 1, 2 or 4"):
         ModelMethod(MethodSpec("drawn", scale="3"), tiny)

@@ -61,11 +61,11 @@ def test_filters_of_the_row_f_are_whole() -> None:
 
 @pytest.mark.parametrize("kind", [Plain, DisparityOnly])
 def test_refuses_filters_that_it_does_not_have(kind: type[IFAN]) -> None:
-    with pytest.raises(OptionError, match="the filters of an ablation network that has none"):
+    with pytest.raises(OptionError, match="which has no filter head"):
         kind(width=4)(torch.rand(1, 3, 8, 8), return_filters=True)
 
 
 @pytest.mark.parametrize("kind", [Plain, FiltersOnly])
 def test_refuses_a_disparity_loss_that_could_teach_nothing(kind: type[IFAN]) -> None:
-    with pytest.raises(OptionError, match="the disparity estimator"):
+    with pytest.raises(OptionError, match="which has no disparity estimator"):
         kind(width=4).estimate_disparity(torch.rand(1, 3, 8, 8))

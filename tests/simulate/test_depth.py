@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from allfocus.simulate.depth import RELIEFS, relief
+from allfocus.simulate.depth import relief
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("kind", RELIEFS)
+@pytest.mark.parametrize("kind", ["flat", "ground", "slanted", "rolling"])
 def test_reliefs_are_zero_in_the_middle(kind: str) -> None:
     rises = relief(np.random.default_rng(0), kind, 65, 50.0, 0.5, CPU)
     middle = rises.mean() if kind == "rolling" else rises[32, 32]

@@ -14,7 +14,7 @@ from allfocus.errors import DataError
 from allfocus.metrics.psnr import psnr
 from allfocus.train.config import TrainConfig
 from allfocus.train.state import TrainState
-from allfocus.train.validate import Validation, Validations
+from allfocus.train.validate import Validation, all_scores
 
 Open = Callable[[TrainConfig], Fabric]
 
@@ -40,8 +40,8 @@ def test_scores_are_means_over_whole_photos(pairs: Path, config: TrainConfig, fa
     assert scores["psnr"] == pytest.approx(20 * np.log10(255), abs=1e-3)
     scene = next(one.scenes())
     assert scores["psnr"] == pytest.approx(psnr(scene.source, scene.target), abs=1e-3)
-    both = Validations([one, Validation(one.pairs.first(1), prefix="again.")])
-    assert set(both(state)) == {*scores, *(f"again.{name}" for name in scores)}
+    both = [one, Validation(one.pairs.first(1), prefix="again.")]
+    assert set(all_scores(both, state)) == {*scores, *(f"again.{name}" for name in scores)}
 
 
 def test_a_folder_without_pairs_is_refused_with_the_layout_that_was_expected(tmp_path: Path) -> None:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
+
+from allfocus.engine.processor import Processor
 
 MOST_THREADS = 4
 """Each thread of the deconvolution holds some 40 bytes a pixel of the photo."""
 
 
 def available_threads() -> int:
-    """The cores that this process may use, at most `MOST_THREADS`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_THREADS)
+    """The threads that this process may use, at most `MOST_THREADS`."""
+    return min(Processor.here().threads, MOST_THREADS)
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
-    """A decorator like numba.njit that releases the interpreter lock and keeps what it compiled for the next process.
-
-    Args:
-        options: of numba.njit.
-    """
+    """`numba.njit` with these options that releases the interpreter lock and caches what it compiled on disk."""
 
     def decorate(function: Callable) -> Callable:
         try:

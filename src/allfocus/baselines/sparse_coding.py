@@ -1,8 +1,7 @@
-"""Sparse coding of small patches: orthogonal matching pursuit, and K-SVD to learn its dictionary.
+"""Sparse coding of small patches: orthogonal matching pursuit.
 
-Sources: Rubinstein, Zibulevsky and Elad, "Efficient Implementation of the K-SVD Algorithm using Batch Orthogonal
-Matching Pursuit", Technion 2008 (error-constrained pursuit on the Gram matrix); Aharon, Elad and Bruckstein, "K-SVD",
-2006.
+Source: Rubinstein, Zibulevsky and Elad, "Efficient Implementation of the K-SVD Algorithm using Batch Orthogonal
+Matching Pursuit", Technion 2008 (error-constrained pursuit on the Gram matrix).
 
 Letters: P patches, D numbers a patch (64), A atoms (128).
 """
@@ -64,25 +63,22 @@ def _pursue_all(correlations, energies, gram, target, most, counts, chosen):
 
 
 def count_atoms(patches: NDArray, dictionary: NDArray, residual: float, most: int = 64) -> NDArray[np.int32]:
-    """How many atoms each patch needs.
+    """How many atoms each patch needs, (P,) int32 in 0..most: `code` without the atoms."""
+    return code(patches, dictionary, residual, most, keep=False)[0]
+
+
+def code(
+    patches: NDArray, dictionary: NDArray, residual: float, most: int, keep: bool
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Counts (P,) and, when `keep`, the chosen atoms (P, most) of which the first `count` are meant.
 
     Args:
         patches: (P, D).
         dictionary: (A, D), atoms of unit length.
-        residual: the pursuit stops as soon as the rest is no longer than this; unit of the patches.
-        most: and at this number at the latest.
-
-    Returns:
-        (P,) int32 in 0..most.
+        residual: the pursuit stops once the rest is no longer than this, in the unit of the patches.
+        most: and at this number of atoms.
+        keep: whether to keep the chosen atoms.
     """
-    counts, _ = _code(patches, dictionary, residual, most, keep=False)
-    return counts
-
-
-def _code(
-    patches: NDArray, dictionary: NDArray, residual: float, most: int, keep: bool
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Counts (P,) and, when `keep`, the chosen atoms (P, most) of which the first `count` are meant."""
     single = np.ascontiguousarray(patches, dtype=np.float32)
     atoms = np.ascontiguousarray(dictionary, dtype=np.float32)
     counts = np.zeros(len(single), dtype=np.int32)
@@ -91,48 +87,3 @@ def _code(
     if len(single):
         _pursue_all(single @ atoms.T, energies, atoms @ atoms.T, np.float32(residual**2), most, counts, chosen)
     return counts, chosen
-
-
-def learn_dictionary(
-    patches: NDArray, atoms: int, residual: float, rounds: int, generator: np.random.Generator, most: int = 16
-) -> NDArray[np.float32]:
-    """Learn a dictionary with K-SVD (the approximate atom update of the 2008 report).
-
-    Args:
-        patches: (P, D) with P several times `atoms`.
-        atoms: how many to learn.
-        residual: length of the rest at which coding a patch stops.
-        rounds: passes of coding all patches and then updating each atom.
-        generator: draws the first atoms and those that replace unused ones.
-        most: atoms a patch while learning.
-
-    Returns:
-        (A, D) float32, atoms of unit length.
-    """
-    signals = np.asarray(patches, dtype=np.float64)
-    dictionary = _unit(signals[generator.choice(len(signals), atoms, replace=False)])
-    for _ in range(rounds):
-        counts, chosen = _code(signals, dictionary, residual, most, keep=True)
-        codes = np.zeros((len(signals), atoms))
-        rest = signals.copy()
-        for p in np.nonzero(counts)[0]:
-            support = chosen[p, : counts[p]]
-            codes[p, support] = np.linalg.lstsq(dictionary[support].T, signals[p], rcond=None)[0]
-            rest[p] -= codes[p, support] @ dictionary[support]
-        for a in generator.permutation(atoms):
-            users = np.nonzero(codes[:, a])[0]
-            if len(users) == 0:
-                worst = int(np.argmax(np.einsum("pd,pd->p", rest, rest)))
-                dictionary[a] = _unit(signals[worst])
-                rest[worst] = 0.0
-                continue
-            without = rest[users] + codes[users, a, None] * dictionary[a]
-            dictionary[a] = _unit(codes[users, a] @ without)
-            codes[users, a] = without @ dictionary[a]
-            rest[users] = without - codes[users, a, None] * dictionary[a]
-    return dictionary.astype(np.float32)
-
-
-def _unit(vectors: NDArray) -> NDArray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, np.finfo(np.float64).tiny)

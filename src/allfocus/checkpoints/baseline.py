@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from allfocus.atomic_file import write_bytes
 from allfocus.checkpoints import dmenet_npz, dpdnet_keras
-from allfocus.checkpoints.native import load_into
-from allfocus.errors import WeightsError, needs
+from allfocus.checkpoints.native import load_into, metadata_of, write_tensors
+from allfocus.errors import WeightsError
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
 from allfocus.weights.card import Card
@@ -62,16 +61,9 @@ def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16
         WeightsError: a tensor that is not finite in this dtype.
         OutputError: the file cannot be written.
     """
-    safetensors = _safetensors()
     learnt = {name for name, _ in net.named_parameters()}  # statistics are few, and may be too large for float16
-    tensors = {
-        name: (tensor.to(dtype) if name in learnt else tensor).detach().cpu().contiguous()
-        for name, tensor in net.state_dict().items()
-    }
-    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if broken:
-        raise WeightsError(f"{broken[0]} is not finite in {dtype}", "finite weights", "save as float32")
-    write_bytes(path, safetensors.torch.save(tensors, {_KEY: json.dumps(described(net))}))
+    tensors = {name: tensor.to(dtype) if name in learnt else tensor for name, tensor in net.state_dict().items()}
+    write_tensors(tensors, _KEY, described(net), path)
 
 
 def described(net: DPDNet | DMENet) -> dict[str, dict[str, Any]]:
@@ -98,11 +90,7 @@ def load_dpdnet(path: Path, views: int) -> DPDNet:
 
 
 def load_dmenet(path: Path) -> DMENet:
-    """A DMENet from a TensorLayer .npz or from `save`, in evaluation mode.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
+    """A DMENet from a TensorLayer .npz or from `save`, in evaluation mode. WeightsError: the file cannot be read."""
     if path.suffix in TENSORLAYER:
         return dmenet_npz.load(path)
     net = DMENet(**_described(path, "dmenet")).eval()
@@ -113,21 +101,10 @@ def load_dmenet(path: Path) -> DMENet:
 def _described(path: Path, kind: str) -> dict:
     """The sizes that `save` wrote for a network of this kind."""
     expected = f"the safetensors file of a {kind} that allfocus wrote, or a file as published"
-    if not path.is_file():
-        raise WeightsError(f"there is no file {path}", expected, "check the path")
-    safetensors = _safetensors()
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            described = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        described = json.loads(metadata_of(path).get(_KEY, "{}"))
+    except ValueError as error:
         raise WeightsError(f"{path.name} is damaged ({error})", expected, "copy it again") from error
     if not isinstance(described, dict) or kind not in described:
         raise WeightsError(f"{path.name} is not the file of a {kind}", expected, "check the path")
     return dict(described[kind])
-
-
-def _safetensors():
-    with needs("weights of DMENet and DPDNet", "eval", "safetensors"):
-        import safetensors
-        import safetensors.torch
-    return safetensors

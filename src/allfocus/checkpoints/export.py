@@ -53,8 +53,8 @@ def export(
         format: of `formats.FORMATS`.
         size: the only size that the file will take, one photo at a time; any number and size when None.
         about: more to be stored in the file's metadata.
-        tolerance: largest absolute difference to torch float32 that is let through.
-        overwrite: replace files that are there.
+        tolerance: largest absolute difference to torch in float32.
+        overwrite: replace existing files.
 
     Raises:
         OptionError: an unknown format, another ending, a size that does not fit, a network that the format cannot hold.

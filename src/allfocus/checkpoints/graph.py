@@ -54,7 +54,7 @@ def trace(
         WeightsError: a parameter that the file lacks.
         MissingExtraError: onnx is not installed.
     """
-    helper = _onnx().helper
+    helper = onnx_package().helper
     with torch.no_grad():
         fields = type(network(*examples))._fields
         program: Any = torch.export.export(network, tuple(examples), strict=False)
@@ -112,14 +112,13 @@ class ShippedGraph:
 def write_graph(net: IFAN, weights_path: Path, graph_path: Path, *, tolerance: float = TOLERANCE) -> ShippedGraph:
     """Write the graph of a network whose tensors are in `weights_path`, and check it against torch.
 
-    Inputs are "photo" (N, 3, H, W) in [0, 1] and, for two views, "pair" (N, 6, H, W); N, H and W are free. Outputs
-    are "residual" (N, 3, H, W), not clipped, and "disparity" (N, 1, H/m, W/m) where the network has it.
+    Inputs and outputs as in `export.export`; number, height and width of the pictures are free.
 
     Args:
-        net: the network; its own weights are not looked at, those of the file are.
+        net: the network; its weights are read from the file.
         weights_path: as `native.save` wrote it.
         graph_path: NAME.onnx, in the folder of the weights; appears only when the check has passed.
-        tolerance: largest absolute difference to torch float32 that is let through.
+        tolerance: largest absolute difference to torch in float32.
 
     Raises:
         WeightsError: the weights do not fit, are elsewhere, or the graph computes something else than torch.
@@ -169,7 +168,7 @@ class _Graph:
     """
 
     def __init__(self, parameters: Mapping[str, str], weights: Path) -> None:
-        self.onnx = _onnx()
+        self.onnx = onnx_package()
         self.parameters = parameters
         self.weights = weights
         self.base, self.stored = _header(weights)
@@ -274,16 +273,9 @@ def _convolution(graph: _Graph, node: Any) -> str:
         inputs[0] = graph.add("Reshape", [order, joined], f"{node.name}_kernel", f"{place}/kernel")
         stride, padding = [side * factor for side in stride], [side * factor for side in padding]
     return graph.add(
-        "Conv",
-        [graph.tensor(picture), *inputs],
-        node.name,
-        graph.place(node),
-        kernel_shape=kernel,
-        strides=list(stride),
-        pads=[*padding, *padding],
-        dilations=list(dilation),
-        group=groups,
-    )
+        "Conv", [graph.tensor(picture), *inputs], node.name, graph.place(node), kernel_shape=kernel,
+        strides=list(stride), pads=[*padding, *padding], dilations=list(dilation), group=groups,
+    )  # fmt: skip
 
 
 def _transposed_convolution(graph: _Graph, node: Any) -> str:
@@ -292,17 +284,10 @@ def _transposed_convolution(graph: _Graph, node: Any) -> str:
     )
     inputs = [graph.tensor(one) for one in (picture, weight, bias) if one is not None]
     return graph.add(
-        "ConvTranspose",
-        inputs,
-        node.name,
-        graph.place(node),
-        kernel_shape=list(weight.meta["val"].shape[2:]),
-        strides=list(stride),
-        pads=[*padding, *padding],
-        output_padding=list(extra),
-        dilations=list(dilation),
+        "ConvTranspose", inputs, node.name, graph.place(node), kernel_shape=list(weight.meta["val"].shape[2:]),
+        strides=list(stride), pads=[*padding, *padding], output_padding=list(extra), dilations=list(dilation),
         group=groups,
-    )
+    )  # fmt: skip
 
 
 def _leaky_relu(graph: _Graph, node: Any) -> str:
@@ -399,8 +384,11 @@ def _header(weights: Path) -> tuple[int, dict[str, Any]]:
     return 8 + length, table
 
 
-def _onnx() -> Any:
-    with needs("writing an ONNX graph", "train", "onnx"):
+def onnx_package() -> Any:
+    """The package; MissingExtraError where it is not installed."""
+    with needs("writing ONNX", "train", "onnx"):
         import onnx
+        import onnx.checker
+        import onnx.external_data_helper
         import onnx.helper
     return onnx

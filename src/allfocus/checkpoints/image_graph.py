@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from allfocus.atomic_file import AtomicFile
+from allfocus.checkpoints.graph import onnx_package
 from allfocus.checkpoints.proof import TOLERANCE, run_graph
-from allfocus.errors import OptionError, WeightsError, needs
+from allfocus.errors import OptionError, WeightsError
 
 INPUT, OUTPUT = "input", "output"
 PROOF_SIZE = 75, 109
@@ -34,8 +35,7 @@ def write_image_graph(source: Path, target: Path, multiple: int, *, overwrite: b
         OutputError: the place cannot be written.
         MissingExtraError: onnx is not installed.
     """
-    with needs("writing ONNX", "train", "onnx"):
-        import onnx
+    onnx = onnx_package()
     model: Any = onnx.load(str(source))
     if len(model.graph.input) != 1:
         raise OptionError("a network of two views", "a network of one view", "export it without --image")
@@ -58,6 +58,9 @@ def _wrapped(model: Any, multiple: int) -> Any:
     """The model with nodes before and after it; changed in place."""
     from onnx import TensorProto, helper, numpy_helper
 
+    def node(kind: str, inputs: str, output: str, **attributes: Any) -> Any:
+        return helper.make_node(kind, inputs.split(), [output], **attributes)
+
     graph = model.graph
     photo, residual = graph.input[0].name, "residual"
     constants = {
@@ -70,17 +73,17 @@ def _wrapped(model: Any, multiple: int) -> Any:
     }
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     before = [
-        helper.make_node("Shape", [INPUT], ["image.shape"]),
-        helper.make_node("Gather", ["image.shape", "image.sides"], ["image.size"]),
-        helper.make_node("Neg", ["image.size"], ["image.negative"]),
-        helper.make_node("Mod", ["image.negative", "image.multiple"], ["image.missing"]),
-        helper.make_node("Concat", ["image.before", "image.missing"], ["image.pads"], axis=0),
-        helper.make_node("Pad", [INPUT, "image.pads"], [photo], mode="edge"),
+        node("Shape", INPUT, "image.shape"),
+        node("Gather", "image.shape image.sides", "image.size"),
+        node("Neg", "image.size", "image.negative"),
+        node("Mod", "image.negative image.multiple", "image.missing"),
+        node("Concat", "image.before image.missing", "image.pads", axis=0),
+        node("Pad", f"{INPUT} image.pads", photo, mode="edge"),
     ]
     after = [
-        helper.make_node("Add", [photo, residual], ["image.sharp"]),
-        helper.make_node("Clip", ["image.sharp", "image.zero", "image.one"], ["image.clipped"]),
-        helper.make_node("Slice", ["image.clipped", "image.none", "image.size", "image.sides"], [OUTPUT]),
+        node("Add", f"{photo} {residual}", "image.sharp"),
+        node("Clip", "image.sharp image.zero image.one", "image.clipped"),
+        node("Slice", "image.clipped image.none image.size image.sides", OUTPUT),
     ]
     nodes = [*before, *graph.node, *after]
     del graph.node[:], graph.input[:], graph.output[:]

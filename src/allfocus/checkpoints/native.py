@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,6 @@ from allfocus.nets.registry import Architecture
 from allfocus.weights.store import sha256
 
 FORMAT = "allfocus-1"
-STORED = {torch.float16: "float16", torch.float32: "float32"}
 
 
 def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: torch.dtype = torch.float16) -> str:
@@ -36,18 +37,24 @@ def save(module: nn.Module, architecture: Architecture, path: Path, *, dtype: to
         WeightsError: a tensor that is not finite in this dtype.
         OutputError: the file cannot be written.
     """
-    safetensors = _safetensors()
-    tensors = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
+    tensors = {name: tensor.to(dtype) for name, tensor in module.state_dict().items()}
+    write_tensors(tensors, FORMAT, asdict(architecture), path)
+    return sha256(path)
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], key: str, about: Mapping[str, Any], path: Path) -> None:
+    """Write tensors in the dtypes that they have, and `about` as JSON under `key`; errors as `save`."""
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
+        dtype = str(tensors[broken[0]].dtype).removeprefix("torch.")
         raise WeightsError(
-            f"{len(broken)} tensors with values that are not finite in {STORED[dtype]}, first {broken[0]}",
+            f"{len(broken)} tensors with values that are not finite in {dtype}, first {broken[0]}",
             "finite weights",
-            "float32, or look at the training run",
+            "float32, or check the training run",
         )
-    metadata = {FORMAT: json.dumps(asdict(architecture))}  # one entry: several come in any order, with another sha256
-    write_bytes(path, safetensors.torch.save(tensors, metadata))
-    return sha256(path)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {key: json.dumps(about)}  # one entry: several come in any order, with another sha256
+    write_bytes(path, _safetensors().torch.save(plain, metadata))
 
 
 def load(path: Path) -> IFAN:
@@ -63,7 +70,7 @@ def load(path: Path) -> IFAN:
 
 def architecture_of(path: Path) -> Architecture:
     """What builds the network of a file that `save` wrote; errors as `load`."""
-    metadata = _read(path)[1]
+    metadata = metadata_of(path)
     if FORMAT not in metadata:
         raise WeightsError(
             f"{path} has no entry {FORMAT!r}, but {', '.join(sorted(metadata)) or 'none at all'}",
@@ -79,7 +86,8 @@ def load_into(module: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: unless names and shapes are exactly the network's; says what differs.
     """
-    stored = _read(path)[0]
+    with _opened(path) as file:
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in stored.items()}
     if wanted != found:
@@ -98,13 +106,20 @@ def load_into(module: nn.Module, path: Path) -> None:
     module.load_state_dict({name: tensor.float() for name, tensor in stored.items()}, strict=True)
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def metadata_of(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; WeightsError if it is missing or damaged."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     safetensors = _safetensors()
     if not path.is_file():
         raise WeightsError(f"there is no file {path}", "a safetensors file", "check the path")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except safetensors.SafetensorError as error:
         raise WeightsError(f"{path} is damaged ({error})", "a whole safetensors file", "copy it again") from error
 

@@ -111,14 +111,11 @@ class OfficialCheckpoint:
     def describe(self) -> str:
         """One line for people: what was found."""
         views = "one view" if self.architecture.views == 1 else "two views (right and left)"
-        reblurring = (
-            f"a reblurring network of {self.reblurring_iterations} iterations"
-            if self.reblurring is not None
-            else "no reblurring network"
-        )
+        iterations = f"a reblurring network of {self.reblurring_iterations} iterations"
         return (
             f"released IFAN, N={self.architecture.iterations}, {views}, tied filters, {len(self.tensors)} tensors, "
-            f"{reblurring}{', saved from a parallel wrapper' if self.wrapped else ''}"
+            f"{'no reblurring network' if self.reblurring is None else iterations}"
+            f"{', saved from a parallel wrapper' if self.wrapped else ''}"
         )
 
 
@@ -140,10 +137,7 @@ def official_name(name: str, parts: list[tuple[str, str]] = PARTS) -> str:
 
 
 def readable_name(name: str, parts: list[tuple[str, str]] = PARTS) -> str:
-    """The released name of a tensor, without prefixes -> ours; the way back of `official_name`.
-
-    Raises:
-        KeyError: if we have no such part.
+    """The released name of a tensor, without prefixes -> ours: the inverse of `official_name`.
 
     Example:
         >>> readable_name("F.3.weight")
@@ -219,14 +213,10 @@ def write(net: IFAN, path: str | Path, *, reblurring: ReblurringNetwork | None =
             "'--format onnx', or train 'ifan-tied'",
         )
     prefix = WRAPPER if wrapped else ""
-    entries = {
-        f"{prefix}{DEBLURRING}{official_name(name)}": tensor.detach().cpu().float().contiguous()
-        for name, tensor in net.state_dict().items()
-    }
-    if reblurring is not None:
-        for name, tensor in reblurring.state_dict().items():
-            full_name = f"{prefix}{REBLURRING}{official_name(name, REBLURRING_PARTS)}"
-            entries[full_name] = tensor.detach().cpu().float().contiguous()
+    entries = {}
+    for group, part, parts in ((DEBLURRING, net, PARTS), (REBLURRING, reblurring, REBLURRING_PARTS)):
+        for name, tensor in ({} if part is None else part.state_dict()).items():
+            entries[f"{prefix}{group}{official_name(name, parts)}"] = tensor.detach().cpu().float().contiguous()
     with AtomicFile(path, overwrite=True) as file:
         try:
             torch.save(entries, file.temporary)
@@ -257,28 +247,19 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
 def _architecture(path: Path, tensors: dict[str, torch.Tensor]) -> Architecture:
     head, first = _anchor(path, tensors, "F.3.weight"), _anchor(path, tensors, "kconv1_1.0.weight")
     if head.ndim != 4 or head.shape[0] == 0 or head.shape[0] % ROWS_PER_ITERATION:
-        raise _refusal(
-            path,
-            f"has F.3.weight of shape {tuple(head.shape)}",
-            f"(K, {4 * RELEASED_WIDTH}, 1, 1) with K a multiple of {ROWS_PER_ITERATION}",
-        )
+        wanted = f"(K, {4 * RELEASED_WIDTH}, 1, 1) with K a multiple of {ROWS_PER_ITERATION}"
+        raise _refusal(path, f"has F.3.weight of shape {tuple(head.shape)}", wanted)
     if first.ndim != 4 or first.shape[1] not in (3, 6):
-        raise _refusal(
-            path,
-            f"has kconv1_1.0.weight of shape {tuple(first.shape)}",
-            f"({RELEASED_WIDTH}, 3, 3, 3) for one view or ({RELEASED_WIDTH}, 6, 3, 3) for two",
-        )
+        wanted = f"({RELEASED_WIDTH}, 3, 3, 3) for one view or ({RELEASED_WIDTH}, 6, 3, 3) for two"
+        raise _refusal(path, f"has kconv1_1.0.weight of shape {tuple(first.shape)}", wanted)
     return Architecture(iterations=head.shape[0] // ROWS_PER_ITERATION, views=first.shape[1] // 3, tied=True)
 
 
 def _reblurring_iterations(path: Path, tensors: dict[str, torch.Tensor]) -> int:
     head = _anchor(path, tensors, "RBF.3.weight")
     if head.ndim != 4 or head.shape[0] == 0 or head.shape[0] % REBLURRING_ROWS_PER_ITERATION:
-        raise _refusal(
-            path,
-            f"has {REBLURRING}RBF.3.weight of shape {tuple(head.shape)}",
-            f"rows in a multiple of {REBLURRING_ROWS_PER_ITERATION}",
-        )
+        wanted = f"rows in a multiple of {REBLURRING_ROWS_PER_ITERATION}"
+        raise _refusal(path, f"has {REBLURRING}RBF.3.weight of shape {tuple(head.shape)}", wanted)
     return head.shape[0] // REBLURRING_ROWS_PER_ITERATION
 
 

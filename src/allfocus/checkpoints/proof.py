@@ -40,7 +40,7 @@ class Proof:
         random: largest absolute difference over all outputs, on random pictures.
         photo: the same on a photograph.
         checked_with: what ran the file, and on which shapes.
-        tolerance: what is let through.
+        tolerance: the largest difference allowed.
     """
 
     random: float
@@ -97,7 +97,7 @@ def prove(
         by: name and version of what runs it.
         what: names the file in a refusal.
         size: width and height in px if the file takes no other; else several are tried, none of them traced.
-        tolerance: largest absolute difference that is let through.
+        tolerance: the largest difference allowed.
 
     Raises:
         WeightsError: it differs by more.

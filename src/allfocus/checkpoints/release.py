@@ -99,22 +99,15 @@ def adopt(
     licence: str,
     overwrite: bool = False,
 ) -> Model:
-    """Write NAME.safetensors, NAME.onnx and NAME.json; the card last, so that a card means a whole model.
+    """`release` a checkpoint that `official.read` gave, in float32, so that `official.write` can restore every bit.
 
-    The weights stay float32, so that `official.write` gives the released tensors back bit for bit.
+    Its reblurring network, which serves training only, is left out.
 
     Args:
-        found: what `official.read` gave; a reblurring network in it is left out, it serves training only.
-        name: under which `allfocus` finds the model.
-        folder: where the three files go; made if it is not there.
+        found: the checkpoint.
         origin: the released file's name, for the card.
-        context_px: reach of the network.
-        licence: of the weights (SPDX).
-        overwrite: replace a model of that name in that folder.
-
-    Raises:
-        OutputError: the folder cannot be written, or has a model of that name.
-        WeightsError: the graph differs from torch by more than 1e-4.
+        overwrite: replace a model of that name; without it, one that exists is an OutputError.
+        name, folder, context_px, licence: as in `release`.
     """
     card = folder / f"{name}{CARD_SUFFIX}"
     if card.exists() and not overwrite:

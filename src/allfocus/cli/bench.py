@@ -265,11 +265,7 @@ def _row(key: str, engine: Engine, results: dict[str, np.ndarray], seconds: dict
 
 
 def _agreement(key: str, engine: Engine, found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    """How far a result is from the reference.
-
-    Raises:
-        EngineError: too far: the speed of a wrong result is not reported.
-    """
+    """How far a result is from the reference. EngineError: too far: the speed of a wrong result is not reported."""
     import numpy as np
 
     from allfocus.errors import EngineError

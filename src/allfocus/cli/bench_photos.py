@@ -53,11 +53,7 @@ class Watched(NamedTuple):
 
 
 def watched(arguments: list[str], environment: dict[str, str]) -> Watched:
-    """Run `allfocus` in a process of its own.
-
-    Raises:
-        EngineError: it ended with an error.
-    """
+    """Run `allfocus` in a process of its own. EngineError: it ended with an error."""
     from allfocus.errors import EngineError
 
     line = [sys.executable, "-m", "allfocus", *arguments]

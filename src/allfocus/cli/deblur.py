@@ -36,12 +36,7 @@ def deblur_command(
     ],
     output: Annotated[
         str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="File for one photo, folder for many, - for standard output. [NAME.sharp.EXT]",
-        ),
+        typer.Option("-o", "--output", metavar="PATH", help="File, folder, or - for standard output. [NAME.sharp.EXT]"),
     ] = None,
     left: Annotated[Path | None, typer.Option(help="Left dual-pixel view, for a model of two views.")] = None,
     right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
@@ -189,15 +184,9 @@ def _restore(
     def restore(job: PhotoJob) -> None:
         with report.photo(job.source) as progress:
             result = deblurrer.run(
-                job.source,
-                job.target,
-                settings,
-                views=views,
-                map=job.numbers,
-                compare=job.comparison,
-                progress=progress,
-                **asdict(how),
-            )
+                job.source, job.target, settings, views=views, map=job.numbers, compare=job.comparison,
+                progress=progress, **asdict(how),
+            )  # fmt: skip
         report.done(job, summary_of(result.facts()), result.facts())
 
     report.each(restore)

@@ -13,22 +13,8 @@ if TYPE_CHECKING:
     from allfocus.cli.deblur import How
 
 
-def deblur_with(
-    method: str,
-    plan: Plan,
-    how: How,
-    *,
-    weights: str | None = None,
-    as_json: bool = False,
-) -> None:
-    """Restore photos one by one; refuses before the first is read where the method cannot run.
-
-    Args:
-        method: a name of `baselines.registry.METHODS` that needs one view.
-        plan: which photo goes where.
-        how: how photos are read and written.
-        weights: file of a learnt method; looked for by the method's name when None.
-        as_json: one JSON object for each photo.
+def deblur_with(method: str, plan: Plan, how: How, *, weights: str | None = None, as_json: bool = False) -> None:
+    """Restore photos one by one with a method of one view; `weights` as in `baselines.registry.load`.
 
     Raises:
         AllfocusError: the method cannot run, or the only photo failed. SystemExit: some of several photos failed.

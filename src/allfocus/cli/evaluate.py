@@ -53,6 +53,9 @@ def evaluate_command(
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the scores of earlier runs.")] = False,
 ) -> None:
     """Score methods on a data set. Scores go to OUTPUT/SET/METHOD.csv; an interrupted run resumes."""
+    from allfocus.data.folder import load_two
+    from allfocus.data.registry import load
+    from allfocus.errors import OptionError
     from allfocus.evaluate.methods import MethodSpec
     from allfocus.evaluate.run import EvaluationOptions, evaluate
 
@@ -63,42 +66,16 @@ def evaluate_command(
         print(f"LPIPS files are in {lpips}")
         if not methods:
             return
-    pairs = _load(methods, data, root, targets, split, bits, subset)
-    options = EvaluationOptions(
-        output=output,
-        crop_multiple=crop,
-        rounding=rounding,
-        lpips=lpips,
-        save_images=save_images,
-        maps=maps,
-        every=every,
-        limit=limit,
-        jobs=jobs,
-        fresh=fresh,
-        command=_command(),
-    )
-    specs = [MethodSpec(text, engine, precision, scale, tile, ungated) for text in methods or []]
-    _follow(evaluate(pairs, specs, options), pairs, options)
-
-
-def _load(
-    methods: list[str] | None,
-    data: str,
-    root: Path | None,
-    targets: Path | None,
-    split: str,
-    bits: int | None,
-    subset: str | None,
-) -> PairSet:
-    from allfocus.data.folder import load_two
-    from allfocus.data.registry import load
-    from allfocus.errors import OptionError
-
     if not methods or root is None:
         missing = "no METHOD" if not methods else "no --root"
         raise OptionError(missing, "METHOD... --data NAME --root DIR", "allfocus eval input --data pairs --root DIR")
     pairs = load_two(root, targets, bits) if targets is not None else load(data, root, split, bits)
-    return pairs.only(subset) if subset else pairs
+    pairs = pairs.only(subset) if subset else pairs
+    options = EvaluationOptions(
+        output, crop, rounding, lpips, save_images, maps, every, limit, jobs, fresh, command=_command()
+    )
+    specs = [MethodSpec(text, engine, precision, scale, tile, ungated) for text in methods]
+    _follow(evaluate(pairs, specs, options), pairs, options)
 
 
 def _command() -> str:

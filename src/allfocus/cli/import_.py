@@ -42,14 +42,6 @@ def import_command(
         from allfocus.train.validate import read_photos
 
         context_px = measure_reach(found.build().eval(), read_photos(photos, MEASURED_PHOTOS))
-    model = adopt(
-        found,
-        named,
-        folder,
-        origin=file.name,
-        context_px=context_px,
-        licence=licence,
-        overwrite=overwrite,
-    )
+    model = adopt(found, named, folder, origin=file.name, context_px=context_px, licence=licence, overwrite=overwrite)
     typer.echo(f"{model.weights}: {model.card.parameters:,} parameters, reach {context_px} px")
     typer.echo(f"allfocus deblur PHOTO --model {model.card.name if output is None else model.weights}")

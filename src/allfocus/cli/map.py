@@ -114,12 +114,6 @@ def _print_json(photo: Path, target: Path, picture: bool, method: str, quartiles
 
     from allfocus.defocus.files import picture_beside
 
-    names = ("25", "50", "75", "95")
-    row = {
-        "source": str(photo),
-        "output": str(target),
-        "picture": str(picture_beside(target)) if picture else None,
-        "method": method,
-        "radius_px": dict(zip(names, quartiles, strict=True)),
-    }
-    print(json.dumps(row), flush=True)
+    files = {"source": str(photo), "output": str(target), "picture": str(picture_beside(target)) if picture else None}
+    radius_px = dict(zip(("25", "50", "75", "95"), quartiles, strict=True))
+    print(json.dumps({**files, "method": method, "radius_px": radius_px}), flush=True)

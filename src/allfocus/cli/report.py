@@ -28,14 +28,7 @@ class Report:
         to: where outcomes go instead of standard output.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        as_json: bool,
-        overwrite: bool = False,
-        to: TextIO | None = None,
-    ) -> None:
+    def __init__(self, plan: Plan, *, as_json: bool, overwrite: bool = False, to: TextIO | None = None) -> None:
         self.plan = plan
         self.as_json = as_json
         self.overwrite = overwrite
@@ -94,12 +87,8 @@ class Report:
             self.failed(job.source, error)
         except OSError as error:
             print_trace()
-            reason = InputError(
-                f"{job.source} could not be restored ({error.strerror or error})",
-                "a readable and writable disk",
-                "again",
-            )
-            self.failed(job.source, reason)
+            got = f"{job.source} could not be restored ({error.strerror or error})"
+            self.failed(job.source, InputError(got, "a readable and writable disk", "again"))
         except Exception as error:  # one photo never ends the others
             print_trace()
             self.failed(job.source, UnexpectedError(error))

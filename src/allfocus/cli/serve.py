@@ -24,14 +24,7 @@ def serve_command(
 
     from allfocus.errors import MissingExtraError
 
-    for needed in (
-        "fastapi",
-        "fastapi_offline",
-        "prometheus_client",
-        "pydantic_settings",
-        "python_multipart",
-        "uvicorn",
-    ):
+    for needed in NEEDED:
         if find_spec(needed) is None:
             raise MissingExtraError("allfocus serve", "serve", needed)
     asyncio.run(_serve(host, port, model, engine, precision))

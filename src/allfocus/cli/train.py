@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated
@@ -115,22 +116,15 @@ def _run(
     with needs("training", "train", "lightning"):
         from allfocus.train.launch import open_fabric
     from allfocus.train.loop import train
-    from allfocus.train.validate import Validation, Validations
+    from allfocus.train.validate import Validation, all_scores
 
     fabric = open_fabric(settings, accelerator, devices)
     source = _source(settings, cache, photos, data, simulator, leave_out, "cpu" if workers else str(fabric.device))
     sets = [Validation.open(place, lpips) for place in validate]
     train(
-        settings,
-        source,
-        folder,
-        fabric=fabric,
-        stop_at=stop_at,
-        validate=Validations(sets) if sets else None,
-        workers=workers,
-        board=board,
-        report=lambda line: print(line, flush=True),
-    )
+        settings, source, folder, fabric=fabric, stop_at=stop_at, workers=workers, board=board,
+        validate=partial(all_scores, sets) if sets else None, report=lambda line: print(line, flush=True),
+    )  # fmt: skip
 
 
 def _folder(output: Path | None) -> Path:

@@ -192,11 +192,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
 
 
 def sharp_photos(folder: Path, left_out: Collection[str] = ()) -> list[Path]:
-    """The photos of a folder in the order of their names, without those left out.
-
-    Raises:
-        DataError: if none is left.
-    """
+    """The photos of a folder in the order of their names, without those left out. DataError: if none is left."""
     names = set(left_out)
     paths = sorted(
         path for path in folder.glob("*") if path.suffix.lower() in WRITABLE_EXTENSIONS and path.name not in names

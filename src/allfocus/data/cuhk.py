@@ -17,15 +17,7 @@ LAYOUT = Layout(
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """CUHK's defocused photos; there is no target, so only no-reference figures and pictures come out.
-
-    Args:
-        root: the photos, flat or in `image/` as they were published.
-        split: ignored, there is one.
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: no photos, or unreadable ones.
-    """
+    """CUHK's defocused photos, flat or in `image/`; see `data.registry.load`. No targets, and one split."""
     base = locate(root, LAYOUT)
     chosen = [
         path

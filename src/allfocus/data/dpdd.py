@@ -21,17 +21,10 @@ LABELS = {"indoor": "indoor_labels.npy", "outdoor": "outdoor_labels.npy"}
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """DPDD in 8 or 16 bits, with its dual-pixel views when they are there.
+    """DPDD in 8 or 16 bits, with its dual-pixel views where they are there; see `data.registry.load`.
 
     `indoor_labels.npy` and `outdoor_labels.npy` (1-based positions in the test split) or a `groups.csv` in the root
     put the scenes into the groups "indoor" and "outdoor".
-
-    Args:
-        root: the folder with `test_c` and so on, or the one that holds `DPDD` or `dd_dp_dataset_canon`.
-        split: "train", "val" or "test".
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: another layout, or files that do not fit together. OptionError: an unknown split.
     """
     return load_layout(root, "dpdd", "DPDD", split, bits, wrappers=("DPDD", "dd_dp_dataset_canon"))
 

@@ -21,15 +21,7 @@ RESULT_SUFFIXES = (".sharp", "_sharp", "_deblurred", "_restored", "_out", "_outp
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """A folder that holds `source` and `target` (or input/blur and ground_truth/gt/sharp), named after the folder.
-
-    Args:
-        root: the folder.
-        split: ignored, there is one.
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: another layout, or files that do not fit together.
-    """
+    """A folder with `source` and `target` (or `NAMES`), a set of its name; see `data.registry.load`. One split."""
     root = Path(root)
     for source, target in NAMES:
         if photos(root / source) and photos(root / target):

@@ -17,16 +17,7 @@ TREE = """  ROOT/
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """LFDOF; each input is paired with the ground truth of its name before `_ap`.
-
-    Args:
-        root: holds `test_data`, or the folder `LFDOF` that does.
-        split: "train" or "test".
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: another layout, an input without its ground truth, files that do not fit together.
-        OptionError: an unknown split.
-    """
+    """LFDOF; each input is paired with the ground truth of its name before `_ap`. See `data.registry.load`."""
     if split not in SPLITS:
         raise OptionError(f"--split {split}", f"one of {', '.join(SPLITS)}", "leave it out for test")
     folders = (f"{split}_data/input", f"{split}_data/ground_truth")

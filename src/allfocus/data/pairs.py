@@ -106,11 +106,7 @@ class PairSet:
         return replace(self, pairs=self.pairs[::step])
 
     def only(self, group: str) -> PairSet:
-        """The scenes of one group.
-
-        Raises:
-            DataError: no scene belongs to it.
-        """
+        """The scenes of one group. DataError: no scene belongs to it."""
         chosen = tuple(pair for pair in self.pairs if group in pair.groups)
         if not chosen:
             known = sorted({name for pair in self.pairs for name in pair.groups})

@@ -20,16 +20,10 @@ LAYOUT = Layout(
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """PixelDP; photos are turned 90 degrees counter-clockwise before a network and back after it.
+    """PixelDP; see `data.registry.load`. There is one split.
 
-    Its views are split along the other axis than in the photos that networks are trained on, hence the turn.
-
-    Args:
-        root: holds `test_c`, `test_l` and `test_r`, or the folder `PixelDP` that does.
-        split: ignored, there is one.
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: another layout, or files that do not fit together.
+    Photos are turned 90 degrees counter-clockwise for a network and back, since their views are split along the other
+    axis than those that networks are trained on.
     """
     base = locate(root, LAYOUT)
     centre, left, right = (photos(base / folder) for folder in LAYOUT.folders)

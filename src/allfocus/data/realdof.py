@@ -18,14 +18,6 @@ LAYOUT = Layout(
 
 
 def load(root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """RealDOF.
-
-    Args:
-        root: holds `source` and `target`, or the folder `RealDOF` that does.
-        split: ignored, there is one.
-        bits: 8 to round 16-bit files to 8 bits.
-    Raises:
-        DataError: another layout, or files that do not fit together.
-    """
+    """RealDOF; see `data.registry.load`. There is one split."""
     base = locate(root, LAYOUT)
     return assemble("realdof", base, photos(base / "source"), photos(base / "target"), bits=bits)

@@ -22,12 +22,12 @@ LOADERS: dict[str, str] = {
 
 
 def load(name: str, root: Path, split: str = "test", bits: int | None = None) -> PairSet:
-    """The data set of this name below `root`, checked.
+    """The data set of this name below `root`, checked. Each set's own `load` takes the same but the name.
 
     Args:
         name: of `LOADERS`.
-        root: folder of the set.
-        split: "train", "val" or "test", where the set has them.
+        root: folder of the set, or the one that its archive unpacks into.
+        split: "train", "val" or "test"; ignored by a set that has one.
         bits: 8 to round 16-bit files to 8 bits.
 
     Raises:

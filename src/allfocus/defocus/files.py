@@ -14,6 +14,7 @@ from allfocus.atomic_file import AtomicFile
 from allfocus.defocus.map import DefocusMap
 from allfocus.errors import OptionError
 from allfocus.photo.canvas import Canvas, vips_name
+from allfocus.photo.decoder import reason
 from allfocus.photo.tiling import Box
 
 UNIT_PX = 0.01
@@ -33,16 +34,10 @@ def picture_beside(numbers: Path) -> Path:
 
 
 def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False) -> None:
-    """Refuse, before there is work, what cannot be written after it.
-
-    Args:
-        numbers: the .tiff file.
-        picture: whether there will be a picture beside it.
-        overwrite: replace files that are there.
+    """Refuse early what could not be written later: the .tiff file and, with `picture`, the one beside it.
 
     Raises:
-        OptionError: another ending.
-        OutputError: a place that cannot become a file.
+        OptionError: another ending. OutputError: a place that cannot become a file.
     """
     check_ending(numbers)
     AtomicFile(numbers, overwrite=overwrite).check()
@@ -51,11 +46,7 @@ def check_files(numbers: Path, *, picture: bool = True, overwrite: bool = False)
 
 
 def check_ending(numbers: Path) -> None:
-    """Refuse a name for the numbers that does not end in .tiff.
-
-    Raises:
-        OptionError: another ending.
-    """
+    """Refuse a name for the numbers that does not end in .tiff. OptionError: another ending."""
     if numbers.suffix.lower() not in (".tif", ".tiff"):
         raise OptionError(f"{numbers.name} for the numbers", "a name ending in .tiff", f"{numbers.stem}.tiff")
 
@@ -78,11 +69,10 @@ def write_tiff(
         radius_px: (H, W) blur radius in px, 0 or more; or the `DefocusMap` of a restored photo.
         path: the .tiff file; its description says in JSON what a step is: {"quantity", "unit", "step", "method"}.
         method: what estimated the map.
-        overwrite: replace a file that is there.
-        permissions: permission bits of a new file, for what shows a private photo is private too.
+        overwrite, permissions: as in `AtomicFile`; the map of a private photo is private too.
 
     Raises:
-        OutputError: the file cannot be written; nothing is left behind.
+        OutputError: the file cannot be written.
     """
     description = json.dumps({"quantity": "blur radius", "unit": "px", "step": UNIT_PX, "method": method})
     file = AtomicFile(path, overwrite=overwrite, permissions=permissions)
@@ -94,35 +84,11 @@ def write_tiff(
         _save(image.tiffsave, output, compression="deflate", predictor="horizontal")
 
 
-def read_tiff(path: Path) -> NDArray[np.float32]:
-    """The radius in px, (H, W) float32, from a file that `write_tiff` wrote."""
-    import tifffile  # here: it takes as long to load as a small photo to read
-
-    with tifffile.TiffFile(path) as file:
-        step = json.loads(file.pages[0].tags["ImageDescription"].value)["step"]  # type: ignore[union-attr]
-        return file.asarray().astype(np.float32) * np.float32(step)
-
-
 def write_picture(
-    radius_px: NDArray | DefocusMap,
-    path: Path,
-    peak_px: float,
-    *,
-    overwrite: bool = False,
+    radius_px: NDArray | DefocusMap, path: Path, peak_px: float, *, overwrite: bool = False,
     permissions: int | None = None,
-) -> None:
-    """Write a coloured PNG, dark where sharp, with a bar below that says which colour is how many px.
-
-    Args:
-        radius_px: (H, W) blur radius in px; or the `DefocusMap` of a restored photo.
-        path: the .png file.
-        peak_px: radius of the brightest colour.
-        overwrite: replace a file that is there.
-        permissions: permission bits of a new file, for what shows a private photo is private too.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
+) -> None:  # fmt: skip
+    """Write a coloured PNG, dark where sharp and brightest at `peak_px`, with a legend; the rest as `write_tiff`."""
     background = [float(_BACKGROUND)] * 3
     file = AtomicFile(path, overwrite=overwrite, permissions=permissions)
     with Canvas(*_size(radius_px), 3, np.uint8) as canvas, file as output:
@@ -186,4 +152,4 @@ def _save(write: Callable[..., object], output: AtomicFile, **options: str) -> N
         with vips_name(output.temporary) as name:
             write(name, **options)
     except pyvips.Error as error:
-        raise output.refusal(str(error).strip().splitlines()[0]) from error
+        raise output.refusal(reason(error)) from error

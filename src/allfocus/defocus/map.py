@@ -19,11 +19,10 @@ SOFT = 0.25
 class DefocusMap:
     """Blur radius in px of the full-size photo, for each cell of the network's disparity.
 
-    A stage tells the radius only where no coarser one has acted: elsewhere it sees a photo that is sharper by then.
+    A stage determines the radius only where no coarser one has acted: elsewhere its input is already sharper.
 
     Args:
-        width: of the full-size photo in px.
-        height: of the full-size photo in px.
+        width, height: of the full-size photo in px.
         side: of a cell in px of the stage's own picture.
         scale: the stage's working scale; a cell covers ``side * scale`` px of the photo.
         coarser: what the stage before found, if there was one.
@@ -46,12 +45,12 @@ class DefocusMap:
         self.settled = self._settled_before.copy()
 
     def add(self, tile: Tile, disparity: NDArray[np.float32], acted: NDArray[np.float32]) -> None:
-        """Take in what the network says about a tile.
+        """Add the network's disparity over a tile.
 
         Args:
             tile: of this stage's plan.
             disparity: (1, 1, h/side, w/side) over the tile's source, in cells.
-            acted: (h, w, 1) over the same, 0 where this stage changes nothing, 1 where it changes all it wants to.
+            acted: (h, w, 1) over the same: how much of its correction this stage applies, 0 to 1.
         """
         side, source, target = self.side, tile.source, tile.target
         rows = slice(target.y // side, -(-(target.y + target.height) // side))
@@ -67,14 +66,7 @@ class DefocusMap:
         self.settled[rows, columns] = before + (1 - before) * shares
 
     def read(self, box: Box | None = None) -> NDArray[np.float32]:
-        """Radius of the defocus disc in px, 0 or more, interpolated between the middles of the cells.
-
-        Args:
-            box: in px of the full-size photo, inside it; all of it when None.
-
-        Returns:
-            (height, width) float32.
-        """
+        """(h, w) float32 blur radius in px, 0 or more, at a box of the full-size photo; all of it when None."""
         return _interpolated(np.abs(self.signed_px), self.cell_px, box or Box(0, 0, self.width, self.height))
 
     def share_below(self, limit_px: float, box: Box) -> NDArray[np.float32]:
@@ -84,11 +76,7 @@ class DefocusMap:
 
 
 def check_estimates_defocus(card: Card) -> None:
-    """Refuse a network that estimates no disparity.
-
-    Raises:
-        OptionError: so it is.
-    """
+    """OptionError for a network that estimates no disparity."""
     if "disparity" not in card.outputs:
         raise OptionError(
             f"{card.name}, which estimates no disparity", "a network that estimates it", "ifan or ifan-fast"

@@ -18,7 +18,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs.
+    """An engine and what it runs.
 
     Attributes:
         name: "openvino", "onnxruntime" or "torch".
@@ -36,7 +36,7 @@ class EngineInfo:
 
 
 class Estimate(NamedTuple):
-    """What a network says about a batch.
+    """The output of a network for a batch.
 
     Attributes:
         residual: (N, 3, H, W) float32, what to add to the photo; not clipped. The caller may write into it.
@@ -57,7 +57,7 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo:
-        """What runs, and where."""
+        """The engine, its device and its model."""
         ...
 
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
@@ -88,12 +88,7 @@ class FittingEngine(Engine, Protocol):
 
 
 class LockedEngine(ABC):
-    """What the engines share: one call at a time, and what is not finite in half precision runs again in float32.
-
-    Args:
-        model: found and verified.
-        info: what runs, and where.
-    """
+    """What the engines share: one call at a time, and what is not finite in half precision runs again in float32."""
 
     def __init__(self, model: Model, info: EngineInfo) -> None:
         self._redone = 0

@@ -16,7 +16,7 @@ ENGINES = ("openvino", "onnxruntime", "torch")
 
 
 class Finding(NamedTuple):
-    """What is known about one engine here.
+    """One engine on this machine.
 
     Attributes:
         name: of the engine.
@@ -34,17 +34,11 @@ class Finding(NamedTuple):
 
 
 def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]:
-    """Report on every engine.
+    """A finding for each of `ENGINES`. OptionError: another precision.
 
     Args:
         precision: "auto", "float32", "bfloat16" or "int8".
-        model: that it should run; without one, whether it has ranges for int8 is left open.
-
-    Returns:
-        One finding an engine, in the order of `ENGINES`.
-
-    Raises:
-        OptionError: another precision.
+        model: to be run; without one, int8 is assumed to have its ranges.
     """
     _check_precision(precision)
     reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}

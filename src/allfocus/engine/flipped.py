@@ -9,11 +9,7 @@ from allfocus.errors import OptionError
 
 
 class FlippedEngine:
-    """Averages the residuals of a photo and of its mirror image; the disparity is that of the photo itself.
-
-    Args:
-        engine: of a network of one view.
-    """
+    """Averages the residuals of a photo and of its mirror image; the disparity is that of the photo itself."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

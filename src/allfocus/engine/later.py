@@ -12,11 +12,7 @@ from allfocus.engine.base import Engine, EngineInfo, Estimate, FittingEngine
 
 
 class LaterEngine:
-    """Stands for an engine from the moment on at which its loading begins; what loading raises, every use raises.
-
-    Args:
-        load: gives the engine; called at once, in a thread of its own.
-    """
+    """Stands for an engine that `load` gives, called at once in a thread of its own; its errors are raised at use."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._loaded: Future[Engine] = Future()

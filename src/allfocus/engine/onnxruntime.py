@@ -50,11 +50,7 @@ def accelerators() -> list[str]:
 
 
 def start(model: Model, precision: str = "auto", threads: int | None = None) -> ONNXRuntimeEngine:
-    """Load a model.
-
-    Raises:
-        EngineError: it cannot run here.
-    """
+    """Load a model. EngineError: it cannot run here."""
     return ONNXRuntimeEngine(model, best_precision() if precision == "auto" else precision, threads)
 
 

@@ -71,11 +71,7 @@ def best_precision(model: Model | None = None) -> str:
 
 
 def start(model: Model, precision: str = "auto", threads: int | None = None) -> OpenVINOEngine:
-    """Load a model.
-
-    Raises:
-        EngineError: it cannot run here.
-    """
+    """Load a model. EngineError: it cannot run here."""
     return OpenVINOEngine(model, best_precision(model) if precision == "auto" else precision, threads=threads)
 
 

@@ -67,15 +67,14 @@ class FigureRow:
 def make_row(
     pairs: PairSet, pair: Pair, methods: Sequence[Method], crops: Sequence[Crop] = (), crop_count: int = 2
 ) -> FigureRow:
-    """Restore one scene with every method.
+    """Restore one scene with every method, from left to right.
 
     Args:
-        pairs, pair: the scene.
-        methods: what restores, from left to right.
-        crops: what to enlarge; chosen by `choose_crops` when empty.
-        crop_count: how many to choose.
+        pairs, pair, methods: the scene and what restores it.
+        crops: what to enlarge; if empty, `choose_crops` chooses `crop_count` of them.
+
     Raises:
-        AllfocusError: what the scene or a method is refused for. OptionError: a crop outside the photo.
+        AllfocusError: the scene, a method, or a crop outside the photo.
     """
     source = pairs.read(pair.source)
     target = None if pair.target is None else pairs.read(pair.target)
@@ -121,11 +120,8 @@ def _detail(image: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def draw(rows: Sequence[FigureRow], paths: Sequence[Path]) -> None:
-    """Draw the figure into each path; its ending (.png, .pdf) is its format.
+    """Draw scenes of the same methods, from top to bottom, into each path; its ending (.png, .pdf) is its format.
 
-    Args:
-        rows: scenes from top to bottom, of the same methods.
-        paths: files to write.
     Raises:
         MissingExtraError: matplotlib is not installed. OutputError: a path that cannot be written.
     """

@@ -10,7 +10,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+
+from allfocus.engine.processor import Processor
 
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
@@ -40,9 +41,7 @@ class Meter:
         self._started = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         cuda = _cuda()
         if cuda is not None:
             cuda.synchronize()
@@ -54,7 +53,7 @@ class Meter:
 def machine() -> dict[str, object]:
     """Processor, cores this process may use, memory, system and the versions that decide speed; no names, no paths."""
     found: dict[str, object] = {
-        "processor": _processor(),
+        "processor": Processor.here().name,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
@@ -68,15 +67,6 @@ def machine() -> dict[str, object]:
     if cuda is not None:
         found["gpu"] = cuda.get_device_name()
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
 
 
 def _peak_mib() -> float:

@@ -17,13 +17,12 @@ from allfocus.data.folder import match_results
 from allfocus.data.pairs import PairSet, header
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import Engine
-from allfocus.errors import DataError, OptionError, WeightsError
+from allfocus.errors import DataError, WeightsError
 from allfocus.evaluate.cost import Cost, cost_of_architecture, cost_of_network
 from allfocus.evaluate.method import Conditions, Method, MethodInput, Outcome
 from allfocus.restore import Settings
 from allfocus.weights.card import Card
 
-SCALES = {"auto": "auto", "1": 1, "2": 2, "4": 4}
 FOLDER_PREFIX = "folder:"
 PLAIN = re.compile(r"[^A-Za-z0-9._+@-]+")
 
@@ -67,8 +66,8 @@ class MethodSpec:
         """The method, ready to run on this set.
 
         Raises:
-            OptionError: an unknown name. WeightsError: a model without weights. DataError: results or views that are
-            missing. MissingExtraError, EngineError: what the method needs is not installed.
+            OptionError: an unknown working scale. WeightsError: no such model, or a method without its weights.
+            DataError: results or views that are missing. MissingExtraError, EngineError: it cannot run here.
         """
         source = self.text.partition("=")[2] if f"={FOLDER_PREFIX}" in self.text else self.text
         if source.startswith(FOLDER_PREFIX):
@@ -83,7 +82,7 @@ class MethodSpec:
 
 
 class InputMethod:
-    """No restoration at all: the row that every other one is compared with."""
+    """The unrestored photo, with which every other row is compared."""
 
     upright = True
 
@@ -97,11 +96,7 @@ class InputMethod:
 
 
 class ResultsFolder:
-    """A folder of finished pictures, from whatever made them; they carry the rounding of their files.
-
-    Raises:
-        DataError: a scene has none, or one cannot be read.
-    """
+    """A folder of finished pictures, from whatever made them; they carry the rounding of their files."""
 
     upright = False
 
@@ -126,12 +121,7 @@ class ResultsFolder:
 
 
 class BaselineMethod:
-    """A method beside IFAN, from `allfocus.baselines.registry`, in the protocol of the paper (8 bits with a map).
-
-    Raises:
-        OptionError: an unknown one. WeightsError: a learnt one without its weights. DataError: it needs dual-pixel
-        views and the set has none. MissingExtraError: a package that it needs is not installed.
-    """
+    """A method of `allfocus.baselines.registry` in the paper's protocol (8 bits with a map); errors as `build`."""
 
     upright = True
 
@@ -159,23 +149,16 @@ class BaselineMethod:
 
 
 class ModelMethod:
-    """A network through the same pipeline as `allfocus deblur`: engine, tiles, working scales, what is in focus kept.
-
-    Raises:
-        WeightsError: no such model. EngineError: it cannot run here. OptionError: an unknown working scale.
-        DataError: a network of two views on a set without views.
-    """
+    """A network through the pipeline of `allfocus deblur`; errors as `MethodSpec.build`."""
 
     upright = True
 
     def __init__(self, spec: MethodSpec, pairs: PairSet) -> None:
-        if spec.scale not in SCALES:
-            raise OptionError(f"scale {spec.scale!r}", f"one of {', '.join(SCALES)}", "--scale auto")
         self.deblurrer = Deblurrer(spec.text, spec.engine, spec.precision)
         card = self.deblurrer.model.card
         _check_views(spec, card.views, pairs)
         self.label, self.views = spec.label, card.views
-        self.settings = Settings(scale=SCALES[spec.scale], tile=spec.tile, gated=not spec.ungated)
+        self.settings = Settings(scale=spec.scale, tile=spec.tile, gated=not spec.ungated)
         self.conditions = _conditions(spec, card, self.deblurrer.engine)
 
     def restore(self, given: MethodInput) -> Outcome:
@@ -222,4 +205,4 @@ REGISTRY: dict[str, Callable[[MethodSpec, PairSet], Method]] = {
     "input": InputMethod,
     **dict.fromkeys(METHODS, BaselineMethod),
 }
-"""Each name with what builds it from the wish and the set."""
+"""What builds each method that is not a model, from its specification and the set."""

@@ -48,11 +48,7 @@ class Published:
 
 
 def read(path: Path) -> list[Published]:
-    """Every number of the file.
-
-    Raises:
-        DataError: no such file, other columns, or a value that is no number.
-    """
+    """Every number of the file. DataError: no such file, other columns, or a value that is no number."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)

@@ -40,24 +40,10 @@ def latex(tables: Sequence[Table]) -> str:
             " & ".join([_latex(line.name), *(_latex(cell_text(cell)) for cell in line.cells)]) for line in table.lines
         ]
         notes = " ".join(_latex(note) for note in (LEGEND, *table.notes))
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    rf"\caption{{{_latex(table.title)}. {notes}}}",
-                    rf"\label{{tab:{table.name}}}",
-                    rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-                    r"\hline",
-                    heads + r" \\",
-                    r"\hline",
-                    *(line + r" \\" for line in lines),
-                    r"\hline",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                    "",
-                ]
-            )
-        )
+        parts += [r"\begin{table}", rf"\caption{{{_latex(table.title)}. {notes}}}", rf"\label{{tab:{table.name}}}"]
+        parts += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\hline", heads + r" \\", r"\hline"]
+        parts += [line + r" \\" for line in lines]
+        parts += [r"\hline", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(parts)
 
 

@@ -36,18 +36,16 @@ class EvaluationOptions:
     """How a set is scored.
 
     Attributes:
-        output: the folder of all results; files go into its folder of the set's name.
-        crop_multiple: crop photos to multiples of this at the bottom and right (8 is what the IFAN comparison does;
-            its sets have such sizes anyway); 1 scores whole photos.
+        output: folder of all results; those of a set go into a folder of its name.
+        crop_multiple: crop photos to multiples of this at the bottom and right, as the IFAN comparison does (8);
+            1 scores whole photos.
         rounding: "float" or "8-bit".
         lpips: folder of the LPIPS files; None looks where `metrics.lpips.find` does.
         save_images: write every output as PNG of the set's bit depth.
-        maps: also take the defocus map of methods that estimate one: re-blur consistency, and its error where the
-            set knows the truth.
-        every: score only every so many scenes, from the first; 1 scores all.
-        limit: score only the first of them; None scores all.
+        maps: also score the defocus map of methods that estimate one.
+        every, limit: score every so many scenes, and of those the first so many.
         jobs: processes; more than one suits methods that use one core each. Timings then share the machine.
-        fresh: forget what an earlier run left.
+        fresh: discard the scores of earlier runs.
         command: the command line to store, without paths.
     """
 
@@ -85,14 +83,13 @@ class EvaluationStep:
 def evaluate(
     pairs: PairSet, specs: list[MethodSpec], options: EvaluationOptions
 ) -> Iterator[EvaluationStep | dict[str, Any]]:
-    """Score methods on a set; yields a `EvaluationStep` after each image and the stored summary after each method.
+    """Score methods on a set; yields an `EvaluationStep` after each image and the stored summary after each method.
 
-    Every method is built before the first image is read, so that a missing model or result is found at once. Rows that
-    an earlier run of the same protocol, model and photos left are kept; the scores of a run that was killed and
-    continued are the same to the byte as those of one that was not.
+    Every method is built before the first image is read, so that a missing model or result is found at once. Rows of
+    an earlier run with the same protocol, model and photos are kept, and a resumed run ends with the same bytes.
 
     Raises:
-        AllfocusError: what a method, a photo or the place for results is refused for.
+        AllfocusError: a method, a photo or the output cannot be used.
     """
     labels = [spec.label for spec in specs]
     if len(set(labels)) < len(labels):
@@ -224,11 +221,7 @@ def _scored(
         try:
             yield from pool.map(_work, left)  # in order, so that the files are the same as with one process
         except BrokenProcessPool as error:
-            raise EngineError(
-                f"a process of {spec.text} was killed",
-                "processes that keep running",
-                "--jobs 1, if memory is short",
-            ) from error
+            raise EngineError(f"a process of {spec.text} was killed", "enough memory", "--jobs 1") from error
 
 
 _worker: tuple[Method, PairSet, LPIPS | None, EvaluationOptions] | None = None

@@ -37,16 +37,14 @@ def score_pair(
     rounding: str = FLOAT,
     maps: bool = False,
 ) -> Scored:
-    """Read one scene, restore it under the clock, and compare.
+    """Read one scene, restore it, and compare; time and memory of the restoration alone are measured.
 
     Args:
-        method: what restores.
-        pairs: the set that `pair` belongs to.
-        pair: the scene.
+        method, pairs, pair: what restores, the set, and its scene.
         lpips: the distance, or None to leave it out.
-        crop_multiple: photos are cropped at the bottom and right to multiples of this before anything else.
-        rounding: see `Protocol`.
-        maps: ask for the defocus map of a model as well; it comes from the same pass.
+        crop_multiple, rounding: see `Protocol`.
+        maps: also score the defocus map, which comes from the same pass.
+
     Raises:
         AllfocusError: naming the scene, whatever went wrong.
     """

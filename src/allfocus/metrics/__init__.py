@@ -1,8 +1,8 @@
 """Metrics of a restored photo, with and without a target.
 
 With a target: `psnr`, `psnr_fit`, `psnr_aligned`, `ssim`, `mae`, `lpips.LPIPS`. Without one: `ringing`,
-`channel_means`, `reblur_consistency`. Everything is numpy in float64; `psnr_aligned` imports scipy when it is called,
-LPIPS torch when it is built.
+`channel_means`, `reblur_consistency`. Everything is numpy in float64; `psnr_aligned` and `ringing` import scipy when
+they are called, LPIPS torch when it is built.
 """
 
 from allfocus.metrics.mae import mae

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allfocus.errors import OptionError
+from allfocus.errors import OptionError, needs
 from allfocus.metrics.pixels import as_pair
 
 VERSION = "overshoot-local-range-v1"
@@ -24,7 +24,7 @@ def ringing(restored: ArrayLike, source: ArrayLike, radius_px: int = 8) -> float
         source: the photo it was made from, the same shape.
         radius_px: half size of the square neighbourhood whose minimum and maximum make the range.
     Raises:
-        InputError: images that cannot be compared. OptionError: a radius below 0.
+        InputError: images that cannot be compared. OptionError: a radius below 0. MissingExtraError: no scipy.
     Source: our own definition. Laws: 0 for `source` itself, for any local average of it within the radius and for
         flat images; unchanged by adding one constant to both.
 
@@ -36,23 +36,11 @@ def ringing(restored: ArrayLike, source: ArrayLike, radius_px: int = 8) -> float
         raise OptionError(f"a ringing radius of {radius_px} px", "0 or more", "leave it at its default")
     first, second = as_pair(restored, source)
     ours, theirs = _luminance(first), _luminance(second)  # (H, W)
-    low, high = -_running_maximum(-theirs, radius_px), _running_maximum(theirs, radius_px)
+    with needs("ringing", "eval", "scipy"):
+        from scipy.ndimage import maximum_filter, minimum_filter
+    low, high = (find(theirs, 2 * radius_px + 1, mode="nearest") for find in (minimum_filter, maximum_filter))
     return float(np.mean(np.maximum(ours - high, 0.0) + np.maximum(low - ours, 0.0)))
 
 
 def _luminance(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return image @ LUMA if image.shape[2] == LUMA.size else image.mean(axis=2)
-
-
-def _running_maximum(plane: NDArray[np.float64], radius_px: int) -> NDArray[np.float64]:
-    """Maximum over the square of 2 radius + 1 px around each pixel, the border replicated."""
-    for axis in (0, 1):
-        reach = [(radius_px, radius_px) if a == axis else (0, 0) for a in (0, 1)]
-        spans = np.moveaxis(np.pad(plane, reach, mode="edge"), axis, 0)
-        span, wanted = 1, 2 * radius_px + 1
-        while span < wanted:
-            step = min(span, wanted - span)
-            spans = np.maximum(spans[step:], spans[:-step])
-            span += step
-        plane = np.moveaxis(spans, 0, axis)
-    return plane

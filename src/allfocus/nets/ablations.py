@@ -1,7 +1,7 @@
 """The ablation networks of the IFAN paper: what replaces the filters and the disparity between encoders and decoder.
 
-Each row of the table was padded to nearly equal size; the odd-looking numbers of stems and channels do only that.
-Row F+D is IFAN itself trained without the reblurring loss, row F+R is `FiltersOnly` trained with it.
+Arguments and output as `IFAN`. The odd numbers of stems and channels give all rows nearly the same size. Row F+D is
+IFAN itself trained without the reblurring loss, row F+R is `FiltersOnly` trained with it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from allfocus.errors import OptionError
 from allfocus.nets.blocks import NEGATIVE_SLOPE, ResidualBlock, convolution
-from allfocus.nets.ifan import IFAN, DisparityEstimator, FilterHead, fusion
+from allfocus.nets.ifan import IFAN, DisparityEstimator, FilterHead, Middle, fusion
 
 
 class Plain(IFAN):
     """Row "none": neither filters nor disparity; 10,575,811 parameters.
 
-    Encoder features and image features are fused and decoded directly; the decoder's first residual block is deeper.
-    Arguments and output as `IFAN`, which see; it has no disparity and no filters to return.
+    The features of both encoders are fused and decoded directly; the decoder's first residual block is deeper.
     """
 
     decoder_stems = 19
@@ -27,24 +25,13 @@ class Plain(IFAN):
         """See `IFAN.build_middle`."""
         self.fuse = fusion(deep)
 
-    def estimate_disparity(self, guide: torch.Tensor) -> torch.Tensor:
-        """Refuses."""
-        raise _lacks("disparity estimator")
-
-    def middle(
-        self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def middle(self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool) -> Middle:
         """See `IFAN.middle`."""
-        if return_filters:
-            raise _lacks("filters")
         return self.fuse(torch.cat([embedding, features], dim=1)), None, None
 
 
 class DisparityOnly(IFAN):
-    """Row D: a disparity map guides ordinary convolutions; 10,577,028 parameters.
-
-    Arguments and output as `IFAN`, which see; it has no filters to return.
-    """
+    """Row D: a disparity map guides ordinary convolutions; 10,577,028 parameters."""
 
     def build_middle(self, deep: int) -> None:
         """See `IFAN.build_middle`."""
@@ -60,51 +47,27 @@ class DisparityOnly(IFAN):
             convolution(2 * deep, deep), ResidualBlock(deep, 5), ResidualBlock(deep, 4), convolution(deep, deep)
         )
 
-    def middle(
-        self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def middle(self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool) -> Middle:
         """See `IFAN.middle`."""
-        if return_filters:
-            raise _lacks("filters")
         disparity = self.disparity_estimator(embedding)
         embedding = self.fuse(torch.cat([embedding, self.disparity_features(disparity)], dim=1))
         return self.aggregate(torch.cat([embedding, features], dim=1)), disparity, None
 
 
 class FiltersOnly(IFAN):
-    """Rows F and F+R: filters predicted without a disparity map; 10,476,868 parameters.
-
-    Arguments and output as `IFAN`, which see; it has no disparity to return.
-    """
+    """Rows F and F+R: filters predicted without a disparity map; 10,476,868 parameters."""
 
     def build_middle(self, deep: int) -> None:
         """See `IFAN.build_middle`."""
         self.context = nn.Sequential(
-            convolution(deep, deep),
-            ResidualBlock(deep, 3),
-            convolution(deep, deep + 1),
-            convolution(deep + 1, deep),
+            convolution(deep, deep), ResidualBlock(deep, 3), convolution(deep, deep + 1), convolution(deep + 1, deep)
         )
         self.fuse = fusion(deep)
         self.filter_head = FilterHead(deep, self.iterations)
 
-    def estimate_disparity(self, guide: torch.Tensor) -> torch.Tensor:
-        """Refuses."""
-        raise _lacks("disparity estimator")
-
-    def middle(
-        self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def middle(self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool) -> Middle:
         """See `IFAN.middle`."""
         embedding = self.fuse(torch.cat([embedding, self.context(embedding)], dim=1))
         embedding = self.filter_head.body(embedding)
         filtered = self.filter_head.filter(features, embedding, self.tied)
         return filtered, None, self.filter_head.project(embedding) if return_filters else None
-
-
-def _lacks(what: str) -> OptionError:
-    return OptionError(
-        f"the {what} of an ablation network that has none",
-        "a network with it",
-        "switch that loss off, or train 'ifan'",
-    )

@@ -14,6 +14,9 @@ from allfocus.ops.adaptive_conv import FilterLayout, adaptive_pass, predicted_ad
 from allfocus.ops.adaptive_conv.choose import choose, exporting
 from allfocus.ops.adaptive_conv.contract import TAPS
 
+Middle = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Filtered features, disparity and filter tensor, the last two where a network has them."""
+
 
 class IFANOutput(NamedTuple):
     """What one forward pass gives.
@@ -154,12 +157,8 @@ class ResidualDecoder(nn.Module):
 
 def fusion(channels: int) -> nn.Sequential:
     """Two feature maps stacked -> one: (B, 2C, h, w) -> (B, C, h, w)."""
-    return nn.Sequential(
-        convolution(2 * channels, channels),
-        ResidualBlock(channels, 2),
-        ResidualBlock(channels, 2),
-        convolution(channels, channels),
-    )
+    blocks = (ResidualBlock(channels, 2), ResidualBlock(channels, 2))
+    return nn.Sequential(convolution(2 * channels, channels), *blocks, convolution(channels, channels))
 
 
 class IFAN(nn.Module):
@@ -238,7 +237,8 @@ class IFAN(nn.Module):
             parameter.mul_(gain)
 
     def estimate_disparity(self, guide: torch.Tensor) -> torch.Tensor:
-        """Disparity of a guide picture alone: (B, 3*views, H, W) -> (B, 1, H/m, W/m) cells."""
+        """Disparity of a guide picture alone: (B, 3*views, H, W) -> (B, 1, H/m, W/m) cells; OptionError without one."""
+        self._check_has("disparity_estimator")
         return self.disparity_estimator(self.filter_encoder(self._fold(guide))[-1])
 
     def forward(
@@ -255,6 +255,8 @@ class IFAN(nn.Module):
             OptionError: if the sizes or the number of views do not fit.
         """
         self._check(centre, pair)
+        if return_filters:
+            self._check_has("filter_head")
         skips, embedding = self.encode(centre, pair)
         filtered, disparity, filters = self.middle(skips[-1], embedding, return_filters)
         residual = self._unfold(self.decoder(filtered, skips[:-1]))
@@ -265,9 +267,7 @@ class IFAN(nn.Module):
         skips = self.feature_extractor(self._fold(centre))
         return skips, self.filter_encoder(self._fold(centre if pair is None else pair))[-1]
 
-    def middle(
-        self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def middle(self, features: torch.Tensor, embedding: torch.Tensor, return_filters: bool) -> Middle:
         """Deepest features and filter embedding, both (B, 4w, h, w) -> filtered features, disparity, filter tensor."""
         disparity = self.disparity_estimator(embedding)
         embedding = self.fuse(torch.cat([embedding, self.disparity_features(disparity)], dim=1))
@@ -280,6 +280,14 @@ class IFAN(nn.Module):
 
     def _unfold(self, picture: torch.Tensor) -> torch.Tensor:
         return picture if self.unshuffle == 1 else functional.pixel_shuffle(picture, self.unshuffle)
+
+    def _check_has(self, part: str) -> None:
+        if not hasattr(self, part):
+            raise OptionError(
+                f"a {type(self).__name__}, which has no {part.replace('_', ' ')}",
+                "a network with it",
+                "switch that loss off, or train 'ifan'",
+            )
 
     def _check(self, centre: torch.Tensor, pair: torch.Tensor | None) -> None:
         if centre.shape[-2] % self.multiple or centre.shape[-1] % self.multiple:

@@ -48,11 +48,7 @@ class Architecture:
     family: str = "ifan"
 
     def build(self, residual_gain: float = 1.0) -> Any:
-        """A freshly initialised network; see `FAMILIES`.
-
-        Raises:
-            OptionError: if there is no such family.
-        """
+        """A freshly initialised network; see `FAMILIES`. OptionError: if there is no such family."""
         options = asdict(self)
         family = options.pop("family")
         if family not in FAMILIES:
@@ -115,11 +111,7 @@ def _maker(family: str) -> Callable[..., torch.nn.Module]:
 
 
 def entry(name: str) -> NamedNetwork:
-    """The named network with what it is trained by.
-
-    Raises:
-        OptionError: if no network has this name.
-    """
+    """The named network with what it is trained by. OptionError: if no network has this name."""
     if name not in named():
         raise OptionError(
             f"no network is called {name!r}", f"one of {', '.join(named())}", "allfocus models --all lists them"
@@ -141,11 +133,7 @@ def named() -> dict[str, NamedNetwork]:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of this name.
-
-    Raises:
-        OptionError: if no network has it.
-    """
+    """The architecture of this name. OptionError: if no network has it."""
     return entry(name).architecture
 
 
@@ -175,11 +163,7 @@ class Description:
 
 
 def describe(name: str) -> Description:
-    """Count one network, without computing or allocating it.
-
-    Raises:
-        OptionError: if no network has this name.
-    """
+    """Count one network, without computing or allocating it. OptionError: if no network has this name."""
     known = entry(name)
     with torch.device("meta"):
         net = known.architecture.build()

@@ -133,11 +133,7 @@ class Decoder:
         return Header(self.format.name, *size)
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse photos above the limit.
-
-        Raises:
-            InputError: more than `max_pixels` pixels.
-        """
+        """Refuse photos above the limit. InputError: more than `max_pixels` pixels."""
         if width * height > self.max_pixels:
             raise PhotoSizeError(
                 f"{self.name} states a size of {width}x{height} pixels ({width * height / 1e6:.3g} megapixels)",

@@ -109,11 +109,7 @@ class Encoder:
         self._feeds: list[Feed] = []  # must outlive the pictures that libvips reads from them
 
     def to_file(self, output: AtomicFile) -> None:
-        """Write the temporary file of `output`.
-
-        Raises:
-            OutputError: writing failed, most often for want of space.
-        """
+        """Write the temporary file of `output`. OutputError: writing failed, most often for want of space."""
         self.place = output.temporary
         try:
             with output.temporary.open("w+b") as file:

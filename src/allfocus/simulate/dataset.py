@@ -16,8 +16,8 @@ import numpy as np
 import pyvips
 import torch
 
-from allfocus.atomic_file import write_bytes, write_json
-from allfocus.errors import DataError, OutputError
+from allfocus.atomic_file import make_folder, write_bytes, write_json
+from allfocus.errors import DataError
 from allfocus.simulate.depth import DepthMaps
 from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.preview import Exhibit, contact_sheet
@@ -119,11 +119,8 @@ def write_preview(spec: DatasetSpec, folder: Path) -> Path:
 
 def make_folders(folder: Path, split: str) -> None:
     """Make the folders that `write_sample` writes to. OutputError when that fails."""
-    try:
-        for place in (*PICTURES.values(), "coc", "parameters"):
-            (folder / f"{split}_{place}").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be created ({error.strerror})", "a writable folder", "-o DIR") from error
+    for place in (*PICTURES.values(), "coc", "parameters"):
+        make_folder(folder / f"{split}_{place}")
 
 
 def _digest(files: list[tuple[str, int]]) -> str:
@@ -168,10 +165,7 @@ def _start_worker(spec: DatasetSpec, folder: Path) -> None:
 
 def _work(index: int) -> None:
     assert _worker is not None  # the initializer has run
-    _render(*_worker, index)
-
-
-def _render(simulator: Simulator, spec: DatasetSpec, folder: Path, index: int) -> None:
+    simulator, spec, folder = _worker
     write_sample(simulator.sample([spec.seed + index]), folder, spec.split, f"{index:06d}")
 
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from allfocus.errors import DataError, OptionError
 from allfocus.simulate.masks import fractal, pixel_grid
 
-RELIEFS = ("flat", "ground", "slanted", "rolling")
-
 
 def relief(
     rng: np.random.Generator, kind: str, size_px: int, span_px: float, change: float, device: torch.device
@@ -25,7 +23,8 @@ def relief(
 
     Args:
         rng: draws the direction or the bumps.
-        kind: one of `RELIEFS`: constant; nearer towards the lower border; nearer in a random direction; smooth bumps.
+        kind: "flat"; "ground", nearer towards the lower border; "slanted", nearer in a random direction; or "rolling",
+            smooth bumps.
         size_px: side of the canvas.
         span_px: distance over which the map changes by `change`.
         change: how much inverse depth changes.

@@ -42,9 +42,7 @@ def line(text: str, scale: int = 1) -> np.ndarray:
     """Write one line in capitals: float32 (7 * scale, 6 * scale * len(text)), 1 where ink is; unknown signs: empty."""
     ink = np.zeros((ROWS, (COLUMNS + 1) * len(text)), np.float32)
     for place, sign in enumerate(text.upper()):
-        for row, dots in enumerate(_ROWS_OF.get(sign, _ROWS_OF[" "])):
-            for column in range(COLUMNS):
-                ink[row, (COLUMNS + 1) * place + column] = dots >> (COLUMNS - 1 - column) & 1
+        ink[:, (COLUMNS + 1) * place :][:, :COLUMNS] = dots(sign)[:ROWS]
     return np.kron(ink, np.ones((scale, scale), np.float32))
 
 

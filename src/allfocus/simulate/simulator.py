@@ -78,11 +78,7 @@ class SimulatorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SimulatorConfig:
-        """Build from plain values; what is left out keeps its default.
-
-        Raises:
-            OptionError: a name that is not a field.
-        """
+        """Build from plain values; what is left out keeps its default. OptionError: a name that is not a field."""
         return _build(cls, values, "")
 
     @classmethod

@@ -61,8 +61,12 @@ def supervised_disparity(estimate: Tensor, coc_px: Tensor, cell_px: int, *, side
     error = (estimate - target).abs()
     if not sided:
         error = 0.5 * (error + (estimate.abs() - target.abs()).abs())
-    error = error * known
-    return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
+    return _mean_where(known, error)
+
+
+def _mean_where(known: Tensor, error: Tensor) -> Tensor:
+    """The mean over the samples of the means over their known cells; a sample without any counts as 0."""
+    return ((error * known).sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 
 def warped_views(disparity: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -107,8 +111,7 @@ def defocus_map(estimate: Tensor, coc_px: Tensor) -> Tensor:
     side = min(estimate.shape[-1], coc_px.shape[-1])
     target, known = pooled(coc_px.abs(), coc_px.shape[-1] // side)
     seen = functional.avg_pool2d(estimate, estimate.shape[-1] // side)
-    error = (seen - (2 * target / LARGEST_COC_PX).clamp(max=1)).square() * known
-    return (error.sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
+    return _mean_where(known, (seen - (2 * target / LARGEST_COC_PX).clamp(max=1)).square())
 
 
 def reduced(picture: Tensor, size: torch.Size) -> Tensor:

@@ -159,15 +159,8 @@ class Provenance:
         """
         found = self._training(photos, output, options)
         if reach is not None:
-            failures = output / self.model / "known_failures.txt"
-            words = (
-                "release",
-                str(self._run(output, self.stages[-1])),
-                "--name",
-                self.model,
-                "-o",
-                str(output / "models"),
-            )
+            failures, run = output / self.model / "known_failures.txt", self._run(output, self.stages[-1])
+            words = ("release", str(run), "--name", self.model, "-o", str(output / "models"))
             words += ("--photos", str(reach), "--gain", f"{self.gain:g}", "--failures", str(failures))
             words += ("--command", f"allfocus train --provenance {self.model}")
             found.append(Command(words, {failures: "\n".join(self.known_failures) + "\n"}))
@@ -220,9 +213,7 @@ def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | No
         code = (run or _process)(command.words)
         if code:
             raise TrainingError(
-                f"step {number} ended with exit code {code}: {command.line}",
-                "0",
-                "the same command again; it resumes there",
+                f"step {number} ended with exit code {code}: {command.line}", "0", "the same; it resumes"
             )
 
 

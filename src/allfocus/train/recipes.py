@@ -43,32 +43,19 @@ def ifan_paper(tied: bool = False) -> TrainConfig:
 def ifan() -> TrainConfig:
     """Ours at full resolution: every term, flips, cosine, averaged weights, crops that grow."""
     return TrainConfig(
-        architecture="ifan",
-        identity_filters=True,
-        steps=45_000,
-        patch_px=[128, 192, 256],
-        learning_rate=3e-4,
-        reblurring_rate=0.1,
-        warmup=500,
-        loss=replace(OUR_LOSS, warp=0.1, reblur=0.1),
-        augment=OUR_AUGMENT,
-        coarse_chance=0.1,
-    )
+        architecture="ifan", identity_filters=True, coarse_chance=0.1,
+        steps=45_000, patch_px=[128, 192, 256], learning_rate=3e-4, reblurring_rate=0.1, warmup=500,
+        loss=replace(OUR_LOSS, warp=0.1, reblur=0.1), augment=OUR_AUGMENT,
+    )  # fmt: skip
 
 
 def ifan_fast() -> TrainConfig:
     """Ours on half-size features; no dual-pixel views needed, so every quarter turn is allowed."""
     return TrainConfig(
-        architecture="ifan-fast",
-        identity_filters=True,
-        steps=20_000,
-        patch_px=[160, 192],
-        learning_rate=3e-4,
-        warmup=200,
-        loss=OUR_LOSS,
-        augment=OUR_AUGMENT,
-        coarse_chance=0.1,
-    )
+        architecture="ifan-fast", identity_filters=True, coarse_chance=0.1,
+        steps=20_000, patch_px=[160, 192], learning_rate=3e-4, warmup=200,
+        loss=OUR_LOSS, augment=OUR_AUGMENT,
+    )  # fmt: skip
 
 
 def ifan_dual() -> TrainConfig:
@@ -90,34 +77,18 @@ def ifan_dual_fast() -> TrainConfig:
 def finetune() -> TrainConfig:
     """From shipped weights to one lens or one set of pairs, in an evening on a CPU: short, low rate, no supervision."""
     return TrainConfig(
-        architecture="ifan-fast",
-        start_from="ifan-fast",
-        steps=1_500,
-        batch=4,
-        patch_px=160,
-        learning_rate=1e-4,
-        warmup=50,
-        ema=0.995,
-        validate_every=500,
-        save_every=250,
-        loss=replace(OUR_LOSS, disparity=0.0),
-    )
+        architecture="ifan-fast", start_from="ifan-fast",
+        steps=1_500, batch=4, patch_px=160, learning_rate=1e-4, warmup=50, ema=0.995,
+        validate_every=500, save_every=250, loss=replace(OUR_LOSS, disparity=0.0),
+    )  # fmt: skip
 
 
 def smoke() -> TrainConfig:
     """A few steps of a tiny network, to check the installation."""
     return TrainConfig(
-        architecture="ifan-fast",
-        net=NetConfig(width=4, iterations=2),
-        steps=20,
-        batch=2,
-        patch_px=64,
-        warmup=2,
-        loss=OUR_LOSS,
-        log_every=5,
-        validate_every=20,
-        save_every=10,
-    )
+        architecture="ifan-fast", net=NetConfig(width=4, iterations=2),
+        steps=20, batch=2, patch_px=64, warmup=2, log_every=5, validate_every=20, save_every=10, loss=OUR_LOSS,
+    )  # fmt: skip
 
 
 def dpdnet_s() -> TrainConfig:
@@ -139,18 +110,10 @@ def dpdnet_d() -> TrainConfig:
 def dmenet() -> TrainConfig:
     """DMENet as a regressor of simulated blur maps, at a quarter of the published widths; auxiliary maps on."""
     return TrainConfig(
-        architecture="dmenet",
-        net=NetConfig(width=16),
-        steps=10_000,
-        batch=8,
-        patch_px=240,
-        optimiser="adam",
-        learning_rate=1e-4,
-        warmup=100,
-        weight_decay=0.0,
-        clip_norm=10.0,
-        loss=LossWeights(fourier=0.0, disparity=0.0),
-    )
+        architecture="dmenet", net=NetConfig(width=16),
+        steps=10_000, batch=8, patch_px=240, optimiser="adam", learning_rate=1e-4, warmup=100, weight_decay=0.0,
+        clip_norm=10.0, loss=LossWeights(fourier=0.0, disparity=0.0),
+    )  # fmt: skip
 
 
 def ablation(row: str) -> TrainConfig:
@@ -159,23 +122,12 @@ def ablation(row: str) -> TrainConfig:
     Args:
         row: "none", "d", "f", "fd", "fr" or "fdr": filters, disparity loss, reblurring loss.
     """
-    loss = LossWeights(
-        distance="squared",
-        fourier=0.0,
-        disparity=0.0,
-        warp=1.0 if "d" in row else 0.0,
-        reblur=1.0 if "r" in row else 0.0,
-    )
+    loss = replace(PAPER_LOSS, warp=1.0 if "d" in row else 0.0, reblur=1.0 if "r" in row else 0.0)
     return TrainConfig(
-        architecture=f"ablation-{row}",
-        identity_filters=True,
-        steps=20_000,
-        patch_px=192,
-        learning_rate=3e-4,
-        reblurring_rate=0.1,
-        loss=loss,
-        augment=AugmentConfig(turns=False),
-    )
+        architecture=f"ablation-{row}", identity_filters=True,
+        steps=20_000, patch_px=192, learning_rate=3e-4, reblurring_rate=0.1,
+        loss=loss, augment=AugmentConfig(turns=False),
+    )  # fmt: skip
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -195,11 +147,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 
 
 def recipe(name: str) -> TrainConfig:
-    """The configuration of this name.
-
-    Raises:
-        OptionError: there is none.
-    """
+    """The configuration of this name. OptionError: there is none."""
     if name not in RECIPES:
         raise OptionError(f"no recipe is called {name!r}", f"one of {', '.join(RECIPES)}", "--recipe ifan-fast")
     return RECIPES[name]()

@@ -67,11 +67,7 @@ class TrainState:
 
     @classmethod
     def start(cls, config: TrainConfig, fabric: Fabric) -> TrainState:
-        """Step 0: weights from the seed, or from `config.start_from`.
-
-        Raises:
-            OptionError: that start is of another network.
-        """
+        """Step 0: weights from the seed, or from `config.start_from`. OptionError: that start is of another network."""
         torch.manual_seed(config.seed)
         task = build(config)
         if config.start_from is not None:

@@ -41,15 +41,12 @@ class Validation:
 
     @classmethod
     def open(cls, place: str, lpips: Path | None = None, limit: int | None = None) -> Validation:
-        """A set by its name and folder.
+        """A set by its name and folder; errors as `data.registry.load`.
 
         Args:
             place: "DIR" for a folder with source/ and target/, or "NAME:DIR" for a data set of `allfocus eval`.
-            lpips: folder of the LPIPS files; the column is left out if they are not there.
+            lpips: folder of the LPIPS files; the column is left out if they are missing.
             limit: only so many scenes.
-
-        Raises:
-            DataError: another layout than expected, which is told. OptionError: an unknown name.
         """
         name, _, folder = place.rpartition(":")
         pairs = load(name or "pairs", Path(folder), "val" if name == "dpdd" else "test")
@@ -83,19 +80,9 @@ class Validation:
         return (self.pairs.images(pair) for pair in self.pairs if pair.target is not None)
 
 
-class Validations:
-    """Several sets, one row.
-
-    Args:
-        sets: in the order of their columns.
-    """
-
-    def __init__(self, sets: Sequence[Validation]) -> None:
-        self.sets = sets
-
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        """The scores of all."""
-        return {name: value for one in self.sets for name, value in one(state).items()}
+def all_scores(sets: Sequence[Validation], state: TrainState) -> dict[str, float]:
+    """The scores on several sets, as one row."""
+    return {name: value for one in sets for name, value in one(state).items()}
 
 
 def read_photos(folder: Path, most: int) -> list[np.ndarray]:

@@ -134,11 +134,7 @@ class Card:
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """Read a card file.
-
-        Raises:
-            WeightsError: missing, unreadable or not a card.
-        """
+        """Read a card file. WeightsError: missing, unreadable or not a card."""
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

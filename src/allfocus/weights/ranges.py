@@ -39,11 +39,7 @@ class Ranges:
 
     @classmethod
     def read(cls, path: Path) -> Ranges:
-        """Read the file.
-
-        Raises:
-            WeightsError: missing, damaged, or of another format.
-        """
+        """Read the file. WeightsError: missing, damaged, or of another format."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict) or values.pop("format", None) != FORMAT:

@@ -35,19 +35,11 @@ class Model:
 
     @classmethod
     def beside(cls, card: Path) -> Model:
-        """The model of a card file, unverified.
-
-        Raises:
-            WeightsError: the card cannot be read.
-        """
+        """The model of a card file, unverified. WeightsError: the card cannot be read."""
         return cls(Card.read(card), card.with_suffix(WEIGHTS_SUFFIX), card.with_suffix(GRAPH_SUFFIX))
 
     def ranges(self) -> Ranges | None:
-        """The ranges for int8; None where there are none, or none of these weights.
-
-        Raises:
-            WeightsError: a damaged file.
-        """
+        """The ranges for int8; None where there are none, or none of these weights. WeightsError: a damaged file."""
         path = self.weights.with_suffix(INT8_SUFFIX)
         ranges = Ranges.read(path) if path.is_file() else None
         return ranges if ranges is not None and ranges.sha256 == self.card.sha256 else None

@@ -9,7 +9,8 @@ import pytest
 import pyvips
 from scipy import ndimage
 
-from allfocus.baselines.defocus_maps import jnb, jnb_calibrate
+import jnb_calibrate
+from allfocus.baselines.defocus_maps import jnb
 from allfocus.errors import DataError
 
 

@@ -2,7 +2,7 @@
 
 Source: Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR 2015; constants as in the
 authors' demo. The authors' dictionary and their curve from sparsity to sigma are not public: both are ours, learnt and
-calibrated by jnb_calibrate.py. The permutohedral lattice of their demo is replaced by a bilateral grid.
+calibrated by tools/jnb_calibrate.py. The permutohedral lattice of their demo is replaced by a bilateral grid.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ROWS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Calibration:
-    """What jnb_calibrate.py learnt.
+    """What tools/jnb_calibrate.py learnt.
 
     Attributes:
         dictionary: (A, 64) float32, atoms of unit length and mean 0.
@@ -69,7 +69,7 @@ class Calibration:
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "calibration") -> Calibration:
         """Read what `to_bytes` wrote; WeightsError when it is damaged or of another shape."""
-        expected = "the npz that python -m allfocus.baselines.defocus_maps.jnb_calibrate writes"
+        expected = "the npz that tools/jnb_calibrate.py writes"
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 found = cls(arrays["dictionary"], arrays["sparsity"], arrays["sigma_px"], str(arrays["note"]))

@@ -73,12 +73,7 @@ class Export(ABC):
 
 
 def format_class(format: str) -> type[Export]:
-    """The class of a format.
-
-    Raises:
-        OptionError: an unknown format.
-        MissingExtraError: a package is not installed.
-    """
+    """The class of a format. OptionError: an unknown format. MissingExtraError: a package is not installed."""
     if format not in FORMATS:
         raise OptionError(f"format {format!r}", f"one of {', '.join(FORMATS)}", "--format onnx")
     module, _, name = FORMATS[format].loads.partition(":")

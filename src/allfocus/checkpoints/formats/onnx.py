@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from allfocus.checkpoints.formats import Export, Size
-from allfocus.checkpoints.graph import trace_ifan
+from allfocus.checkpoints.graph import onnx_package, trace_ifan
 from allfocus.checkpoints.native import save
 from allfocus.checkpoints.proof import OPENVINO, run_graph
-from allfocus.errors import needs
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.registry import Architecture
 
@@ -25,7 +24,7 @@ class OnnxExport(Export):
     by = OPENVINO
 
     def __init__(self, net: IFAN, architecture: Architecture, folder: Path, size: Size | None = None) -> None:
-        onnx = _onnx()
+        onnx = onnx_package()
         weights = folder / "tensors.safetensors"
         save(net, architecture, weights, dtype=torch.float16 if _is_half(net) else torch.float32)
         self.model = trace_ifan(net, weights)
@@ -45,7 +44,7 @@ class OnnxExport(Export):
 
     @staticmethod
     def read_facts(path: Path) -> dict[str, str]:
-        model = _onnx().load(str(path), load_external_data=False)
+        model = onnx_package().load(str(path), load_external_data=False)
         return {entry.key: entry.value for entry in model.metadata_props}
 
 
@@ -61,11 +60,3 @@ def _fix(model: Any, multiple: int, width: int, height: int) -> None:
         axes = value.type.tensor_type.shape.dim
         for axis, length in zip((axes[0], axes[2], axes[3]), (1, height // cell, width // cell), strict=True):
             axis.dim_value = length
-
-
-def _onnx() -> Any:
-    with needs("writing ONNX", "train", "onnx"):
-        import onnx
-        import onnx.checker
-        import onnx.external_data_helper
-    return onnx

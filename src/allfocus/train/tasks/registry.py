@@ -35,11 +35,7 @@ BASELINES: dict[str, Callable[[TrainConfig], Task]] = {
 
 
 def build(config: TrainConfig) -> Task:
-    """The task of a run, with fresh weights.
-
-    Raises:
-        OptionError: no network has this name, or its losses do not fit it.
-    """
+    """The task of a run, with fresh weights. OptionError: no network has this name, or its losses do not fit it."""
     return BASELINES.get(config.architecture, _ifan)(config)
 
 

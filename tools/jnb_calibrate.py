@@ -1,7 +1,12 @@
-"""Learn JNB's dictionary and its curve from sparsity to sigma: python -m allfocus.baselines.defocus_maps.jnb_calibrate.
+"""Learn JNB's dictionary and its curve from sparsity to sigma, the file that the package ships.
+
+    python tools/jnb_calibrate.py --photos DIR
 
 The dictionary: K-SVD on 8x8 patches of sharp photos blurred mildly. The curve: the same photos blurred by a known
 Gaussian, the mean propagated sparsity over textured places at each sigma, made monotone, and read backwards.
+
+Sources: Rubinstein, Zibulevsky and Elad, "Efficient Implementation of the K-SVD Algorithm using Batch Orthogonal
+Matching Pursuit", Technion 2008 (the approximate atom update); Aharon, Elad and Bruckstein, "K-SVD", 2006.
 """
 
 from __future__ import annotations
@@ -18,8 +23,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from allfocus.atomic_file import write_bytes
+from allfocus.baselines.defocus_maps import jnb
 from allfocus.baselines.defocus_maps.jnb import PATCH_PX, PEAK_PX, RESIDUAL, Calibration, propagate, sparsity
-from allfocus.baselines.sparse_coding import learn_dictionary
+from allfocus.baselines.sparse_coding import code
 from allfocus.errors import DataError
 from allfocus.photo.formats import WRITABLE_EXTENSIONS
 
@@ -43,6 +49,51 @@ def learn(photos: Sequence[NDArray], seed: int, rounds: int = 12) -> NDArray[np.
         drawn = drawn - drawn.mean(axis=1, keepdims=True)
         patches.append(drawn[np.linalg.norm(drawn, axis=1) > 2 * RESIDUAL][:_PATCHES_A_PHOTO])
     return learn_dictionary(np.concatenate(patches), ATOMS, RESIDUAL, rounds, generator)
+
+
+def learn_dictionary(
+    patches: NDArray, atoms: int, residual: float, rounds: int, generator: np.random.Generator, most: int = 16
+) -> NDArray[np.float32]:
+    """Learn a dictionary with K-SVD.
+
+    Args:
+        patches: (P, D) with P several times `atoms`.
+        atoms: how many to learn.
+        residual: length of the rest at which coding a patch stops.
+        rounds: passes of coding all patches and then updating each atom.
+        generator: draws the first atoms and those that replace unused ones.
+        most: atoms a patch while learning.
+
+    Returns:
+        (A, D) float32, atoms of unit length.
+    """
+    signals = np.asarray(patches, dtype=np.float64)
+    dictionary = _unit(signals[generator.choice(len(signals), atoms, replace=False)])
+    for _ in range(rounds):
+        counts, chosen = code(signals, dictionary, residual, most, keep=True)
+        codes = np.zeros((len(signals), atoms))
+        rest = signals.copy()
+        for p in np.nonzero(counts)[0]:
+            support = chosen[p, : counts[p]]
+            codes[p, support] = np.linalg.lstsq(dictionary[support].T, signals[p], rcond=None)[0]
+            rest[p] -= codes[p, support] @ dictionary[support]
+        for a in generator.permutation(atoms):
+            users = np.nonzero(codes[:, a])[0]
+            if len(users) == 0:
+                worst = int(np.argmax(np.einsum("pd,pd->p", rest, rest)))
+                dictionary[a] = _unit(signals[worst])
+                rest[worst] = 0.0
+                continue
+            without = rest[users] + codes[users, a, None] * dictionary[a]
+            dictionary[a] = _unit(codes[users, a] @ without)
+            codes[users, a] = without @ dictionary[a]
+            rest[users] = without - codes[users, a, None] * dictionary[a]
+    return dictionary.astype(np.float32)
+
+
+def _unit(vectors: NDArray) -> NDArray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, np.finfo(np.float64).tiny)
 
 
 def measure_curve(photos: Sequence[NDArray], dictionary: NDArray) -> tuple[NDArray, NDArray]:
@@ -108,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--groups", nargs="*", default=[], help="only files whose names start so")
     parser.add_argument("--curve-photos", type=int, default=24, help="how many of them measure the curve")
     parser.add_argument("--seed", type=int, default=0)
-    default = Path(__file__).with_name("jnb_calibration.npz")
+    default = Path(jnb.__file__).with_name("jnb_calibration.npz")
     parser.add_argument("-o", "--output", type=Path, default=default, help="the shipped file unless named")
     options = parser.parse_args(arguments)
     photos, whose = _read_photos(options.photos, options.groups)
