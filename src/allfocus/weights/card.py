@@ -19,14 +19,7 @@ AGREEMENT_DB = {"float32": 100.0, "bfloat16": 50.0, "int8": 45.0}
 
 @dataclass(frozen=True)
 class TrainingData:
-    """One group of training pictures.
-
-    Attributes:
-        group: name of the group or data set.
-        licence: under which it may be used.
-        pictures: how many of its pictures were seen in training.
-        source: where it came from, for people.
-    """
+    """One group of training pictures: its licence, how many were seen in training, and their source, for people."""
 
     group: str
     licence: str
@@ -94,14 +87,9 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str, origin: str = "card") -> Card:
-        """Read a card.
+        """Read a card; `origin` is what an error calls it, usually its path.
 
-        Args:
-            text: JSON.
-            origin: what an error calls it, usually its path.
-
-        Raises:
-            WeightsError: not JSON, of a newer format, with unknown or missing fields, or with a value of a wrong type.
+        WeightsError: not JSON, of a newer format, with unknown or missing fields, or with a value of a wrong type.
         """
         try:
             values = json.loads(text)

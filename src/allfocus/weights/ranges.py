@@ -22,7 +22,7 @@ class Ranges:
     Attributes:
         sha256: of the weights with which the ranges were measured.
         activations: convolution in the graph -> lowest and highest value of what it reads; others stay in float.
-        crops: how many pictures were looked at.
+        crops: on how many pictures they were measured.
         psnr_db: mean PSNR of the int8 against the float32 network, on pictures that the ranges were not measured on.
         lowest_psnr_db: of those pictures.
     """
@@ -51,6 +51,4 @@ class Ranges:
                 raise ValueError(f"fields {sorted(values)}")
             return cls(activations=pairs, **values)
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise WeightsError(
-                f"{path} cannot be used ({error})", "ranges written by `allfocus quantise`", "allfocus quantise"
-            ) from error
+            raise WeightsError(f"{path} cannot be used ({error})", "a file of `allfocus quantise`", "run it") from error

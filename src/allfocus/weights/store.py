@@ -87,7 +87,7 @@ def user_folder() -> Path:
 
 
 def installed() -> list[Model]:
-    """Every model here, by name; one in the user's folder stands for a shipped one of the same name. Not verified.
+    """Every model here, by name; one in the user's folder replaces a shipped one of the same name. Not verified.
 
     Raises:
         WeightsError: a card that cannot be read.
@@ -99,11 +99,7 @@ def installed() -> list[Model]:
 def find(name_or_path: str | Path = DEFAULT) -> Model:
     """The model of a name, or of the path of its card, weights or graph; verified.
 
-    Args:
-        name_or_path: "ifan-fast", or "somewhere/mine.safetensors" with its card and graph beside it.
-
-    Raises:
-        WeightsError: nothing of that name, a missing file, a damaged one, or a card that this version cannot read.
+    WeightsError: nothing of that name, a missing file, a damaged one, or a card that this version cannot read.
     """
     card = _card_of(name_or_path)
     if not card.is_file():
