@@ -7,33 +7,28 @@ import statistics
 from typing import Any
 
 from allfocus.weights.store import DEFAULT
-from page import ROOT, main, stored
+from page import ROOT, main, stored, table
 
 
 def network(found: dict[str, Any]) -> list[str]:
     """One picture of 1280x720 through the network alone."""
-    lines = [
-        f"The network alone at {found['size']}:",
-        "",
-        "| engine | seconds | times plain torch `ifan` |",
-        "|---|---|---|",
+    rows = [
+        (name, f"{row['median_seconds']:.3f}", f"{row['times_plain_torch']:.1f}")
+        for name, row in found["engines"].items()
     ]
-    for name, row in found["engines"].items():
-        lines.append(f"| {name} | {row['median_seconds']:.3f} | {row['times_plain_torch']:.1f} |")
     chosen = ", ".join(f"`{name}` {precision}" for name, precision in found["chosen"].items())
-    return [*lines, "", f"`auto` takes {chosen}."]
+    lines = table(("engine", "seconds", "times plain torch `ifan`"), rows)
+    return [f"The network alone at {found['size']}:", "", *lines, "", f"`auto` takes {chosen}."]
 
 
 def large(rows: list[dict[str, Any]]) -> list[str]:
     """24 megapixels from start to file."""
-    lines = ["24-megapixel JPEGs (simulated scenes), start to file:", ""]
-    lines += ["| scene | 0.1.0 (s) | now (s) | times faster | peak memory (MB) |", "|---|---|---|---|---|"]
+    lines = []
     for row in rows:
-        before, after = (statistics.median(row[name]["seconds"]) for name in ("before", "after"))
-        lines.append(
-            f"| {row['scene']} | {before:.1f} | {after:.1f} | {row['times_faster']:.1f} | {row['after']['peak_mb']} |"
-        )
-    return lines
+        before, after = (f"{statistics.median(row[name]['seconds']):.1f}" for name in ("before", "after"))
+        lines.append((row["scene"], before, after, f"{row['times_faster']:.1f}", str(row["after"]["peak_mb"])))
+    heads = ("scene", "0.1.0 (s)", "now (s)", "times faster", "peak memory (MB)")
+    return ["24-megapixel JPEGs (simulated scenes), start to file:", "", *table(heads, lines)]
 
 
 def megapixel(found: dict[str, Any]) -> list[str]:
@@ -56,15 +51,14 @@ def share(found: dict[str, Any]) -> list[str]:
 
 def gate(found: dict[str, Any]) -> list[str]:
     """int8 against float32."""
-    heads = ("set", "PSNR-fit float32", "int8", "LPIPS float32", "int8", "agreement, mean and lowest (dB)")
-    lines = ["int8 against float32, through the pipeline:", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     for name in ("real-val", "lytro-val"):
         row = found[name]
-        exact, tried = row["float32"], row[found["precision"]]
-        lines.append(
-            f"| {name} ({row['photos']}) | {exact['psnr_fit']:.3f} | {tried['psnr_fit']:.3f} | {exact['lpips']:.4f} "
-            f"| {tried['lpips']:.4f} | {row['agreement_db']['mean']:.1f}, {row['agreement_db']['lowest']:.1f} |"
-        )
+        exact, tried, agreed = row["float32"], row[found["precision"]], row["agreement_db"]
+        fits = f"{exact['psnr_fit']:.3f}", f"{tried['psnr_fit']:.3f}", f"{exact['lpips']:.4f}", f"{tried['lpips']:.4f}"
+        rows.append((f"{name} ({row['photos']})", *fits, f"{agreed['mean']:.1f}, {agreed['lowest']:.1f}"))
+    heads = ("set", "PSNR-fit float32", "int8", "LPIPS float32", "int8", "agreement, mean and lowest (dB)")
+    lines = ["int8 against float32, through the pipeline:", "", *table(heads, rows)]
     kept = found["sharp"]
     lines += [
         "",
@@ -76,21 +70,15 @@ def gate(found: dict[str, Any]) -> list[str]:
 def choices(found: dict[str, Any]) -> list[str]:
     """What each `--speed` costs and brings."""
     scene = found["scene"]
-    lines = [
-        f"`--speed` on real-val, and on the 24-megapixel scene {scene['name']} (`benchmarks/speed_choices.json`):",
-        "",
-        "| choice | precision | PSNR-fit | LPIPS | s a megapixel | 24 megapixels: PSNR | s |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for name, row in found["real-val"].items():
-        precision = found["precision"].get(name, "")
+        precision, large = found["precision"].get(name, ""), scene[name]
         seconds = f"{row['seconds_per_megapixel']:.2f}" if precision else ""
-        large = scene[name]
-        lines.append(
-            f"| {name} | {precision} | {row['psnr_fit']:.3f} | {row['lpips']:.4f} | {seconds} "
-            f"| {large['psnr']:.2f} | {large.get('seconds', '')} |"
-        )
-    return lines
+        quality = f"{row['psnr_fit']:.3f}", f"{row['lpips']:.4f}"
+        rows.append((name, precision, *quality, seconds, f"{large['psnr']:.2f}", str(large.get("seconds", ""))))
+    heads = ("choice", "precision", "PSNR-fit", "LPIPS", "s a megapixel", "24 megapixels: PSNR", "s")
+    title = f"`--speed` on real-val, and on the 24-megapixel scene {scene['name']} (`benchmarks/speed_choices.json`):"
+    return [title, "", *table(heads, rows, 2)]
 
 
 def measured() -> list[str]:

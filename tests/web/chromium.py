@@ -51,6 +51,12 @@ class Watched:
         page.on("request", lambda request: None if request.url.startswith(local) else elsewhere.append(request.url))
         return found
 
+    def open(self, url: str, timeout: float = 60_000) -> Any:
+        """The page at an address, once it is ready."""
+        self.page.goto(url)
+        self.page.locator("body[data-ready=yes]").wait_for(timeout=timeout)
+        return self.page
+
     def check(self) -> None:
         """No error in the console, no request to another place."""
         assert self.wrong == [] and self.elsewhere == []

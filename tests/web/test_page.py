@@ -40,9 +40,7 @@ def violations(page: Any, axe: str) -> list[str]:
 def test_a_photographer_at_the_service(axe: str, repository: Path, tmp_path: Path) -> None:
     with served() as service, chromium() as browser:
         watched = Watched.of(browser, viewport={"width": 1440, "height": 900}, color_scheme="dark")
-        page = watched.page
-        page.goto(service.url)
-        page.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+        page = watched.open(service.url)
         assert violations(page, axe) == []
         shoot(page, "welcome-dark")
         work_through(page, real_photo(repository, 1500, 1000), tmp_path)
@@ -90,9 +88,7 @@ def magnify(page: Any, across: float, down: float) -> None:
 def test_keys_reach_everything() -> None:
     with served() as service, chromium() as browser:
         watched = Watched.of(browser, viewport={"width": 1200, "height": 800})
-        page = watched.page
-        page.goto(service.url)
-        page.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+        page = watched.open(service.url)
         drop(page, "a.png", png(blurred(200, 300)))
         reached = set()
         for _ in range(40):
@@ -121,9 +117,7 @@ def test_keys_reach_everything() -> None:
 def test_many_photos_and_what_cannot_be_read() -> None:
     with served() as service, chromium() as browser:
         watched = Watched.of(browser, viewport={"width": 1200, "height": 800})
-        page = watched.page
-        page.goto(service.url)
-        page.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+        page = watched.open(service.url)
         files = [
             {"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": jpeg(blurred(90, 120 + number))}
             for number in range(3)
