@@ -23,7 +23,7 @@ from allfocus.capture.blur import match_blur
 from allfocus.capture.demo import FAULTS, PlantedScene, make_demo
 from allfocus.capture.focus_stack import fuse
 from allfocus.capture.frame import Frame, encoded, photos, read
-from allfocus.capture.misalignment import Misalignment, misalignment, quantile_error
+from allfocus.capture.misalignment import Misalignment, misalignment
 from allfocus.capture.pair import Made, PairOptions, make
 from allfocus.capture.pairing import pair_up
 from allfocus.capture.photometric import match_colours
@@ -33,6 +33,7 @@ from allfocus.metrics.registration import displacement, rms_px, warped
 from allfocus.photo.codecs import decode
 from allfocus.photo.color import luma
 from allfocus.photo.tiling import Box
+from capture_truth import STACK_STEP_PX, quantile_error, simulated_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- capture: begin -->", "<!-- capture: end -->"
@@ -141,11 +142,11 @@ def stacks(photo_folder: Path | None) -> dict[str, Any]:
             if photo_folder is None
             else scene.taken(photos(photo_folder)[number], size, generator)
         )
-        stack, depth = scene.simulated_stack(sharp, generator, frames)
+        stack, depth = simulated_stack(sharp, generator, frames)
         fused = fuse(stack)
         left, top, width, height = fused.box
         cut = np.s_[top : top + height, left : left + width]
-        away = ~_near_edges(depth, frames * scene.STACK_STEP_PX)[cut]
+        away = ~_near_edges(depth, frames * STACK_STEP_PX)[cut]
         gain = np.median(sharp[cut][away] / np.maximum(fused.linear[away], 1e-3))
         truth, ours = encoded(sharp[cut]), encoded(fused.linear * np.float32(gain))
         first = encoded(stack[0].linear[cut])

@@ -215,9 +215,7 @@ def _output_folder(output: str | Path | None, named: bool, count: int) -> Path |
         return None
     looks_like_file = ending in OTHER_PICTURES or (named and 1 < len(ending) <= 5 and not ending[1:].isdecimal())
     if looks_like_file:
-        raise OptionError(
-            f"-o {path}, a format that cannot be written", f"a name ending in {USUAL}, or a folder", f"-o {path}/"
-        )
+        raise OptionError(f"-o {path}, a format that cannot be written", f"{USUAL}, or a folder", f"-o {path}/")
     return path
 
 

@@ -89,7 +89,7 @@ class Residual:
 
 
 def _doubled(values: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as many pixels along an axis of (3, h, w), less the `MARGIN` at its ends, which is only looked at.
+    """Twice as many pixels along an axis of (3, h, w), less the `MARGIN` at its ends, which is only read.
 
     Fine pixels lie a quarter of a pixel to either side of a coarse one.
     """

@@ -1,4 +1,4 @@
-"""Working scales: at which sizes the network looks at a photo, coarse to fine, and where each of them acts."""
+"""Working scales: the sizes at which the network sees a photo, coarse to fine, and where each of them acts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from allfocus.errors import OptionError
 SCALES = (4, 2, 1)
 START_RADIUS_PX = {4: 28.0, 2: 12.0}
 """From which blur radius on (90th percentile, px) a coarser scale is worth its time (results/scales.ifan-fast.json).
-SynDP gains from 8 px on, but the two real photos at hand between 8 and 12 px lose."""
+SynDP gains from 8 px on, but the two real photos between 8 and 12 px lose."""
 LEFT_ALONE_PX = (0.75, 1.5)
 """At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
 LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)

@@ -49,15 +49,13 @@ class Given:
             return cls(data=bytes(source))
         if isinstance(source, np.ndarray):
             if source.dtype.kind == "f" and source.dtype.itemsize > LARGEST_FLOAT_BYTES:
-                raise InputError(
-                    f"an array of {source.dtype}", "float16, float32 or float64", "array.astype('float64')"
-                )
+                raise InputError(f"an array of {source.dtype}", "float16, float32 or float64", "astype('float64')")
             return cls(array=source)
         library = sys.modules.get("PIL.Image")
         if library is not None and isinstance(source, library.Image):
             if source.mode not in PIL_MODES:
                 raise OptionError(
-                    f"a PIL image of mode {source.mode}", f"one of {', '.join(PIL_MODES)}", 'image.convert("RGB")'
+                    f"a PIL {source.mode} image", f"one of {', '.join(PIL_MODES)}", 'image.convert("RGB")'
                 )
             return cls(array=np.asarray(source), image=source)
         if hasattr(source, "read"):

@@ -1,6 +1,6 @@
 """Targets of a run: no two are the same file, and none is a file that the run reads.
 
-Files are told apart by identity, not by name: a link of any kind to a photo means the photo.
+Files are compared by identity, not by name: a link of any kind to a photo means the photo.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Identity = tuple[object, ...]
 
 
 def identity(path: str | Path) -> Identity:
-    """What stands for the file that a path means; equal for two paths that mean one file.
+    """An identity of the file at a path; equal for two paths to one file.
 
     An existing file is its device and inode. A file that is yet to be made is the nearest folder that exists above it
     and the names below, with links followed, Unicode composed, and case ignored where that folder ignores it.
@@ -88,9 +88,7 @@ class Claims:
                 raise _is_read(path, self._reads[key])
             before = new.get(key) or self._taken.get(key)
             if before is not None:
-                raise OutputError(
-                    f"{path} and {before} are the same file", "a separate file for each result", "other names"
-                )
+                raise OutputError(f"{path} and {before} are the same file", "one file for each result", "other names")
             new[key] = path
         self._taken |= new
 
@@ -120,7 +118,7 @@ def clashes(wanted: Sequence[tuple[Path, Sequence[Path]]]) -> dict[int, OutputEr
                 owners[key] = index, path
             elif owners[key][0] == index:
                 refused[index] = OutputError(
-                    f"{path} and {owners[key][1]} are the same file", "a separate file for each result", "other names"
+                    f"{path} and {owners[key][1]} are the same file", "one file for each result", "other names"
                 )
             else:
                 first = owners[key][0]

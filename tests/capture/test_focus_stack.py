@@ -8,8 +8,8 @@ import pytest
 from allfocus.capture.focus_stack import fuse, fuse_files
 from allfocus.capture.frame import Frame, encoded, read
 from allfocus.capture.picture import write_png
-from allfocus.capture.scene import simulated_stack
 from allfocus.errors import DataError, OptionError, OutputError
+from capture_truth import simulated_stack
 
 
 def psnr(ours: np.ndarray, truth: np.ndarray) -> float:

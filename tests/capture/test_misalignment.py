@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from allfocus.capture.frame import Frame, encoded
-from allfocus.capture.misalignment import misalignment, quantile_error, smooth_field
+from allfocus.capture.misalignment import misalignment, smooth_field
 from allfocus.capture.register import Alignment, laid_on
 from allfocus.metrics.registration import warped
+from capture_truth import quantile_error
 
 
 def test_a_planted_shift_is_told_by_most_windows(drawn: np.ndarray) -> None:

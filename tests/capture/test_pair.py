@@ -118,7 +118,7 @@ def test_photos_of_another_size_than_the_rig_are_a_reason(wide: Path) -> None:
         ("alone", "no target for WIDE"),
         ("resized", "224x192 and 168x144 px"),
         ("black", "is black"),
-        ("wall", "nothing to hold on to"),
+        ("wall", "no texture to align"),
         ("elsewhere", "no common features"),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_numbers_alone_under_another_name(photo: Path, tmp_path: Path) -> No
     ("arguments", "error", "message"),
     [
         (("--method", "magic"), OptionError, "one of ebdb, jnb, dmenet, dmenet-small, ifan"),
-        (("--method", "dpdnet-s"), OptionError, "no method for defocus maps"),
+        (("--method", "dpdnet-s"), OptionError, "no map method"),
         (("--method", "dmenet"), WeightsError, "there are no weights for dmenet"),
         (("--peak", "-1"), OptionError, "a radius in px, or 0"),
         (("-o", "map.jpg"), OptionError, r"a name ending in \.tiff"),

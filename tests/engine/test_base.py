@@ -45,7 +45,7 @@ def test_a_pair_goes_with_two_views_only() -> None:
         check_inputs(DUAL, batch(1, 3, 8, 8), None)
     with pytest.raises(OptionError, match="a dual-pixel pair for small, a network of 1 view"):
         check_inputs(CARD, batch(1, 3, 16, 16), batch(1, 6, 16, 16))
-    with pytest.raises(OptionError, match="the size of the photo"):
+    with pytest.raises(OptionError, match="the photo's"):
         check_inputs(DUAL, batch(1, 3, 8, 8), batch(1, 6, 8, 16))
 
 

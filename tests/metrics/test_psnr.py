@@ -69,7 +69,7 @@ def test_fit_of_a_flat_channel_is_the_mean_of_the_target() -> None:
 @pytest.mark.parametrize(
     ("restored", "words"),
     [
-        (np.zeros((4, 4, 3), np.uint8), "divide 8-bit codes by 255"),
+        (np.zeros((4, 4, 3), np.uint8), "divide codes by 255"),
         (np.zeros((4, 5, 3)), "against a target of shape"),
         (np.zeros(4), "has shape (4,)"),
         (np.full((4, 4, 3), np.nan), "NaN or infinity"),

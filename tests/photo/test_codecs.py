@@ -420,7 +420,7 @@ def test_without_an_ending_it_is_the_photos_own(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_refused_first(tmp_path: Path) -> None:
     photo = decode(RGB)
-    with pytest.raises(OptionError, match=r"out.gif ends in .gif; expected one of .jpg, .png, .tif, .webp, .avif"):
+    with pytest.raises(OptionError, match=r"out.gif is a .gif; expected one of .jpg, .png, .tif, .webp, .avif"):
         encode(photo, canvas_of(photo), tmp_path / "out.gif")
     with pytest.raises(OptionError, match="the format 'bmp'"):
         encode(photo, canvas_of(photo), None, format="bmp")

@@ -102,7 +102,7 @@ def test_a_replay_ends_where_a_command_fails() -> None:
         done.append(words[0])
         return 3 if words[0] == "b" else 0
 
-    with pytest.raises(TrainingError, match="step 2 ended with exit code 3: allfocus b"):
+    with pytest.raises(TrainingError, match="step 2 exited with 3: allfocus b"):
         replay([Command((name,)) for name in "abc"], run)
     assert done == ["a", "b"]
 

@@ -48,12 +48,7 @@ class BaselineOptions:
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """What a baseline made.
-
-    Attributes:
-        sharp: (H, W, 3) float32 in [0, 1].
-        radius_px: (H, W) float32, the blur radius that was used; None from a method without a map.
-    """
+    """The photo, float32 (H, W, 3) in [0, 1], and the blur radius that was used, (H, W), from a method with a map."""
 
     sharp: NDArray[np.float32]
     radius_px: NDArray[np.float32] | None = None
@@ -98,17 +93,9 @@ class Baseline(ABC):
         return self.sharpen(np.asarray(rgb, dtype=np.float32), options, progress)
 
     def defocus_map(self, rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
-        """The blur radius at each pixel.
+        """The blur radius at each pixel, (H, W) float32 px; `rgb`, `progress` and InputError as in `run`.
 
-        Args:
-            rgb: as `run`.
-            progress: called with (share done, what is being done).
-
-        Returns:
-            (H, W) float32 blur radius in px, 0 or more.
-
-        Raises:
-            OptionError: a method without a map. InputError: as `run`.
+        OptionError: a method without a map.
         """
         raise OptionError(f"{self.name} estimates no defocus map", "a method that estimates one", "'ebdb'")
 
@@ -127,5 +114,5 @@ def check_photo(rgb: NDArray) -> None:
     fits = rgb.ndim == 3 and rgb.shape[2] == 3 and 0 not in rgb.shape and np.issubdtype(rgb.dtype, np.floating)
     if not fits or not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
         raise InputError(
-            f"an array of shape {rgb.shape}, {rgb.dtype}", "floats (H, W, 3) in [0, 1]", "divide by the largest value"
+            f"an array of shape {rgb.shape}, {rgb.dtype}", "floats (H, W, 3) in [0, 1]", "divide by the peak"
         )

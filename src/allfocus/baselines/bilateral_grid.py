@@ -12,16 +12,9 @@ from scipy import ndimage
 
 
 def joint_bilateral(signal: NDArray, guide: NDArray, sigma_space_px: float, sigma_range: float) -> NDArray[np.float64]:
-    """Average `signal` over near pixels whose guide is alike.
+    """Average `signal` (H, W) over near pixels whose `guide` (H, W) is alike; a constant stays constant.
 
-    Args:
-        signal: (H, W), any range.
-        guide: (H, W) grey.
-        sigma_space_px: standard deviation in the picture plane, px.
-        sigma_range: standard deviation in guide values.
-
-    Returns:
-        (H, W) float64 within the range of `signal`; a constant stays constant.
+    The sigmas are standard deviations in the picture plane, px, and in guide values.
     """
     height, width = signal.shape
     y, x = np.indices(signal.shape, dtype=np.float64)

@@ -19,14 +19,9 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def edges(plane: NDArray, scale_px: float) -> NDArray[np.bool_]:
-    """Thin edges of one plane at one scale.
+    """Thin edges (H, W) of a plane at one scale, in px of the smoothing Gaussian.
 
-    Args:
-        plane: (H, W), any range.
-        scale_px: standard deviation of the smoothing Gaussian, px.
-
-    Returns:
-        (H, W) bool. Nothing is an edge in a constant plane, nor in the outermost rows and columns.
+    Nothing is an edge in a constant plane, nor in the outermost rows and columns.
     """
     height, width = plane.shape
     if height < 3 or width < 3:

@@ -37,11 +37,8 @@ _TABLE_REACH, _TABLE_SIZE = 10.0, 100_001
 
 @dataclass(frozen=True)
 class Prior:
-    """What the solver assumes about sharp photos.
-
-    Attributes:
-        weight: lambda, the weight of the data term against the gradients; larger trusts the photo more.
-        alpha: exponent of the gradients' penalty, in (0, 2].
+    """What is assumed about sharp photos: `weight`, lambda, of the photo against its gradients, whose penalty has the
+    exponent `alpha`, in (0, 2].
     """
 
     weight: float = LAMBDA["dpdd"]
@@ -50,7 +47,7 @@ class Prior:
     def __post_init__(self) -> None:
         if not self.weight > 0 or not 0 < self.alpha <= 2:
             raise OptionError(
-                f"lambda {self.weight} and alpha {self.alpha}", "lambda > 0 and 0 < alpha <= 2", "use 16.8 and 1.5"
+                f"lambda {self.weight} and alpha {self.alpha}", "lambda > 0 and 0 < alpha <= 2", "16.8, 1.5"
             )
 
 
@@ -70,7 +67,7 @@ def deblur(
         prior: lambda and alpha.
         selection: "hard" as in the comparison: each pixel takes the result of the level just below its sigma; "blend"
             mixes the results of the levels on both sides of it.
-        threads: so many channels and levels are worked on at once; 0 chooses.
+        threads: how many channels and levels are processed at once; 0 chooses.
         progress: called with the share done.
 
     Returns:
@@ -248,13 +245,7 @@ def shrunk_divergence(plane: NDArray[np.float32], beta: float, alpha: float) -> 
 def shrink(slopes: NDArray, beta: float, alpha: float) -> NDArray[np.float64]:
     """The w that minimises |w|^alpha + beta/2 (w - v)^2 for each v in `slopes`, which lie in [-10, 10].
 
-    Args:
-        slopes: any shape.
-        beta: coupling, > 0.
-        alpha: exponent in (0, 2].
-
-    Returns:
-        float64, shape of `slopes`. alpha 1 is the soft threshold at 1/beta, alpha 2 is beta v / (2 + beta).
+    alpha 1 is the soft threshold at 1/beta, alpha 2 is beta v / (2 + beta).
     """
     # where the derivative is zero, v is an explicit function of w: tabulate that and read it backwards
     least = (alpha * max(1.0 - alpha, 0.0) / beta) ** (1.0 / (2.0 - alpha)) if alpha < 1 else 0.0

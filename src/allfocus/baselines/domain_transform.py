@@ -53,12 +53,7 @@ def recursive_filter(
 
 
 def _recur(lines: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
-    """First-order recursion along axis 0, forward then backward, in place.
-
-    Args:
-        lines: (N, M, C).
-        weights: (N - 1, M), the feedback between neighbours.
-    """
+    """First-order recursion along axis 0 of `lines` (N, M, C), forward then backward, in place; `weights` feed back."""
     step = np.empty_like(lines[0])
     feedback = weights[:, :, None]
     for n in range(1, len(lines)):
@@ -81,13 +76,7 @@ def fill(
 ) -> NDArray[np.float64]:
     """Spread `values` from where they are known to everywhere: the filtered values over the filtered mask.
 
-    Args:
-        values: (H, W); only read where `known`.
-        known: (H, W) bool.
-        guide, sigma_space_px, sigma_range, iterations: as in `recursive_filter`.
-
-    Returns:
-        (H, W) float64, within the range of the known values; 0 everywhere when nothing is known.
+    (H, W) float64, within the range of the known values; 0 everywhere when nothing is known.
     """
     if not known.any():
         return np.zeros(values.shape)

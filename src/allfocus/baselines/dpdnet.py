@@ -21,12 +21,7 @@ _TILE_PX = 768
 
 
 class DPDNetEngine:
-    """DPDNet for the pipeline of `allfocus.restore`, in float32 on the CPU.
-
-    Args:
-        net: of one view or two, in evaluation mode.
-        name: of the method.
-    """
+    """DPDNet for the pipeline of `allfocus.restore`, in evaluation mode and float32 on the CPU."""
 
     redone = 0
 

@@ -70,25 +70,15 @@ METHODS: dict[str, BaselineEntry] = {
 def entry(name: str) -> BaselineEntry:
     """What is known about the method of that name; OptionError when there is none."""
     if name not in METHODS:
-        raise OptionError(
-            f"no baseline is called {name!r}", f"one of {', '.join(METHODS)}", "'ebdb' needs nothing else"
-        )
+        raise OptionError(f"no baseline is called {name!r}", f"one of {', '.join(METHODS)}", "'ebdb'")
     return METHODS[name]
 
 
 def find_weights(name: str, weights: str | Path | None = None) -> Path | None:
-    """Check, before any work, that a method can run here.
-
-    Args:
-        name: of the method.
-        weights: its weights file, if the user named one.
-
-    Returns:
-        The weights file that will be used; None for a method that needs none.
+    """Check, before any work, that a method can run here, and give its weights file; None for one that needs none.
 
     Raises:
-        OptionError: no such method.
-        WeightsError: it needs weights and there are none.
+        OptionError: no such method. WeightsError: it needs weights and there are none.
         MissingExtraError: a package that it needs is not installed.
     """
     found = entry(name)
@@ -107,14 +97,9 @@ def find_weights(name: str, weights: str | Path | None = None) -> Path | None:
 
 
 def load(name: str, weights: str | Path | None = None) -> Baseline:
-    """A method, ready for many photos.
+    """A method of `METHODS`, ready for many photos; its weights are looked for in the model folder unless given.
 
-    Args:
-        name: a key of `METHODS`.
-        weights: of a learnt method: a file; looked for in the model folder when None.
-
-    Raises:
-        OptionError, WeightsError, MissingExtraError: as `find_weights`.
+    OptionError, WeightsError, MissingExtraError: as `find_weights`.
     """
     found, path = entry(name), find_weights(name, weights)
     module, _, kind = found.place.partition(":")
@@ -129,19 +114,9 @@ def map_photo(baseline: Baseline, photo: Photo, progress: Progress | None = None
 def restore_photo(
     baseline: Baseline, photo: Photo, progress: Progress | None = None, options: BaselineOptions | None = None
 ) -> Canvas:
-    """Deblur a decoded photo, whole in memory; pixels that the method leaves alone are bit-identical.
+    """Deblur a decoded photo, whole in memory, in its own depth and bands; errors as `Baseline.run`.
 
-    Args:
-        baseline: loaded.
-        photo: decoded.
-        progress: called with (share done, what is being done).
-        options: what may be chosen.
-
-    Returns:
-        Pixels in the photo's own depth and bands, for `photo.codecs.encode`.
-
-    Raises:
-        What `Baseline.run` raises.
+    Pixels that the method leaves alone are bit-identical; `progress` is called with (share done, what is being done).
     """
     sharp = baseline.run(_unit(photo), options, progress).sharp
     if photo.bands == 1:

@@ -21,12 +21,7 @@ SLOW_PX = 24.0
 
 @dataclass(frozen=True)
 class BlurMatch:
-    """The sharp view made as soft as the other.
-
-    Attributes:
-        matched: linear light, float32 (H, W).
-        radius_px: of the disc that was chosen at each pixel, float32 (H, W).
-    """
+    """The sharp view in linear light, float32 (H, W), `matched` by a disc of `radius_px` (H, W) at each pixel."""
 
     matched: Plane
     radius_px: Plane

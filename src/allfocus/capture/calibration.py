@@ -115,7 +115,7 @@ class Rig:
         width, height = self.size
         if frame.shape != (height, width):
             raise OtherSize(
-                f"a photo of {frame.shape[1]}x{frame.shape[0]} px",
+                f"{frame.shape[1]}x{frame.shape[0]} px",
                 f"{width}x{height}, as calibrated",
                 "calibrate again",
             )
@@ -142,19 +142,15 @@ class Rig:
             return cls(size=tuple(record.pop("size")), **cameras, **record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path} is not a rig file ({error})", "a file written by `allfocus capture calibrate`", "make it again"
+                f"{path} is not a rig file ({error})", "one of `allfocus capture calibrate`", "make it again"
             ) from None
 
 
 def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -> Rig:
-    """A rig from pairs of photos of a board that both cameras see.
+    """A rig from pairs of photos of a board; pairs in which one camera does not show the board are left out.
 
-    Args:
-        shots: pairs; those on which the board is not found in both are left out.
-        board: what was photographed.
-        mirrored: the target looks at a mirror image and is flipped before anything else.
-    Raises:
-        DataError: the board was found in fewer than three pairs, or the photos differ in size.
+    A target that is `mirrored` is flipped first. DataError: fewer than three pairs with the board, or photos of two
+    sizes.
     """
     cv2 = opencv()
     ours, theirs, places, sizes = [], [], [], set()
@@ -176,9 +172,7 @@ def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -
         theirs.append(second)
         places.append(np.column_stack([on_board, np.zeros(len(on_board))]).astype(np.float32))
     if len(sizes) > 1:
-        raise DataError(
-            "photos of several sizes", "photos of one size from both cameras", "the same camera settings throughout"
-        )
+        raise DataError("photos of several sizes", "one size from both cameras", "one camera setting throughout")
     if len(ours) < LEAST_SHOTS:
         raise DataError(f"the board in {len(ours)} of {len(shots)} pairs", f"at least {LEAST_SHOTS}", HINT)
     height, width = sizes.pop()

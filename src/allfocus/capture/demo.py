@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -121,17 +120,6 @@ def _write_truth(
     write_json(folder / TRUTH, {"mirrored": mirrored, "seed": seed, "size": list(size), "scenes": described})
 
 
-def read_truth(folder: Path) -> list[PlantedScene]:
-    """The scenes of a simulated session. DataError where the folder holds none."""
-    try:
-        record = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
-        return [PlantedScene(**one) for one in record["scenes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder} has no ground truth ({error})", "a session made by `allfocus capture demo`", "make it again"
-        ) from None
-
-
 def _shoot(
     folder: Path,
     number: int,
@@ -241,7 +229,7 @@ def _usable(folder: Path) -> list[Path]:
 
 
 def write_jpeg(linear: Image, path: Path, seconds: int) -> None:
-    """Linear light as a JPEG that states when it was taken: so many seconds after the session began."""
+    """Linear light as a JPEG that states when it was taken: `seconds` after the session began."""
     import pyvips
 
     codes = np.rint(encoded(linear) * 255).astype(np.uint8)

@@ -98,13 +98,10 @@ def fuse(frames: Sequence[Frame]) -> Fused:
 
 
 def fuse_files(folder: Path, output: Path, bits: int = 16, first: Path | None = None) -> Fused:
-    """Fuse the photos of a folder, by name in the order of focus, and write the picture as PNG.
+    """Fuse the photos of a folder, by name in the order of focus, and write the picture as PNG of 8 or 16 bits.
 
-    Args:
-        folder: of the photos.
-        output: the picture that is sharp everywhere.
-        bits: 8 or 16.
-        first: where the first frame goes, cut as the picture is: the two are a pair.
+    Into `first` goes the first frame, cropped as the picture is: the two are a pair.
+
     Raises:
         DataError: as `fuse`, or a folder that does not exist. InputError: a photo that cannot be read.
         OutputError: a place that cannot be written, or that is one of the frames.

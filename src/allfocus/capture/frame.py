@@ -164,6 +164,6 @@ def _developed(path: Path) -> Image:
             )  # fmt: skip
     except rawpy.LibRawError as error:
         raise InputError(
-            f"{path.name} cannot be developed ({error})", "a raw file that LibRaw can read", "a 16-bit TIFF of it"
+            f"{path.name} cannot be developed ({error})", "a raw file that LibRaw reads", "a TIFF"
         ) from None
     return pixels.astype(np.float32) / np.float32(65535)

@@ -46,13 +46,9 @@ class Gain:
 
 
 def gain(folder: Path, before: str, after: str) -> Gain:
-    """Compare two methods whose results are in a set's folder.
+    """Compare two methods in RESULTS/SET of `allfocus eval`, with `METHOD.json` and `METHOD.csv` of each.
 
-    Args:
-        folder: RESULTS/SET of `allfocus eval`, with `METHOD.json` and `METHOD.csv`.
-        before, after: the methods.
-    Raises:
-        DataError: results that are missing, not finished, or of different scenes or protocols.
+    DataError: results that are missing, not finished, or of different scenes or protocols.
     """
     records = [_summary(folder / f"{name}.json") for name in (before, after)]
     rows = [_rows(folder / f"{name}.csv") for name in (before, after)]

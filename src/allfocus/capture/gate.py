@@ -23,7 +23,7 @@ REASONS = {
     "clipping": "too much is overexposed",
     "noise": "the target is too noisy",
     "flicker": "the light changed between the frames, or within one",
-    "target not sharper than source": "the pair teaches nothing",
+    "target not sharper than source": "there is nothing to learn from the pair",
     "residual shift": "no single warp aligns the photos",
     "moving object": "something is in one photo and not in the other",
 }

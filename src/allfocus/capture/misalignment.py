@@ -14,18 +14,17 @@ Plane = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 FIELD_PX = 50.0
-"""How far (sigma) a window speaks for its surroundings in a field."""
+"""How far (sigma) a window's shift reaches in a field."""
 SURE_PX = 0.25
 FAR_PX = 8.0
 BENT = 0.75
 """A window is bent if an affine warp leaves less than this of what its best shift leaves; chance takes a twentieth."""
-SPLITS = 200
 LEAST_SLOPE = 0.01
 
 
 @dataclass(frozen=True)
 class Misalignment:
-    """The shift of each window that has something to say.
+    """The shift of each window that has one.
 
     Attributes:
         places: (n, 2), the windows' centres (x, y) in px.
@@ -55,24 +54,6 @@ class Misalignment:
         return float(np.quantile(lengths, share)) if len(lengths) else None
 
 
-def quantile_error(lengths_px: Array, share: float) -> float | None:
-    """The standard error of a quantile: from its difference between two disjoint halves of the windows.
-
-    The root mean square over `SPLITS` random halvings, halved; one halving alone may agree by chance. None below four
-    windows.
-    """
-    count = len(lengths_px)
-    if count < 4:
-        return None
-    generator = np.random.default_rng(0)
-    apart = []
-    for _ in range(SPLITS):
-        order = generator.permutation(count)
-        halves = lengths_px[order[: count // 2]], lengths_px[order[count // 2 :]]
-        apart.append(float(np.quantile(halves[0], share) - np.quantile(halves[1], share)))
-    return float(np.sqrt(np.mean(np.square(apart)))) / 2
-
-
 def misalignment(
     moving: Plane, fixed: Plane, trust: NDArray[np.bool_] | None = None, window_px: int = WINDOW_PX
 ) -> Misalignment:
@@ -97,7 +78,7 @@ def misalignment(
                 continue
             views = moving[box], fixed[box], seen[box].astype(np.float64)
             whole = register(*views[:2], "shift", weights=views[2], levels=1)
-            if np.array_equal(whole, np.eye(3)):  # nothing was found to hold on to, or nothing that correlates
+            if np.array_equal(whole, np.eye(3)):  # no structure, or none that correlates
                 continue
             found = _shift(*views, whole)
             if found is None:

@@ -32,8 +32,6 @@ class PairOptions:
     Attributes:
         mirrored: whether the target is a mirror image; None finds out.
         flow_px: the most that a smooth local field may move a pixel beyond the warp; 0 for none.
-        limits: of the gate.
-        rig: a calibrated rig, or None.
     """
 
     mirrored: bool | None = None
@@ -134,7 +132,7 @@ def _judged(made: Made, source: Frame, target: Frame, options: PairOptions, burs
 def _matched(
     source: Frame, target: Frame, alignment: Alignment, seen: NDArray[np.bool_], field: NDArray[np.float32] | None
 ) -> tuple[Frame, ColourMatch, AlignedViews, Misalignment]:
-    """The target laid on the source and matched in colour; both as the gate looks at them; what shift is left."""
+    """The target laid on the source and matched in colour; both as the gate measures them; what shift is left."""
     laid = laid_on(target, alignment, source.shape, field)
     trust = seen & ~laid.clipped & ~source.clipped
     warp = alignment.warp

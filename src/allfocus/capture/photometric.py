@@ -17,7 +17,7 @@ ROUNDS = 16
 CAUCHY = 2.385
 MAD_TO_SIGMA = 1.4826
 RIDGE = 1e-4
-"""Of what the blocks say: a term that nothing speaks for, as where both middles coincide, stays small."""
+"""Of the fit: a term that no block supports, as where both middles coincide, stays small."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,9 @@ class ColourMatch:
     misfit: float
 
     def apply(self, linear: Image, warp: NDArray[np.float64] | None = None) -> Image:
-        """The target's light, laid on the source, as the source's camera would have recorded it.
+        """The target's light, float32 (H, W, 3), as the source's camera would have recorded it.
 
-        Args:
-            linear: float32 (H, W, 3).
-            warp: (3, 3), how the target was laid on it; the identity where None.
+        `warp`, (3, 3), is how the target was laid on the source; None is the identity.
         """
         gains = (np.array(one, np.float32) for one in (self.gain, self.falloff, self.far, self.own, self.own_far))
         factor = sum(gain * part[..., None] for gain, part in zip(gains, _terms(linear.shape[:2], warp), strict=True))
@@ -97,7 +95,7 @@ def _fit(
     scale = np.maximum(ours, DARKEST)[:, None]  # relative errors: as eyes, and as shot noise nearly does
     scaled = design / scale
     solution = np.array([np.median(ours / theirs), *[0.0] * (design.shape[1] - 1)])
-    # from one gain to all terms: whoever stands in the picture would otherwise be taken for vignetting
+    # from one gain to all terms: a person in the picture would otherwise look like vignetting
     for strength in np.geomspace(1, RIDGE, ROUNDS):
         left = (ours - design @ solution) / scale[:, 0]
         sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(left))), 1e-5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyvips
 from numpy.typing import NDArray
 
 from allfocus.atomic_file import write_bytes
 from allfocus.capture.frame import Image
 from allfocus.errors import OptionError
+from allfocus.photo.picture import picture_of
 
 MULTIPLE = 8
 BITS = (8, 16)
@@ -26,16 +26,12 @@ def write_png(picture: Image, path: Path, bits: int) -> None:
         raise OptionError(f"--bits {bits}", "8 or 16", "leave it out")
     if path.suffix.lower() != ".png":
         raise OptionError(f"{path.name}", "a name that ends in .png", f"{path.stem}.png")
-    peak, dtype, space = (65535, np.uint16, "rgb16") if bits == 16 else (255, np.uint8, "srgb")
-    codes = np.rint(np.clip(picture, 0, 1) * peak).astype(dtype)
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation=space)
-    write_bytes(path, image.pngsave_buffer())
+    write_bytes(path, picture_of(picture, bits).pngsave_buffer())
 
 
 def write_preview(picture: Image, path: Path, longest_px: int = 640) -> None:
     """The same as a small JPEG for a page. OutputError: the place cannot be written."""
-    codes = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation="srgb")
+    image = picture_of(picture)
     factor = min(1.0, longest_px / max(image.width, image.height))
     write_bytes(path, image.resize(factor).jpegsave_buffer(Q=90))
 

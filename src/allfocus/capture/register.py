@@ -137,7 +137,7 @@ def _check_light(name: str, frame: Frame) -> None:
         raise Unalignable("black", f"{name} is black", "look at the exposure, or the lens cap")
     fine = soft - cv2.GaussianBlur(plane, (0, 0), 24)
     if float(np.quantile(np.abs(fine), 0.98)) < FLAT:
-        raise Unalignable("no texture", f"{name} shows nothing to hold on to", "a scene with structure")
+        raise Unalignable("no texture", f"{name} has no texture to align", "a scene with structure")
 
 
 def _by_features(source: Frame, target: Frame, mirrored: bool | None) -> tuple[bool, Warp, int]:

@@ -59,14 +59,10 @@ def read_decisions(output: Path) -> dict[str, str]:
     found = {}
     for row in rows:
         if row.get("name") is None or row.get("decision") is None:
-            raise DataError(
-                f"{path} without name or decision", "the columns that it was written with", "remove the file"
-            )
+            raise DataError(f"{path} without name or decision", "the columns it was written with", "remove the file")
         word = row["decision"].strip().lower()
         if word not in ("", ACCEPT, REJECT):
-            raise DataError(
-                f"the decision {word!r} for {row['name']} in {path}", "accept, reject or nothing", "correct it"
-            )
+            raise DataError(f"decision {word!r} for {row['name']} in {path}", "accept, reject or nothing", "correct it")
         if word:
             found[row["name"]] = word
     return found
@@ -79,15 +75,7 @@ def write_report(
     output: Path,
     limits: GateLimits,
 ) -> None:
-    """Write `report.csv` and `report.html`.
-
-    Args:
-        records: of all pairs.
-        decisions: a person's, by name; they stay in the table.
-        splits: of accepted pairs, by name.
-        output: folder of the data set.
-        limits: that the gate judged by.
-    """
+    """Write `report.csv`, which keeps a person's `decisions` by name, and `report.html`."""
     text = io.StringIO()
     columns: tuple[str, ...] = COLUMNS
     writer = csv.DictWriter(text, columns, lineterminator="\n")

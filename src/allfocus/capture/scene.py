@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.capture.frame import Frame, Image, read
+from allfocus.capture.frame import Image, read
 from allfocus.capture.opencv import opencv
 from allfocus.errors import DataError
 from allfocus.metrics.reblur import disc
-from allfocus.metrics.registration import warped
 
 MARGIN_PX = 64
 """Around what the first camera sees, for the second one to look at."""
 SUBPIXELS = 2
-STACK_STEP_PX = 1.4
-"""Blur radius, from one frame of a stack to the next, of what the first one had in focus."""
 
 
 def blurred_by_depth(
@@ -68,13 +65,7 @@ def drawn(generator: np.random.Generator, size: tuple[int, int]) -> Image:
         ends = (generator.uniform(0, 1, (2, 2)) * (width, height)).astype(int)
         near = ends[0] + ((ends[1] - ends[0]) * 0.2).astype(int)
         colour = generator.uniform(0.02, 0.9, 3).tolist()
-        cv2.line(
-            image,
-            tuple(int(one) for one in ends[0]),
-            tuple(int(one) for one in near),
-            colour,
-            int(generator.integers(1, 5)),
-        )
+        cv2.line(image, ends[0].tolist(), near.tolist(), colour, int(generator.integers(1, 5)))
     for sigma, strength in ((1.2, 0.10), (3.0, 0.10), (10.0, 0.12)):
         grain = cv2.GaussianBlur(generator.normal(size=(height, width)).astype(np.float32), (0, 0), sigma)
         image *= np.exp(strength * grain / grain.std())[..., None]
@@ -96,60 +87,8 @@ def taken(path: Path, size: tuple[int, int], generator: np.random.Generator) -> 
     return np.clip(linear[top : top + height, left : left + width] * 0.92, 0.002, 0.92)
 
 
-def simulated_stack(
-    sharp: Image, generator: np.random.Generator, frames: int, noise: float = 0.006
-) -> tuple[list[Frame], NDArray[np.float32]]:
-    """A focus stack of a scene, and its depth in frames: float32 (H, W), 0 where the first is in focus.
-
-    From frame to frame the picture grows by 0.2 % (focus breathing), shifts by up to 1 px and changes its light by up
-    to 3 %. A background whose depth grows from side to side, and two things before it.
-
-    Args:
-        sharp: linear light (H, W, 3).
-        generator: of everything random.
-        frames: how many.
-        noise: standard deviation at white.
-    """
-    cv2 = opencv()
-    height, width = sharp.shape[:2]
-    depth = np.linspace(0, frames - 1, width, dtype=np.float32)[None].repeat(height, 0)
-    things = []
-    for _ in range(2):
-        mask = np.zeros((height, width), np.float32)
-        centre = (int(generator.uniform(0.25, 0.75) * width), int(generator.uniform(0.25, 0.75) * height))
-        cv2.ellipse(mask, centre, (width // 7, height // 7), float(generator.uniform(0, 180)), 0, 360, 1.0, -1)
-        things.append((mask, float(generator.integers(0, frames))))
-    taken_frames = []
-    for number in range(frames):
-        radius = np.abs(depth - number) * STACK_STEP_PX
-        stops = np.linspace(0, max(float(radius.max()), 1), 2 * frames)
-        picture = np.zeros_like(sharp)
-        for index, stop in enumerate(stops):
-            weight = np.interp(radius, stops, np.eye(len(stops))[index]).astype(np.float32)
-            picture += weight[..., None] * disc_blur(sharp, float(stop))
-        for mask, place in things:
-            own = abs(place - number) * STACK_STEP_PX
-            picture = picture * (1 - disc_blur(mask, own)[..., None]) + disc_blur(sharp * mask[..., None], own)
-        move = generator.uniform(-1, 1, 2) if number else np.zeros(2)
-        scale = 1 + 0.002 * number
-        middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        warp = np.eye(3)
-        warp[:2, :2] *= scale
-        warp[:2, 2] = middle * (1 - scale) + move
-        seen = warped(picture, np.linalg.inv(warp), order=3) * generator.uniform(0.97, 1.03)
-        seen += noise * np.sqrt(np.clip(seen, 0, 1) + 0.04) * generator.normal(size=seen.shape)
-        linear = np.clip(seen, 0, 1).astype(np.float32)
-        taken_frames.append(Frame(linear, linear.max(axis=2) > 0.985))
-    for mask, place in things:
-        depth = np.where(mask > 0.5, np.float32(place), depth)
-    return taken_frames, depth
-
-
 def disc_blur(image: NDArray[np.float32], radius_px: float) -> NDArray[np.float32]:
     """A disc blur, float32 (H, W) or (H, W, C), the border repeated; below a radius of 0.3 px nothing happens."""
-    cv2 = opencv()
-    return (
-        image
-        if radius_px <= 0.3
-        else cv2.filter2D(image, -1, disc(max(radius_px, 0.6)), borderType=cv2.BORDER_REPLICATE)
-    )
+    if radius_px <= 0.3:
+        return image
+    return opencv().filter2D(image, -1, disc(max(radius_px, 0.6)), borderType=opencv().BORDER_REPLICATE)

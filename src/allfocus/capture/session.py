@@ -34,10 +34,8 @@ class Session:
 
     Attributes:
         output: folder of the data set.
-        options: how each pair is made.
         layout: "dpdd" (train, val and test) or "realdof" (test only).
-        split: how scenes are shared out.
-        bits: of the pictures that are written, 8 or 16.
+        bits: 8 or 16 bits a sample in the written pictures.
         jobs: processes.
     """
 
@@ -141,7 +139,7 @@ def _make_one(shot: Exposures, session: Session) -> dict[str, Any]:
     made = make(shot, session.options)
     record = _record(made, shot, session)
     folder = session.output / PAIRS
-    (folder / f"{made.name}.json").unlink(missing_ok=True)  # an older one would vouch for pictures that are not its own
+    (folder / f"{made.name}.json").unlink(missing_ok=True)  # an older one would belong to other pictures
     if made.pictures is not None:
         for role, picture in zip(ROLES, made.pictures, strict=True):
             write_png(picture, folder / f"{made.name}.{role}.png", session.bits)

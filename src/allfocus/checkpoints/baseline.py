@@ -24,12 +24,7 @@ _KEY = "baseline"
 def find(name: str, published: tuple[str, ...] = ()) -> Path:
     """The weights file of a baseline in the user's model folder or in the package (its folder weights/baselines).
 
-    Args:
-        name: of the method ("dpdnet-s", "dmenet-small").
-        published: endings of weights as others publish them, tried after our own.
-
-    Raises:
-        WeightsError: there is none: none of that name comes with allfocus; or its card belongs to another file.
+    Endings of others' published weights come after our own. WeightsError: there is none, or its card names another.
     """
     suffixes = NATIVE + published
     for folder in (user_folder(), SHIPPED / "baselines"):
@@ -49,9 +44,7 @@ def _verify(path: Path) -> None:
     """Compare a file with the card beside it, where there is one."""
     card = path.with_suffix(CARD_SUFFIX)
     if card.is_file() and Card.read(card).sha256 != sha256(path):
-        raise WeightsError(
-            f"{path} is damaged or not the right file", f"the sha256 in {card.name}", "copy both files again"
-        )
+        raise WeightsError(f"{path} is damaged or another file", f"the sha256 in {card.name}", "copy both files again")
 
 
 def save(net: DPDNet | DMENet, path: Path, *, dtype: torch.dtype = torch.float16) -> None:

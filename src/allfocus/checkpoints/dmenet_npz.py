@@ -1,7 +1,7 @@
 """Reading DMENet's weights: a TensorLayer .npz of named arrays.
 
 The container and the layout of the kernels are those of TensorLayer 1; the names of the layers are not documented. So
-layers are told by their order in the file, which is the order of creation, and by their shapes: among kernels of the
+layers are known by their order in the file, which is the order of creation, and by their shapes: among kernels of the
 same shape the n-th in the file is the n-th of the network. Steps of the decoder come before the refinement and that
 before the head; the auxiliary heads may come between the steps or after them all, as a layer in front of one with a
 single output is known for what it is. The last part of a name tells kernel, bias and the four arrays of a batch
@@ -44,14 +44,10 @@ class _StoredLayer:
 
 
 def load(path: Path) -> DMENet:
-    """The network of a file, in evaluation mode, float32.
+    """The network of an .npz with kernels (rows, columns, in, out), in evaluation mode, float32.
 
-    Args:
-        path: .npz; kernels (rows, columns, in, out).
-
-    Raises:
-        WeightsError: the file is missing or damaged, needs pickle, lacks a layer or has another too many, or holds
-            numbers that are not finite.
+    WeightsError: the file is missing or damaged, needs pickle, lacks a layer or has another too many, or holds numbers
+    that are not finite.
     """
     layers = _read(path)
     waiting: dict[tuple[int, ...], list[_StoredLayer]] = defaultdict(list)
@@ -98,7 +94,7 @@ def _fill(path: Path, layer: _StoredLayer, convolution: nn.Conv2d, normalisation
     if has != needs or layer.bias is None:
         lacks = sorted(needs - has) + ([] if layer.bias is not None else ["bias"])
         raise WeightsError(
-            f"{path.name}: {layer.name} lacks {lacks} and has {sorted(has - needs)} too many", _EXPECTED, _HINT
+            f"{path.name}: {layer.name} lacks {lacks}, has extra {sorted(has - needs)}", _EXPECTED, _HINT
         )
     assert convolution.bias is not None
     _copy(path, layer.name, convolution.weight, layer.kernel.transpose(3, 2, 0, 1))
@@ -129,9 +125,7 @@ def _read(path: Path) -> list[_StoredLayer]:
             for name in arrays.files:
                 _sort_in(path, layers, name, arrays[name])
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        raise WeightsError(
-            f"{path.name} is damaged or not an .npz of plain arrays ({error})", _EXPECTED, _HINT
-        ) from error
+        raise WeightsError(f"{path.name} is damaged or no .npz of arrays ({error})", _EXPECTED, _HINT) from error
     return layers
 
 

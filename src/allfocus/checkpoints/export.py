@@ -17,13 +17,7 @@ from allfocus.nets.registry import Architecture
 
 @dataclass(frozen=True)
 class Exported:
-    """Files that were written and checked.
-
-    Attributes:
-        path: the file to name to others.
-        files: it and what belongs to it.
-        proof: its differences to torch; the same stands in its metadata.
-    """
+    """A file that was written and checked, all files that belong to it, and its differences to torch."""
 
     path: Path
     files: tuple[Path, ...]
@@ -85,9 +79,7 @@ def export(
             written.save(final / target.name, proof.facts() | (about or {}))
             return Exported(target, _move(final, target, overwrite), proof)
     except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written ({error})", "a writable folder with free space", "another -o"
-        ) from error
+        raise OutputError(f"{target} cannot be written ({error})", "a place with free space", "another -o") from error
 
 
 def _check(net: IFAN, target: Path, format: str, size: Size | None, exporter: type[Export]) -> None:
@@ -97,12 +89,12 @@ def _check(net: IFAN, target: Path, format: str, size: Size | None, exporter: ty
     if target.suffix.lower() not in endings:
         raise OptionError(
             f"{target.name} for the format {format}",
-            f"a name ending in {' or '.join(endings)}",
+            f"{' or '.join(endings)}",
             f"-o {target.stem}{endings[0]}",
         )
     if size is not None and not exporter.takes_size:
         raise OptionError(
-            f"a {format} file for {size.width}x{size.height} only", "no size: such a file takes any", "leave --size out"
+            f"a {format} file for {size.width}x{size.height} only", "one for any size", "leave --size out"
         )
     if size is not None and (min(size) < 1 or size.width % net.multiple or size.height % net.multiple):
         fitting = (max(-(-length // net.multiple), 1) * net.multiple for length in size)

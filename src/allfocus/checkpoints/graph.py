@@ -94,14 +94,7 @@ def trace_ifan(net: IFAN, weights: Path) -> Any:
 
 @dataclass(frozen=True)
 class ShippedGraph:
-    """A graph that was written and checked.
-
-    Attributes:
-        path: the ONNX file.
-        inputs: its input names.
-        outputs: its output names.
-        proof: its differences to torch; the same stands in its metadata.
-    """
+    """A graph that was written and checked: file, names of inputs and outputs, and its differences to torch."""
 
     path: Path
     inputs: tuple[str, ...]
@@ -160,12 +153,7 @@ def _ancestors(results: Sequence[Any]) -> set[Any]:
 
 
 class _Graph:
-    """Nodes and initialisers while they grow.
-
-    Args:
-        parameters: placeholder name -> parameter name.
-        weights: safetensors file.
-    """
+    """Nodes and initialisers while they grow; `parameters` maps the placeholders' names to the parameters'."""
 
     def __init__(self, parameters: Mapping[str, str], weights: Path) -> None:
         self.onnx = onnx_package()

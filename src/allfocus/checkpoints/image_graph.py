@@ -48,9 +48,7 @@ def write_image_graph(source: Path, target: Path, multiple: int, *, overwrite: b
         file.temporary.write_bytes(model.SerializeToString())
         difference = float(np.abs(run_graph(file.temporary, [picture])[OUTPUT] - wanted).max())
         if not difference <= TOLERANCE:
-            raise WeightsError(
-                f"the picture graph differs from the network by {difference:.1e}", f"at most {TOLERANCE:g}", "report it"
-            )
+            raise WeightsError(f"the picture graph is off by {difference:.1e}", f"at most {TOLERANCE:g}", "report it")
     return difference
 
 

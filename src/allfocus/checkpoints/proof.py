@@ -65,15 +65,7 @@ class Proof:
 
 
 def run_graph(path: Path, pictures: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-    """Read an ONNX file or an OpenVINO pair and run it.
-
-    Args:
-        path: the .onnx or .xml file.
-        pictures: for each input, in order.
-
-    Returns:
-        The outputs by each of their names.
-    """
+    """The outputs, by name, of an ONNX file or an OpenVINO pair (.xml) on a picture for each input."""
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled(list(pictures))
     return {name: np.array(found[output]) for output in compiled.outputs for name in output.get_names()}

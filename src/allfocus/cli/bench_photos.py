@@ -70,14 +70,7 @@ def watched(arguments: list[str], environment: dict[str, str]) -> Watched:
 def time_photos(
     models: list[Model], megapixels: list[float], repeats: int, precisions: list[str]
 ) -> list[dict[str, Any]]:
-    """A row for each size, model, engine and precision that can run here.
-
-    Args:
-        models: installed.
-        megapixels: sizes of the photos, 3:2.
-        repeats: runs with a warm cache.
-        precisions: those to time.
-    """
+    """A row for each size (megapixels, 3:2), model, engine and precision that can run here; `repeats` are warm."""
     from allfocus.engine import onnxruntime, openvino
     from allfocus.scratch import ScratchFolder
 

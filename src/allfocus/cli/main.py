@@ -41,11 +41,7 @@ EXTRAS: dict[str, str] = {**dict.fromkeys(("deblur", "map", "eval", "tables", "f
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with its exit code.
-
-    Args:
-        arguments: without the program's name; the process's own when None.
-    """
+    """Run the command line (the process's own without `arguments`); ends the process with its exit code."""
     alone = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--version"]:

@@ -76,9 +76,7 @@ def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
 
     maps = [name for name, known in METHODS.items() if known.maps]
     if method not in maps:
-        raise OptionError(
-            f"no method for defocus maps is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'"
-        )
+        raise OptionError(f"no map method is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
     baseline = load(method, weights)
     from allfocus.baselines.deconvolution import SIGMA_TO_RADIUS, MapBaseline
 

@@ -40,9 +40,7 @@ def quantise_command(
     said = f"int8 against float32 on {HELD_BACK} other simulated photos: {ranges.psnr_db} dB, lowest "
     said += f"{ranges.lowest_psnr_db} dB"
     if ranges.psnr_db < ENOUGH_DB:
-        raise EngineError(
-            said, f"{ENOUGH_DB:g} dB on average", "more --crops, or --precision float32, which needs no ranges"
-        )
+        raise EngineError(said, f"{ENOUGH_DB:g} dB on average", "more --crops, or float32, which needs no ranges")
     target = found.weights.with_suffix(INT8_SUFFIX)
     ranges.write(target)
     typer.echo(f"{target}: {len(ranges.activations)} ranges; {said}")

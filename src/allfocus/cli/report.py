@@ -190,7 +190,7 @@ class Report:
             self._print("\n".join(lines))
 
     def _print(self, text: str) -> None:
-        """Print; where nobody can be told, go on with the photos and say so at the end."""
+        """Print; if the output is closed, go on with the photos and report it at the end."""
         if self.lost is not None:
             return
         try:

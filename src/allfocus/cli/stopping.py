@@ -12,11 +12,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Stopped(BaseException):
-    """A signal has arrived; not an `Exception`, so that it does not count as a failure of a photo.
-
-    Args:
-        number: of the signal.
-    """
+    """The signal of this number has arrived; not an `Exception`, so that it does not count as a failure of a photo."""
 
     def __init__(self, number: int) -> None:
         self.number = number

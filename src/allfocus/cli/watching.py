@@ -23,7 +23,7 @@ AT_MOST = 12
 """Arrivals that are restored as one group; while it lasts, others become whole and wait."""
 
 LOOK_SHARE = 5.0
-"""Looking at a folder of very many files takes at most 1 part in so many of the time."""
+"""Listing a folder of very many files takes at most this fraction (1 in n) of the time."""
 
 SAY_EVERY_S = 60.0
 
@@ -31,11 +31,7 @@ SAY_EVERY_S = 60.0
 class Watching:
     """Takes arrivals through the journal of the output folder.
 
-    Args:
-        arrivals: looks at the folder.
-        order: what to make of each photo.
-        streams: engines side by side, where the journal does not say how many threads each has.
-        as_json: outcomes as JSON on standard output.
+    `streams` engines work side by side, where the journal does not say how many threads each has.
     """
 
     def __init__(self, arrivals: Arrivals, order: Order, *, streams: int = 1, as_json: bool = False) -> None:

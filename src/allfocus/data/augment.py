@@ -82,12 +82,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Reduction:
-    """How a sample is reduced, which has to be known before it is cropped.
-
-    Attributes:
-        side_px: what to crop from the source.
-        patch_px: what becomes of it.
-    """
+    """How a sample is reduced before it is cropped: `side_px` of the source become `patch_px`."""
 
     side_px: int
     patch_px: int
@@ -105,14 +100,7 @@ class Reduction:
 
 
 def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: int, source_px: int) -> Reduction:
-    """Draw the size of what is cropped.
-
-    Args:
-        config: chances.
-        rng: draws.
-        patch_px: side of the result.
-        source_px: shorter side of the source's samples; nothing larger is asked for.
-    """
+    """Draw the size of what is cropped for a result of `patch_px`, at most `source_px`, the samples' shorter side."""
     if rng.random() >= config.reduce_chance:
         return Reduction(patch_px, patch_px)
     side = patch_px / rng.uniform(*config.reduce_to)
@@ -122,10 +110,7 @@ def draw_reduction(config: AugmentConfig, rng: np.random.Generator, patch_px: in
 def augment(sample: Batch, config: AugmentConfig, rng: np.random.Generator) -> Batch:
     """Mirror, turn, exchange, grey, noise, core, texture and less light, in this order; see `AugmentConfig`.
 
-    Args:
-        sample: one sample, not reduced any more; any batch is treated alike.
-        config: chances.
-        rng: draws.
+    The sample is not reduced any more; any batch is treated alike.
     """
     if config.flips and rng.random() < 0.5:
         sample = _each(sample, lambda part: part.flip(-2))

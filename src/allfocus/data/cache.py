@@ -122,11 +122,7 @@ class SampleCache:
 class Mixture:
     """Several caches as one, each drawn from as often as it has samples; a `data.source.Source`.
 
-    Args:
-        caches: made from the same photos.
-
-    Raises:
-        DataError: no cache, or caches of different photos, which one card could not describe.
+    DataError: no cache, or caches of different photos, which one card could not describe.
     """
 
     remedy = SampleCache.remedy
@@ -171,9 +167,7 @@ def render_cache(spec: CacheSpec, folder: Path, *, workers: int = 2, progress: A
         if stamp.exists() and CacheSpec(**json.loads(stamp.read_text(encoding="utf-8"))) != CacheSpec(
             **json.loads(wanted)
         ):
-            raise DataError(
-                f"{folder} holds samples with other settings", "an empty folder, or the same settings", "another -o"
-            )
+            raise DataError(f"{folder} holds samples with other settings", "the same, or an empty folder", "another -o")
     if (folder / "cache.json").exists():
         return SampleCache(folder)
     write_text(unfinished, wanted)
@@ -198,9 +192,7 @@ def sharp_photos(folder: Path, left_out: Collection[str] = ()) -> list[Path]:
         path for path in folder.glob("*") if path.suffix.lower() in WRITABLE_EXTENSIONS and path.name not in names
     )
     if not paths:
-        raise DataError(
-            f"no photo in {folder}", f"files ending in {', '.join(sorted(WRITABLE_EXTENSIONS))}", "another folder"
-        )
+        raise DataError(f"no photo in {folder}", f"{', '.join(sorted(WRITABLE_EXTENSIONS))}", "another folder")
     return paths
 
 

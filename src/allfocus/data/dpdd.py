@@ -41,9 +41,7 @@ def load_layout(
     base = locate(root, layout)
     left, right = (photos(base / f"{split}_{side}" / "source") for side in "lr")
     if bool(left) != bool(right):
-        raise DataError(
-            f"{base} has only one of {split}_l and {split}_r", "both dual-pixel views or none", "download the other one"
-        )
+        raise DataError(f"{base} has only one of {split}_l and {split}_r", "both views or none", "download the other")
     found = assemble(
         f"{name}-{split}",
         base,

@@ -19,7 +19,6 @@ class Layout:
     """The shape of a public data set on disk.
 
     Attributes:
-        title: what people call it ("DPDD").
         folders: paths below the root that must hold photos; "" is the root itself.
         tree: the whole shape, drawn as a small tree.
         wrappers: folder names that archives unpack into; a root that holds one of them is as good as it.

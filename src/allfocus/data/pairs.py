@@ -131,13 +131,9 @@ class PairSet:
 
 
 def read(path: Path, bits: int | None = None) -> NDArray[np.float32]:
-    """A photo as display-referred RGB, float32 (H, W, 3) in [0, 1]; grey is repeated to three channels.
+    """A photo as display-referred RGB, float32 (H, W, 3) in [0, 1]; 8 bits round 16-bit codes first, grey is repeated.
 
-    Args:
-        path: 8-bit codes are divided by 255, 16-bit ones by 65535.
-        bits: 8 rounds 16-bit codes to 8 bits first.
-    Raises:
-        DataError: the file is missing, damaged or no photo.
+    DataError: the file is missing, damaged or no photo.
     """
     try:
         photo = decode(path)
@@ -153,10 +149,7 @@ def read(path: Path, bits: int | None = None) -> NDArray[np.float32]:
 def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
     """The signed blur radius of a scene in px, (height, width); NaN where no single radius describes the blur.
 
-    Args:
-        path: an npz file with `coc` (H, W) and, if known, `valid` (H, W).
-    Raises:
-        DataError: a damaged file, or a map of another size.
+    The npz file has `coc` (H, W) and, if known, `valid` (H, W). DataError: it is damaged, or of another size.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -171,7 +164,7 @@ def read_coc(path: Path, height: int, width: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class PairHeader:
-    """What a photo's header says: size in px as it is looked at (upright), and bits per channel."""
+    """What a photo's header says: upright size in px, and bits per channel."""
 
     width: int
     height: int
@@ -269,9 +262,7 @@ def read_groups(root: Path) -> dict[str, tuple[str, ...]]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"name", "group"} <= set(reader.fieldnames or ()):
-            raise DataError(
-                f"{path} has columns {reader.fieldnames}", "name and group", "write the column names in its first line"
-            )
+            raise DataError(f"{path} has columns {reader.fieldnames}", "name and group", "name them in its first line")
         for row in reader:
             groups[row["name"]] = (*groups.get(row["name"], ()), row["group"])
     return groups

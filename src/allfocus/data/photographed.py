@@ -20,14 +20,8 @@ KEPT_BYTES = 1 << 31
 class PhotographedPairs:
     """Random crops of the scenes of a pair set; see `data.source.Source`.
 
-    Decoded photos are kept up to a limit, as 8 or 16 bits as they were stored, so that a small set is decoded once.
-
-    Args:
-        pairs: checked pairs, each with its sharp counterpart.
-        kept_bytes: how much decoded picture is kept; the oldest goes first.
-
-    Raises:
-        DataError: scenes without counterpart.
+    Decoded photos are kept, the oldest dropped first, up to `kept_bytes` in the 8 or 16 bits of their files.
+    DataError: scenes without counterpart.
     """
 
     remedy = "a set with dual-pixel views (DPDD's layout), or simulated samples"
@@ -36,7 +30,7 @@ class PhotographedPairs:
         lonely = [pair.name for pair in pairs if pair.target is None]
         if lonely:
             raise DataError(
-                f"{pairs.name}: {lonely[0]} has no sharp counterpart", "pairs", "allfocus eval --data pairs says more"
+                f"{pairs.name}: {lonely[0]} has no sharp counterpart", "pairs", "allfocus eval --data pairs"
             )
         self.pairs, self.name = pairs, str(pairs.root)
         views = {"left", "right"} if all(pair.left and pair.right for pair in pairs) else set()

@@ -34,8 +34,6 @@ def load(name: str, root: Path, split: str = "test", bits: int | None = None) ->
         OptionError: an unknown name, split or bit depth. DataError: a wrong layout or files that do not fit together.
     """
     if name not in LOADERS:
-        raise OptionError(
-            f"no data set is called {name!r}", f"one of {', '.join(LOADERS)}", "--data pairs for your own"
-        )
+        raise OptionError(f"no data set is called {name!r}", f"one of {', '.join(LOADERS)}", "--data pairs for yours")
     module, _, function = LOADERS[name].partition(":")
     return getattr(import_module(module), function)(Path(root), split, bits)

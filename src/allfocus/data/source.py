@@ -90,7 +90,7 @@ class Batches(Dataset[Batch]):
             raise DataError(f"{source.name} without {' and '.join(lacking)}", "samples that have it", source.remedy)
         if size % processes:
             raise DataError(
-                f"a batch of {size} for {processes} processes", "a multiple of the number of processes", "--set batch=N"
+                f"a batch of {size} for {processes} processes", f"a multiple of {processes}", "--set batch=N"
             )
         self.source, self.size, self.patch_px, self.augmentation, self.seed = source, size, patch_px, augment, seed
         self.fields = tuple(name for name in OPTIONAL if name in fields)
@@ -112,7 +112,7 @@ class Batches(Dataset[Batch]):
         return concatenate([self._sample(np.random.default_rng([self.seed, step, one]), patch_px) for one in self.own])
 
     def from_step(self, first: int, last: int, workers: int = 0) -> Iterator[Batch]:
-        """The batches of steps first to last - 1, prepared by so many processes ahead of time; 0 prepares them here."""
+        """The batches of steps first to last - 1, prepared ahead by `workers` processes; 0 prepares them here."""
         loader = DataLoader(
             self,
             batch_size=None,

@@ -19,13 +19,9 @@ LARGEST_SEED = 2**62
 
 
 class SimulatedStream:
-    """The simulator as a source of samples; see `data.source.Source`.
+    """The simulator as a source of samples (`data.source.Source`) of its own side, from a folder of sharp photos.
 
-    Args:
-        photos: folder of sharp photos.
-        left_out: names of photos in it that are not used.
-        config: settings of the simulator; its side is that of the samples.
-        device: where samples are rendered: the training device, or "cpu" for worker processes.
+    It renders on the training device, or on "cpu" for worker processes.
     """
 
     remedy = "the simulator has everything"

@@ -153,9 +153,7 @@ def load(root: Path, split: str = SPLIT, bits: int | None = None) -> PairSet:
 def make(root: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Render what is missing of the benchmark; errors as `load`.
 
-    Args:
-        root: where to.
-        progress: called with (finished, all) after each scene; by default a line on standard error now and then.
+    `progress` is called with (finished, all) after each scene; by default a line goes to standard error now and then.
     """
     from allfocus.simulate.dataset import finished, make_folders, write_sample
 
@@ -230,9 +228,7 @@ def _check_version(root: Path) -> None:
     try:
         found = json.loads(stamp.read_text(encoding="utf-8"))["version"] if stamp.is_file() else VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{stamp} cannot be read ({error})", "the record of a finished set", "another --root"
-        ) from error
+        raise DataError(f"{stamp} cannot be read ({error})", "the record of a whole set", "another --root") from error
     if found != VERSION:
         raise DataError(f"{root} holds version {found} of SynDP", f"version {VERSION}", "--root with a new folder")
 
@@ -244,9 +240,7 @@ def _write_notes(root: Path, wanted: tuple[SynDPScene, ...]) -> None:
         write_text(root / GROUPS_FILE, "\n".join(lines) + "\n")
         write_json(root / STAMP, {"name": "SynDP", "version": VERSION})
     except OSError as error:
-        raise OutputError(
-            f"{root} cannot be written ({error.strerror})", "a place with free space", "--root DIR"
-        ) from error
+        raise OutputError(f"{root} cannot be written ({error.strerror})", "free space", "--root DIR") from error
 
 
 @lru_cache(maxsize=4)

@@ -78,9 +78,7 @@ class DefocusMap:
 def check_estimates_defocus(card: Card) -> None:
     """OptionError for a network that estimates no disparity."""
     if "disparity" not in card.outputs:
-        raise OptionError(
-            f"{card.name}, which estimates no disparity", "a network that estimates it", "ifan or ifan-fast"
-        )
+        raise OptionError(f"{card.name}, which estimates no disparity", "one that estimates it", "ifan or ifan-fast")
 
 
 def _interpolated(cells: NDArray[np.float32], side: int, box: Box) -> NDArray[np.float32]:

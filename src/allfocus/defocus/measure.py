@@ -61,13 +61,9 @@ def shrink_to_measure(width: int, height: int) -> int:
 
 
 def local_radius_px(pixels: np.ndarray) -> np.ndarray:
-    """How blurred each place is: the measure of `measure_blur`, over windows of 25 px.
+    """The blur radius in px at each place of (h, w, 3) in [0, 1]: the measure of `measure_blur` over windows of 25 px.
 
-    Args:
-        pixels: (h, w, 3) float32 in [0, 1].
-
-    Returns:
-        (h, w) float32, blur radius in px of this picture; flat places count as very blurred.
+    Flat places count as very blurred.
     """
     grey = _smooth(_grey(pixels), PRESMOOTH_SIGMA_PX)
     before = window_mean(_gradient(grey)) + FLAT

@@ -18,15 +18,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """An engine and what it runs.
-
-    Attributes:
-        name: "openvino", "onnxruntime" or "torch".
-        device: the processor, in words.
-        precision: "float32", "bfloat16" or "int8"; on some devices "float16".
-        model: name on the card.
-        threads: CPU threads it computes with.
-    """
+    """An engine, the processor in words, its precision, the model's name and the CPU threads that it computes with."""
 
     name: str
     device: str
@@ -151,7 +143,7 @@ def check_inputs(card: Card, batch: np.ndarray, pair: np.ndarray | None) -> list
             )
         if array.shape[0] != batch.shape[0] or array.shape[2:] != batch.shape[2:]:
             raise OptionError(
-                f"a pair of shape {array.shape}", f"the size of the photo {batch.shape}", "views cropped like the photo"
+                f"a pair of shape {array.shape}", f"the photo's {batch.shape}", "views cropped like the photo"
             )
     return arrays
 

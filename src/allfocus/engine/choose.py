@@ -16,15 +16,7 @@ ENGINES = ("openvino", "onnxruntime", "torch")
 
 
 class Finding(NamedTuple):
-    """One engine on this machine.
-
-    Attributes:
-        name: of the engine.
-        available: whether it can run in this precision.
-        chosen: whether "auto" takes it.
-        precision: what it would compute in; empty where it cannot run.
-        reason: why it is chosen, why it is not, or why it cannot run.
-    """
+    """One engine on this machine: whether it can run, whether "auto" takes it, in which precision, and why (not)."""
 
     name: str
     available: bool
@@ -34,12 +26,7 @@ class Finding(NamedTuple):
 
 
 def survey(precision: str = "auto", model: Model | None = None) -> list[Finding]:
-    """A finding for each of `ENGINES`. OptionError: another precision.
-
-    Args:
-        precision: "auto", "float32", "bfloat16" or "int8".
-        model: to be run; without one, int8 is assumed to have its ranges.
-    """
+    """A finding for each of `ENGINES`; without a model, int8 counts as possible. OptionError: another precision."""
     _check_precision(precision)
     reasons = {name: _module_of(name).unavailable(precision, model) for name in ENGINES}
     chosen = _preferred(reasons)
@@ -60,7 +47,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
             "openvino-npu".
         precision: "auto" (what the processor is fast in), "float32", "bfloat16" or "int8".
         threads: that it computes with; when None, as the variable `ALLFOCUS_THREADS` says, else as many as there are.
-            torch, which has one number for the whole process, goes by that.
+            torch has one number for the whole process and uses that.
 
     Raises:
         OptionError: another engine or precision.
@@ -72,9 +59,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
         chosen = _preferred(reasons)
         if chosen is None:
             why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-            raise EngineError(
-                f"no engine can run {model.card.name} here ({why})", "an available engine", "allfocus doctor"
-            )
+            raise EngineError(f"no engine can run {model.card.name} here ({why})", "one that can", "allfocus doctor")
         return _module_of(chosen).start(model, precision, threads)
     device = engine in openvino_device.DEVICES
     if device:
@@ -82,7 +67,7 @@ def choose(model: Model, engine: str = "auto", precision: str = "auto", threads:
     else:
         reason = _module_of(engine).unavailable(precision, model)
     if reason is not None:
-        raise EngineError(f"{engine} cannot run here: {reason}", "an available engine", "allfocus doctor")
+        raise EngineError(f"{engine} cannot run here: {reason}", "one that can", "allfocus doctor")
     if device:
         return openvino_device.start(engine, model, precision, threads)
     return _module_of(engine).start(model, precision, threads)

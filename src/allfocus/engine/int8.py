@@ -127,15 +127,10 @@ def measure(graph: Path, pictures: Iterable[NDArray[np.float32]]) -> dict[str, t
 
 
 def quantise(model: Model, pictures: Iterable[NDArray[np.float32]], held_back: Sequence[NDArray[np.float32]]) -> Ranges:
-    """Measure a model's ranges and how close the int8 network then comes to float32.
+    """Measure a model's ranges and how close the int8 network then comes to float32 on pictures that were held back.
 
-    Args:
-        model: released, of one view.
-        pictures: (3, H, W) in [0, 1], blurred as the photos to come will be; some 40 of 256 px are enough.
-        held_back: others, for the comparison.
-
-    Raises:
-        OptionError: a network of two views.
+    The pictures, (3, H, W) in [0, 1], are blurred as the photos to come will be; some 40 of 256 px are enough.
+    OptionError: a network of two views.
     """
     if model.card.views != 1:
         raise OptionError(f"{model.card.name}, a network of two views", "a network of one view", "another model")

@@ -12,7 +12,7 @@ from allfocus.engine.base import Engine, EngineInfo, Estimate, FittingEngine
 
 
 class LaterEngine:
-    """Stands for an engine that `load` gives, called at once in a thread of its own; its errors are raised at use."""
+    """An engine that `load`, called at once in a thread of its own, will give; its errors are raised at use."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._loaded: Future[Engine] = Future()

@@ -57,15 +57,7 @@ def start(model: Model, precision: str = "auto", threads: int | None = None) -> 
 class ONNXRuntimeEngine(LockedEngine):
     """A model in an ONNX Runtime session: on the first accelerator that loads it, else on the CPU.
 
-    One that fails at its first batch is left for the CPU, and `info.device` says so.
-
-    Args:
-        model: found and verified.
-        precision: "float32".
-        threads: on the CPU; those of `Processor.here` when None.
-
-    Raises:
-        EngineError: ONNX Runtime cannot load the graph.
+    One that fails at its first batch is left for the CPU, and `info.device` says so. EngineError: it cannot be loaded.
     """
 
     def __init__(self, model: Model, precision: str, threads: int | None = None) -> None:

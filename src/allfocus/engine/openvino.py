@@ -53,7 +53,7 @@ def unavailable(precision: str = "auto", model: Model | None = None) -> str | No
         if is_arm():
             return "OpenVINO's int8 gives wrong results on ARM"
         if model is not None and model.ranges() is None:
-            return f"{model.card.name} has no int8 ranges for its weights (allfocus quantise makes them)"
+            return f"{model.card.name} has no int8 ranges (allfocus quantise makes them)"
     return None
 
 
@@ -289,9 +289,7 @@ def _int8_graph(model: Model) -> Any:
 def _ranges_of(model: Model) -> Ranges:
     ranges = model.ranges()
     if ranges is None:
-        raise WeightsError(
-            f"{model.card.name} has no int8 ranges for its weights", "NAME.int8 beside them", "allfocus quantise"
-        )
+        raise WeightsError(f"{model.card.name} has no int8 ranges", "NAME.int8 beside them", "allfocus quantise")
     return ranges
 
 

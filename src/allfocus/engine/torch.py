@@ -60,15 +60,11 @@ def start(model: Model, precision: str = "auto", threads: int | None = None) -> 
 
 
 class TorchEngine(LockedEngine):
-    """A network in eager torch; on CUDA, from the second batch of one size on, as a CUDA graph.
+    """A network in eager torch, in float32 or by autocast in bfloat16; the device "auto" takes a GPU that is there.
 
-    Args:
-        model: found and verified.
-        precision: "float32", or "bfloat16" by autocast.
-        device: "cuda" or "cpu"; "auto" takes a GPU that is there.
+    On CUDA it runs as a CUDA graph from the second batch of one size on.
 
-    Raises:
-        WeightsError: the weights do not fit the architecture on the card.
+    WeightsError: the weights do not fit the architecture on the card.
     """
 
     def __init__(self, model: Model, precision: str, device: str = "auto") -> None:

@@ -55,11 +55,7 @@ def cost_of_architecture(architecture: Mapping[str, object]) -> Cost:
 
 @cache
 def cost_as_published(method: str) -> Cost:
-    """Count the network of a method as its paper describes it, without weights.
-
-    Args:
-        method: a network or a baseline by name; `Cost()` for one without a network, or without torch.
-    """
+    """Count the network of a method as its paper describes it; `Cost()` for one without a network, or without torch."""
     try:
         from allfocus.nets.registry import named
     except ImportError:

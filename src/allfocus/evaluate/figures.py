@@ -67,14 +67,9 @@ class FigureRow:
 def make_row(
     pairs: PairSet, pair: Pair, methods: Sequence[Method], crops: Sequence[Crop] = (), crop_count: int = 2
 ) -> FigureRow:
-    """Restore one scene with every method, from left to right.
+    """Restore one scene with every method, from left to right, and enlarge `crops`, or `crop_count` chosen ones.
 
-    Args:
-        pairs, pair, methods: the scene and what restores it.
-        crops: what to enlarge; if empty, `choose_crops` chooses `crop_count` of them.
-
-    Raises:
-        AllfocusError: the scene, a method, or a crop outside the photo.
+    AllfocusError: the scene, a method, or a crop outside the photo.
     """
     source = pairs.read(pair.source)
     target = None if pair.target is None else pairs.read(pair.target)

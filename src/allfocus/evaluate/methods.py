@@ -114,9 +114,7 @@ class ResultsFolder:
         sharp = self.pairs.read(path)
         height, width = given.photo.shape[:2]
         if sharp.shape[0] < height or sharp.shape[1] < width:
-            raise DataError(
-                f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "results at full size"
-            )
+            raise DataError(f"{path} has {sharp.shape[1]}x{sharp.shape[0]} px", f"{width}x{height}", "full size")
         return Outcome(sharp[:height, :width])
 
 

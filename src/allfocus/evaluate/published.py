@@ -54,7 +54,7 @@ def read(path: Path) -> list[Published]:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise DataError(
-                    f"{path} has columns {reader.fieldnames}", ", ".join(COLUMNS), "the published.csv of the project"
+                    f"{path} has columns {reader.fieldnames}", ", ".join(COLUMNS), "the project's published.csv"
                 )
             numbers = [Published(**row) for row in reader]
     except OSError as error:

@@ -52,13 +52,7 @@ def by_radius(
     coc_px: NDArray[np.float32],
     estimated_px: NDArray[np.float32] | None = None,
 ) -> tuple[Bin, ...]:
-    """The bins of one image that hold pixels.
-
-    Args:
-        picture, source, target: restored, photo and truth, float32 (H, W, 3) in [0, 1].
-        coc_px: (H, W) true signed radius; pixels with NaN belong to no bin.
-        estimated_px: (H, W) estimated radius.
-    """
+    """The bins of one image that hold pixels: float32 (H, W, 3) in [0, 1], and radii (H, W), NaN where unknown."""
     truth = np.abs(coc_px.astype(np.float64))
     before = ((source.astype(np.float64) - target) ** 2).mean(axis=2)  # (H, W)
     after = ((picture.astype(np.float64) - target) ** 2).mean(axis=2)

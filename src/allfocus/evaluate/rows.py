@@ -184,9 +184,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error})", "a summary written by `allfocus eval`", "run it again"
-        ) from error
+        raise DataError(f"{path} cannot be read ({error})", "a summary by `allfocus eval`", "run it again") from error
     return record if isinstance(record, dict) else {}
 
 
@@ -243,9 +241,7 @@ def _append_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror})", "a place with free space", "-o DIR"
-        ) from error
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "free space", "-o DIR") from error
 
 
 def _whole_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

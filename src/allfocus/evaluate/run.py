@@ -28,7 +28,6 @@ from allfocus.metrics.lpips import LPIPS
 from allfocus.targets import check
 
 FORMAT = 1
-DEEP_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class EvaluationOptions:
         lpips: folder of the LPIPS files; None looks where `metrics.lpips.find` does.
         save_images: write every output as PNG of the set's bit depth.
         maps: also score the defocus map of methods that estimate one.
-        every, limit: score every so many scenes, and of those the first so many.
+        every, limit: score every n-th scene, and of those only the first.
         jobs: processes; more than one suits methods that use one core each. Timings then share the machine.
         fresh: discard the scores of earlier runs.
         command: the command line to store, without paths.
@@ -242,9 +241,7 @@ def _work(pair: Pair) -> Scored:
 
 def write_picture(picture: NDArray[np.float32], path: Path, bits: int = 8) -> None:
     """An image (H, W, 3) in [0, 1] as PNG of 8 or 16 bits. OutputError when it fails."""
-    import pyvips
+    from allfocus.photo.picture import picture_of
 
-    peak, dtype, space = (65535, np.uint16, "rgb16") if bits == DEEP_BITS else (255, np.uint8, "srgb")
-    codes = np.round(np.clip(picture, 0, 1) * peak).astype(dtype)
     make_folder(path.parent)
-    write_bytes(path, pyvips.Image.new_from_array(np.ascontiguousarray(codes), interpretation=space).pngsave_buffer())
+    write_bytes(path, picture_of(picture, bits).pngsave_buffer())

@@ -123,9 +123,7 @@ def _read_features(path: Path, device: object) -> list[tuple[Tensor, Tensor]]:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path.name} cannot be read ({error})", "a safetensors file", "download it again"
-        ) from error
+        raise WeightsError(f"{path.name} cannot be read ({error})", "safetensors", "download it again") from error
     pairs = []
     for index, shape, *_ in LAYERS:
         weight = _take(tensors, f"features.{index}.weight", shape, path)

@@ -56,9 +56,7 @@ def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Downl
             for file in (features, heads):
                 AtomicFile(place / file.name, overwrite=True).take(file)
     except OSError as error:
-        raise OutputError(
-            f"{place} cannot be written ({error.strerror})", "a folder with 300 MB of free space", "--lpips DIR"
-        ) from error
+        raise OutputError(f"{place} cannot be written ({error.strerror})", "300 MB of space", "--lpips DIR") from error
     return place
 
 
@@ -77,5 +75,5 @@ def _download(file: Download, target: Path) -> None:
         ) from error
     except RuntimeError as error:
         raise WeightsError(
-            f"{file.url} has changed ({error})", f"sha256 {file.sha256}...", "a copy of the original file"
+            f"{file.url} has changed ({error})", f"sha256 {file.sha256}...", "an original copy"
         ) from error

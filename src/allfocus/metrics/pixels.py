@@ -22,15 +22,9 @@ def as_unit(image: ArrayLike, name: str = "image") -> NDArray[np.float64]:
     """
     array = np.asarray(image)
     if array.dtype.kind != "f":
-        raise InputError(
-            f"{name} holds {array.dtype} values", "float values in [0, 1]", "divide 8-bit codes by 255, 16-bit by 65535"
-        )
+        raise InputError(f"{name} holds {array.dtype} values", "float values in [0, 1]", "divide codes by 255 or 65535")
     if array.ndim not in (2, 3) or array.size == 0:
-        raise InputError(
-            f"{name} has shape {array.shape}",
-            "(height, width) or (height, width, channels)",
-            "pass one photo at a time",
-        )
+        raise InputError(f"{name} has shape {array.shape}", "(height, width[, channels])", "pass one photo at a time")
     unit = array.astype(np.float64).reshape(array.shape[0], array.shape[1], -1)  # (H, W, C)
     if not np.isfinite(unit).all():
         raise InputError(f"{name} holds NaN or infinity", "finite values", "check what produced it")

@@ -25,24 +25,19 @@ SMOOTHING_PX = 1.5
 ILLUMINATION_PX = 12.0
 """What is smoother than this is light, not structure."""
 CAUCHY = 2.385
-"""Residuals of so many standard deviations count half; 95 % efficient on normal noise (Holland and Welsch, 1977)."""
+"""Residuals of this many standard deviations count half; 95 % efficient on normal noise (Holland and Welsch, 1977)."""
 MAD_TO_SIGMA = 1.4826
 RIM_PX = 4
 STILL_PX = 0.002
 FLAT = 1e-12
 RIDGE = 1e-9
 TELLING = 0.35
-"""The share of pixels that are looked at, the steepest ones."""
+"""The share of pixels that are used, the steepest ones."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of the pyramid, both pictures band-passed.
-
-    Attributes:
-        moving, fixed: (h, w).
-        weights: (h, w), how much each pixel of `fixed` says.
-    """
+    """One level of the pyramid: both pictures band-passed, and how much each pixel of `fixed` says."""
 
     moving: Array
     fixed: Array
@@ -69,9 +64,9 @@ def register(
         weights: (h, w), not negative; 0 for pixels that say nothing.
         levels: how many times the pictures are halved, as far as their size allows.
         finest: the level to stop at: 0 is full size, 1 half size (a quarter of the work).
-        iterations: at most so many steps a level.
+        iterations: most steps per level.
     Returns:
-        The warp; `start` where there is no structure to hold on to.
+        The warp; `start` where there is no structure.
     Raises:
         InputError: pictures or weights of another shape, too small or not finite. OptionError: an unknown model.
         MissingExtraError: scipy is not installed.
@@ -109,9 +104,7 @@ def rms_px(moved: ArrayLike) -> float:
 def unexplained(moving: ArrayLike, fixed: ArrayLike, warp: ArrayLike, weights: ArrayLike | None = None) -> float:
     """How much of the structure of `fixed` is not in `moving` through a warp: 1 - squared correlation, in [0, 1].
 
-    Args:
-        moving, fixed, weights: as for `register`; pixels of weight 0 are left out, and a rim of `RIM_PX`.
-        warp: (3, 3).
+    Pixels of weight 0 are left out, and a rim of `RIM_PX`.
     """
     first, second = _plane(moving, "the moving picture"), _plane(fixed, "the fixed picture")
     counted = np.ones(second.shape, bool) if weights is None else _plane(weights, "the weights") > 0
@@ -214,7 +207,7 @@ def _telling(slope: Array, weights: Array) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _solution(normal: Array, right: Array) -> Array:
-    """Of the normal equations, scaled and faintly regularised: what nothing speaks for does not move."""
+    """Of the normal equations, scaled and faintly regularised: what no pixel supports does not move."""
     scale = np.sqrt(np.maximum(np.diag(normal), FLAT))
     return np.linalg.solve(normal / np.outer(scale, scale) + RIDGE * np.eye(len(scale)), right / scale) / scale
 

@@ -32,9 +32,7 @@ def ssim(restored: ArrayLike, target: ArrayLike) -> float:
     first, second = as_pair(restored, target)
     height, width, channels = first.shape
     if min(height, width) < WINDOW:
-        raise InputError(
-            f"images of {width}x{height} pixels", f"at least {WINDOW}x{WINDOW} for SSIM", "score a larger area"
-        )
+        raise InputError(f"images of {width}x{height} px", f"at least {WINDOW}x{WINDOW} for SSIM", "a larger area")
     return float(np.mean([_channel(first[..., c], second[..., c]) for c in range(channels)]))
 
 

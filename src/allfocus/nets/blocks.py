@@ -24,12 +24,7 @@ def up_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Stacked residual stems; with more than one stem an outer skip without activation closes the block.
-
-    Args:
-        channels: width, in and out.
-        stems: how many ``x <- LReLU(x + conv(LReLU(conv(x))))`` follow each other.
-    """
+    """Stems ``x <- LReLU(x + conv(LReLU(conv(x))))``; around more than one, an outer skip without activation."""
 
     def __init__(self, channels: int, stems: int = 1) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ _SLOPE = 0.2
 _VGG19 = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 _VGG_MEAN_BGR = (103.939, 116.779, 123.68)
 LARGEST_COC_PX = 15.0
-"""Diameter of the circle of confusion that a map of 1 stands for."""
+"""Diameter of the circle of confusion where the map is 1."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,12 @@ class DefocusMaps:
 
 
 def sigma_px(defocus: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of the Gaussian that the map stands for, px, 0 to 7: (15 d - 1) / 2, at least 0."""
+    """Standard deviation of the Gaussian that the map means, px, 0 to 7: (15 d - 1) / 2, at least 0."""
     return ((LARGEST_COC_PX * defocus - 1.0) / 2.0).clamp_min(0.0)
 
 
 class DMENet(nn.Module):
-    """VGG19 encoder, decoder with skips, refinement at full size.
-
-    Args:
-        scale: share of the published widths, 1 for the published net; less for a small member.
-    """
+    """VGG19 encoder, decoder with skips, refinement at full size; `scale` is the share of the published widths."""
 
     multiple = 16
     """Height and width must be multiples of this."""
@@ -86,11 +82,7 @@ class DMENet(nn.Module):
         self.register_buffer("mean", torch.tensor(_VGG_MEAN_BGR).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, photo: torch.Tensor) -> DefocusMaps:
-        """Estimate.
-
-        Args:
-            photo: (B, 3, H, W) RGB in [0, 1], H and W multiples of 16.
-        """
+        """Estimate from RGB (B, 3, H, W) in [0, 1], H and W multiples of 16."""
         features = 255.0 * photo.flip(1) - self.mean  # BGR, as VGG19 was trained
         taps = []
         for level, block in enumerate(self.encoder):

@@ -32,21 +32,12 @@ class Effective:
 
 
 def look(net: IFAN, photo: torch.Tensor, x: int, y: int) -> Effective:
-    """Take a network apart at one place.
+    """Take a network of one view apart at column x and row y of a photo (1, 3, H, W), of multiples of `net.multiple`.
 
-    Args:
-        net: with filters and of one view.
-        photo: (1, 3, H, W) in [0, 1], H and W multiples of `net.multiple`.
-        x: of the place, in px from the left.
-        y: of the place, in px from the top.
-
-    Raises:
-        OptionError: a network without filters or of two views.
+    OptionError: a network without filters or of two views.
     """
     if not hasattr(net, "filter_head") or net.views != 1:
-        raise OptionError(
-            f"a {type(net).__name__} of {net.views} view(s)", "a network of one view with filters", "ifan or ifan-fast"
-        )
+        raise OptionError(f"a {type(net).__name__} of {net.views} view(s)", "one view and filters", "ifan or ifan-fast")
     net = net.eval().requires_grad_(False)
     photo = photo.clone().requires_grad_()
     found = net(photo)

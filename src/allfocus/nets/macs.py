@@ -78,11 +78,9 @@ def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
 
 
 def macs_of_network(net: nn.Module, views: int) -> Macs:
-    """Operations of a deblurring network on one photo of `PAPER_WIDTH` x `PAPER_HEIGHT`, on the meta device.
+    """Operations of a deblurring network on one photo of `PAPER_WIDTH` x `PAPER_HEIGHT`.
 
-    Args:
-        net: takes a photo and, with two views, the pair; it is moved to the meta device, which loses its weights.
-        views: 1 or 2.
+    The network moves to the meta device, which loses its weights.
     """
     net.to("meta")
     photo = torch.empty(1, 3, PAPER_HEIGHT, PAPER_WIDTH, device="meta")
@@ -91,7 +89,7 @@ def macs_of_network(net: nn.Module, views: int) -> Macs:
 
 
 class _ConvolutionCounter(TorchDispatchMode):
-    """Sees every convolution that reaches the dispatcher, also those that no module stands for."""
+    """Sees every convolution that reaches the dispatcher, also those outside of any module."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The reblurring network that teaches the filters: it turns predicted deblurring filters into blurring ones."""
+"""The reblurring network that trains the filters: it turns predicted deblurring filters into blurring ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from allfocus.ops.adaptive_conv import FilterLayout, iterative_adaptive_convolut
 class ReblurringNetwork(nn.Module):
     """Filter tensor and a small sharp picture -> that picture blurred again (training only; IFAN, section 3).
 
-    Args:
-        filter_channels: channels of the deblurring filter tensor (15,232 at N=17).
-        iterations: pairs of 1-D blurring filters.
-        tied: as in `IFAN`.
-        width: channels inside (128 in the paper).
+    `filter_channels` are those of the deblurring filters (15,232 at N=17), `width` the channels inside (128 there).
     """
 
     def __init__(self, filter_channels: int, iterations: int = 17, tied: bool = False, width: int = 128) -> None:

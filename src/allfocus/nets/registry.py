@@ -59,11 +59,7 @@ class Architecture:
         return make(**{name: value for name, value in options.items() if name in taken})
 
     def build_reblurring(self, iterations: int = 17) -> ReblurringNetwork:
-        """A fresh reblurring network that reads the filters of this one (training only).
-
-        Args:
-            iterations: pairs of 1-D blurring filters.
-        """
+        """A fresh reblurring network (training only) with N pairs of 1-D filters, for the filters of this one."""
         deep = 4 * self.width
         filter_channels = FilterLayout(deep, self.iterations).total
         return ReblurringNetwork(filter_channels, iterations, tied=self.tied, width=deep)
@@ -113,14 +109,12 @@ def _maker(family: str) -> Callable[..., torch.nn.Module]:
 def entry(name: str) -> NamedNetwork:
     """The named network with what it is trained by. OptionError: if no network has this name."""
     if name not in named():
-        raise OptionError(
-            f"no network is called {name!r}", f"one of {', '.join(named())}", "allfocus models --all lists them"
-        )
+        raise OptionError(f"no network is called {name!r}", f"one of {', '.join(named())}", "allfocus models --all")
     return named()[name]
 
 
 def named() -> dict[str, NamedNetwork]:
-    """`ENTRIES`, and each family that none of them stands for under its own name, with its default sizes."""
+    """`ENTRIES`, and each family that none of them covers under its own name, with its default sizes."""
     known = {one.architecture.family for one in ENTRIES.values()}
     others = {
         family: NamedNetwork(

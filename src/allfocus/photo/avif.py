@@ -25,13 +25,7 @@ LIBHEIF_MATRIX = 6
 
 @dataclass(frozen=True)
 class AvifCoding:
-    """How an AVIF file stores its pixels.
-
-    Attributes:
-        subsampled: halved chroma.
-        lossless: RGB stored as it is, which only lossless files do.
-        cicp: colour primaries and transfer characteristics (ITU-T H.273), or None.
-    """
+    """How an AVIF file stores its pixels: halved chroma, lossless RGB, and primaries and transfer by ITU-T H.273."""
 
     subsampled: bool
     lossless: bool

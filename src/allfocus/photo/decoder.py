@@ -33,12 +33,9 @@ ROUNDING = 1e-4
 
 
 class Header(NamedTuple):
-    """What a photo file says of itself.
+    """What a photo file says of itself: format, and its size as stored, before it is set upright.
 
-    Attributes:
-        format: of `formats.sniff`.
-        width: in px as stored, before it is set upright; None where it is known only after decoding (camera raw, HEIC).
-        height: likewise.
+    The size is None where it is known only after decoding (camera raw, HEIC).
     """
 
     format: str

@@ -36,9 +36,7 @@ def format_for(photo: Photo, target: str | Path | None, format: str | None) -> F
     if format is None and target is not None and Path(target).suffix:
         format = formats.of_name(target)
         if format is None:
-            raise OptionError(
-                f"{target} ends in {Path(target).suffix}", f"one of {endings}", f"{Path(target).stem}.png"
-            )
+            raise OptionError(f"{target} is a {Path(target).suffix}", f"one of {endings}", f"{Path(target).stem}.png")
     format = format or formats.written_as(photo.format).name
     if format not in FORMATS:
         raise OptionError(f"the format {format!r}", f"one of {', '.join(FORMATS)}", "png")

@@ -55,11 +55,9 @@ Directory = dict[int, "ExifEntry | Directory"]
 
 @dataclass(frozen=True)
 class Tags:
-    """The first directory of a TIFF file or EXIF blob, its EXIF, GPS and interoperability directories inside it.
+    """The first directory of a TIFF file or EXIF blob by tag number, with EXIF, GPS and interoperability inside.
 
-    Attributes:
-        order: "<" or ">", the byte order of all values.
-        entries: tag number to entry or directory.
+    `order`, "<" or ">", is the byte order of all values.
     """
 
     order: str

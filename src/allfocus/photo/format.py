@@ -139,12 +139,7 @@ class Format:
 
 
 def with_loss(work: Encoder, coding: Coding | None) -> tuple[int | None, bool, str]:
-    """Quality, losslessness and chroma ("on" halves it) for a format with loss.
-
-    Args:
-        work: what is written.
-        coding: how the source of the same format was stored; None for another.
-    """
+    """Quality, losslessness and chroma ("on" halves it) for a format with loss; `coding` is the source's."""
     lossless = coding is not None and coding.lossless and work.quality is None
     halved = coding is not None and coding.subsampled and not lossless
     return work.quality or work.format.quality, lossless, "on" if halved else "off"

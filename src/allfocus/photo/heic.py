@@ -54,9 +54,7 @@ def decode(data: bytes | Path, name: str, check_size: Callable[[int, int], None]
         raise
     except Exception as error:  # its parser raises whatever a damaged file leads it to
         cause = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"{name} is damaged or cut short ({cause})", "a whole HEIC file", "copy it from the phone again"
-        ) from None
+        raise InputError(f"{name} is damaged or cut short ({cause})", "a whole HEIC file", "copy it again") from None
     height, width = pixels.shape[:2]
     bands = pixels.size // (height * width)
     kind = "uchar"

@@ -11,14 +11,9 @@ BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.03
 
 
 def rgb_profile(gamma: float, chromaticities: tuple[float, ...]) -> bytes:
-    """A profile of an RGB space with pure power curves.
+    """A profile of an RGB space with the decoding curve light = code ** gamma (2.2 is usual).
 
-    Args:
-        gamma: of decoding, light = code ** gamma (2.2 is usual).
-        chromaticities: x and y of white, red, green and blue (CIE 1931).
-
-    Raises:
-        ValueError: chromaticities that span no colour space.
+    `chromaticities` are x and y of white, red, green and blue (CIE 1931); ValueError: they span no colour space.
     """
     white, *primaries = [
         np.array([x, y, 1 - x - y]) / y if y else np.full(3, np.nan) for x, y in _pairs(chromaticities)

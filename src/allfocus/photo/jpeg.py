@@ -1,6 +1,6 @@
 """JPEG files as segments (ITU-T T.81): headers, whether all blocks are there, and metadata byte for byte.
 
-libvips rewrites EXIF through libexif on the way out (it adds and drops tags), so it is told to write none.
+libvips rewrites EXIF through libexif on the way out (it adds and drops tags), so it writes none.
 """
 
 from __future__ import annotations

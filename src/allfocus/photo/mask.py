@@ -14,13 +14,7 @@ SHAPE_TOLERANCE = 0.02
 class Mask:
     """A grey picture of the photo's shape, in any size: black leaves a place as it is, white changes it fully.
 
-    Args:
-        picture: decoded; colours are averaged, transparency is not looked at.
-        width: of the photo in px.
-        height: of the photo in px.
-
-    Raises:
-        InputError: a picture of another shape.
+    Colours are averaged, transparency is ignored. InputError: a picture of another shape than `width` x `height`.
     """
 
     def __init__(self, picture: Photo, width: int, height: int) -> None:

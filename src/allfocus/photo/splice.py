@@ -11,9 +11,7 @@ import pyvips
 class Splice:
     """A file that libvips writes into, whose head is rewritten on the way.
 
-    Args:
-        file: where the result goes.
-        rewritten: the new head from the bytes so far, or None while they are too few.
+    `rewritten` makes the new head from the bytes so far, or None while they are too few.
     """
 
     def __init__(self, file: BinaryIO, rewritten: Callable[[bytes], bytes | None]):

@@ -70,13 +70,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Part:
-    """What is wanted of a tile, with less around it; it has a tile's three properties.
-
-    Attributes:
-        tile: whose part it is.
-        source: what the network sees; inside the tile's source.
-        target: what is wanted; inside the tile's target.
-    """
+    """A tile cut down to the `target` that is wanted and the `source` that the network sees for it, inside its own."""
 
     tile: Tile
     source: Box
@@ -93,8 +87,7 @@ class TilePlan:
     """All tiles of a photo, row by row, planned before anything runs.
 
     Attributes:
-        width: of every tile's source in px.
-        height: of every tile's source in px.
+        width, height: of every tile's source in px.
         halo: pixels of context that a tile sees around what it contributes.
         tiles: in the order in which they run.
     """

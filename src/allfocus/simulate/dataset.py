@@ -34,12 +34,9 @@ class DatasetSpec:
 
     Attributes:
         photos: the usable photos, in order.
-        config: settings of the simulator.
         seed: sample i is rendered from seed + i.
-        count: samples.
         split: "train", "val" or "test", the first word of the folders.
-        depth: folder of depth maps, or None.
-        depth_kind: see `DepthMaps`.
+        depth, depth_kind: folder of depth maps, or None; see `DepthMaps`.
     """
 
     photos: tuple[Path, ...]
@@ -82,23 +79,13 @@ def open_photos(folder: Path, config: SimulatorConfig, depth: DepthMaps | None =
 def write_dataset(
     spec: DatasetSpec, folder: Path, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> int:
-    """Render what is missing of a data set.
+    """Render what is missing of a data set, and give how many samples that were; the files depend on the spec alone.
 
     Each sample is a photo, its sharp counterpart and both views as 16-bit PNG in the folders of DPDD,
     `train_coc/NAME.npz` (`coc` and `disparity` float32 px, `valid` bool, all (H, W)), and last, so that it tells a
-    finished sample, `train_parameters/NAME.json`.
+    finished sample, `train_parameters/NAME.json`. One run at a time; `progress` is called with (finished, all).
 
-    Args:
-        spec: what to render.
-        folder: where to; made if missing. Samples that are there are kept as they are. One run at a time.
-        workers: processes, one thread each; the files are the same with any number.
-        progress: called with (finished, all) after each sample.
-
-    Returns:
-        How many samples were rendered now.
-
-    Raises:
-        DataError: the folder holds samples of other photos, settings or seed. OutputError: no room to write.
+    DataError: the folder holds samples of other photos, settings or seed. OutputError: no room to write.
     """
     _claim(spec, folder)
     missing = [index for index in range(spec.count) if not finished(folder, spec.split, f"{index:06d}").is_file()]

@@ -105,11 +105,7 @@ class DepthMaps:
         return ""
 
     def nearness(self, name: str, height: int, width: int) -> np.ndarray:
-        """Inverse depth at the photo's own pixels.
-
-        Returns:
-            float32 (height, width); 0 at the 1st percentile of the known values (far), 1 at the 99th (near).
-        """
+        """Inverse depth at the photo's own pixels: 0 at the 1st percentile of known values (far), 1 at the 99th."""
         return _resized(self._whole(Path(name).stem), height, width)
 
     @lru_cache(maxsize=32)  # noqa: B019 - one pool of maps lives as long as its process
@@ -144,9 +140,7 @@ def _read(source: Path | np.ndarray) -> np.ndarray:
     if values.ndim == 3 and (values[..., :1] == values[..., :3]).all():
         values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind not in "fiu":
-        raise DataError(
-            f"{source.name} has shape {values.shape}", "one channel", "store plain values, not false colours"
-        )
+        raise DataError(f"{source.name} has shape {values.shape}", "one channel", "plain values, not false colours")
     return values.astype(np.float32)
 
 

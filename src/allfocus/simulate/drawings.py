@@ -57,15 +57,7 @@ _FINE = 8
 
 
 def draw_print(rng: np.random.Generator, photo: Tensor) -> tuple[Tensor, str]:
-    """Print on plain paper or on a photo.
-
-    Args:
-        rng: draws kind, layout and colours.
-        photo: float32 (3, N, N) in [0, 1], display-referred; the paper of some prints.
-
-    Returns:
-        float32 (3, N, N) in [0, 1], display-referred, and the kind, one of `KINDS`.
-    """
+    """Print on plain paper or on a photo (3, N, N) in [0, 1]: float32 of this shape, and the kind, one of `KINDS`."""
     size_px, device = photo.shape[-1], photo.device
     kind = str(rng.choice(KINDS, p=_KIND_WEIGHTS))
     plain = bool(rng.random() >= _PHOTO_AS_PAPER)

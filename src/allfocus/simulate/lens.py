@@ -208,12 +208,9 @@ class Lens:
 
 
 def draw_lens(rng: np.random.Generator, config: LensConfig, resolution_scale: float) -> Lens:
-    """Draw a lens and a place in the picture.
+    """Draw a lens and a place in the picture; the number of draws is always the same.
 
-    Args:
-        rng: the source of chance; the number of draws is always the same.
-        config: the distributions.
-        resolution_scale: width of the imagined picture over 1680 px; px at that width are scaled by it.
+    `resolution_scale` is the width of the imagined picture over 1680 px; px at that width are scaled by it.
     """
     chance = rng.random(6)
     aspect = np.array([1.5, 1.0]) / math.hypot(1.5, 1.0)

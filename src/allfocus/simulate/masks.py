@@ -59,14 +59,9 @@ def fractal(rng: np.random.Generator, size_px: int, device: torch.device, *, cel
 
 
 def segment(rng: np.random.Generator, rgb: Tensor) -> Tensor:
-    """Cut out a part of a photo along its own edges: clusters of colour and place.
+    """Cut out a part of a photo (3, H, W) along its own edges: clusters of colour and place.
 
-    Args:
-        rng: draws the clusters.
-        rgb: float32 (3, H, W) in [0, 1], display-referred.
-
-    Returns:
-        Coverage float32 (H, W) in [0, 1], of 8 to 60 % of the picture where the clusters allow.
+    Gives its coverage, float32 (H, W) in [0, 1], of 8 to 60 % of the picture where the clusters allow.
     """
     _, height, width = rgb.shape
     rows = torch.linspace(-1.0, 1.0, height, device=rgb.device)[:, None].expand(height, width)

@@ -55,11 +55,9 @@ def extended(own: Tensor, nearer: Tensor, reach_px: int) -> Tensor:
 
 
 def fill(colours: Tensor, known: Tensor) -> Tensor:
-    """Fill what is not known from its surroundings, coarse to fine.
+    """Fill what is not known of colours (C, N, N) from its surroundings, coarse to fine.
 
-    Args:
-        colours: float32 (C, N, N).
-        known: float32 (N, N), 1 where known; what lies within 2 px of anything else does not spread.
+    `known` is 1 where they are; what lies within 2 px of anything else does not spread.
     """
     # A pixel that the cut-out touches at all carries its colour, so only untouched ones may spread.
     weight = (functional.avg_pool2d(known[None, None], 5, stride=1, padding=2, count_include_pad=False) > 0.999).float()

@@ -135,11 +135,7 @@ class PhotoPool:
         return dataclasses.replace(chosen, flipped=bool(rng.random() < 0.5))
 
     def texture(self, place: Place, size_px: int, device: torch.device) -> Tensor:
-        """Cut a square out, reduced or enlarged with antialiasing, mirrored where the photo ends.
-
-        Returns:
-            float32 (3, size, size) in [0, 1], display-referred.
-        """
+        """Cut a display-referred square out, reduced or enlarged with antialiasing, mirrored where the photo ends."""
         rows, columns = _window(place)
         region = self.photo(place.index)[:, rows, columns].to(device)
         target = _scaled(place)

@@ -19,14 +19,7 @@ _BEHIND, _BEFORE = np.array([255.0, 140.0, 30.0]), np.array([40.0, 130.0, 255.0]
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One sample as the sheet shows it.
-
-    Attributes:
-        centre, sharp, left, right: float (H, W, 3) in [0, 1].
-        coc_px: float (H, W), signed blur radius.
-        valid: bool (H, W); other places are hatched.
-        caption: one line.
-    """
+    """One sample as the sheet shows it: pictures (H, W, 3), signed radii, hatched where not valid, and a caption."""
 
     centre: np.ndarray
     sharp: np.ndarray
@@ -38,15 +31,7 @@ class Exhibit:
 
 
 def contact_sheet(exhibits: Sequence[Exhibit], *, columns: int = 2) -> np.ndarray:
-    """Lay samples out in columns: photo, sharp photo, difference of the views, map of blur; caption below.
-
-    Args:
-        exhibits: at least one, all of one size.
-        columns: samples side by side.
-
-    Returns:
-        uint8 (height, width, 3).
-    """
+    """Lay samples of one size out: photo, sharp photo, difference of the views, map of blur; caption below."""
     cards = [_card(exhibit) for exhibit in exhibits]
     height, width = cards[0].shape[:2]
     columns = min(columns, len(cards))

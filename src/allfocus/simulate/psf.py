@@ -17,16 +17,10 @@ _MOST_RAYS = 512  # along a side of the pupil
 
 
 def kernels(lens: Lens, coc_px: float, device: torch.device | None = None) -> Tensor:
-    """Draw what the two views make of a point, before the Gaussian softening of `softening_px`.
+    """What the two views, left and right, make of a point, before the Gaussian softening of `softening_px`.
 
-    Args:
-        lens: pupil and split.
-        coc_px: signed blur radius; positive is behind the focus plane.
-        device: where the result lives.
-
-    Returns:
-        float32 (2, n, n), left and right, n odd, point in the middle; each sums to 1 and is nowhere negative.
-        Coverage is integrated over each pixel.
+    float32 (2, n, n), n odd, point in the middle; each sums to 1 and is nowhere negative. Coverage is integrated over
+    each pixel; a positive radius lies behind the focus plane.
     """
     radius_px = abs(coc_px)
     if lens.oblique and radius_px + lens.stray_px >= _SMALLEST_PX:
@@ -83,16 +77,9 @@ def softening_px(lens: Lens, coc_px: float) -> float:
 
 
 def spectra(lens: Lens, coc_px: Sequence[float], canvas_px: int, device: torch.device | None = None) -> Tensor:
-    """Transform the kernels of several blur radii.
+    """The kernels of several blur radii, softened, on a square canvas around whose border blur wraps.
 
-    Args:
-        lens: pupil, split and softening.
-        coc_px: signed blur radii.
-        canvas_px: side of the square canvas; blur wraps around its border.
-        device: where the result lives.
-
-    Returns:
-        complex64 (len(coc_px), 2, canvas, canvas // 2 + 1), as `torch.fft.rfft2` orders it; left, right.
+    complex64 (len(coc_px), 2, canvas, canvas // 2 + 1), as `torch.fft.rfft2` orders it; left, right.
     """
     planes = torch.zeros(len(coc_px), 2, canvas_px, canvas_px, device=device)
     for plane, radius in zip(planes, coc_px, strict=True):

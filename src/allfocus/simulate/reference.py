@@ -67,7 +67,7 @@ def _sunflower(samples: int, reach: float) -> tuple[Tensor, Tensor]:
 
 
 class _PinholeSurface:
-    """One surface, ready to be looked at through any point of the aperture."""
+    """One surface, ready to be rendered through any point of the aperture."""
 
     def __init__(self, surface: Surface) -> None:
         alpha = torch.ones_like(surface.coc_px) if surface.alpha is None else surface.alpha

@@ -45,15 +45,8 @@ def render(surfaces: tuple[Surface, ...], lens: Lens, *, levels: int = 6, object
 def render_without_occlusion(surfaces: tuple[Surface, ...], lens: Lens, *, levels: int = 6) -> Tensor:
     """Blur the finished picture by every radius, and let each pixel take the one of its own surface.
 
-    This is what a simulator without occlusion renders; it is here to measure what occlusion is worth.
-
-    Args:
-        surfaces: back to front.
-        lens: pupil and split; longitudinal chromatic aberration is left out.
-        levels: most tent levels.
-
-    Returns:
-        float32 (2, 3, N, N), left and right in linear light, as `render` gives; edges of near objects stay hard.
+    This is what a simulator without occlusion renders; it is here to measure what occlusion is worth. Edges of near
+    objects stay hard; longitudinal chromatic aberration is left out.
     """
     picture, coc_px = compose(surfaces), visible_coc(surfaces)
     radii = level_radii(float(coc_px.min()), float(coc_px.max()), levels)
@@ -66,14 +59,9 @@ def render_without_occlusion(surfaces: tuple[Surface, ...], lens: Lens, *, level
 
 
 def level_radii(low_px: float, high_px: float, most: int) -> list[float]:
-    """Choose signed radii between which the tents run, closer together near focus.
+    """Choose rising signed radii for the tents, closer together near focus; one is zero where focus is in the range.
 
-    Args:
-        low_px, high_px: smallest and largest signed radius of the surface.
-        most: how many levels the full range from focus to about 14 px takes.
-
-    Returns:
-        Rising signed radii; zero is one of them where the range goes through focus.
+    The full range from focus to about 14 px takes at most `most`.
     """
     if high_px - low_px < 0.3:
         middle = (low_px + high_px) / 2.0

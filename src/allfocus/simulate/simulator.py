@@ -141,13 +141,7 @@ class Shot:
 
 
 class Simulator:
-    """Renders quadruples; what a seed becomes depends on the config and the photos alone, never on the batch.
-
-    Args:
-        config: the distributions.
-        photos: sharp photos.
-        device: where rendering happens and the results live.
-    """
+    """Renders quadruples; what a seed becomes depends on the config and the photos alone, never on the batch."""
 
     def __init__(self, config: SimulatorConfig, photos: PhotoPool, device: str | torch.device = "cpu") -> None:
         self.config = config
@@ -272,18 +266,14 @@ def _build(cls: type[Any], values: Any, path: str) -> Any:
     built: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints:
-            raise OptionError(
-                f"simulator setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "correct the name"
-            )
+            raise OptionError(f"setting '{path}{name}'", f"one of {', '.join(sorted(hints))}", "correct the name")
         default = getattr(defaults, name)
         if dataclasses.is_dataclass(default):
             built[name] = _build(hints[name], value, f"{path}{name}.")
             continue
         built[name] = tuple(value) if isinstance(value, list) else value
         if not _like(built[name], default):
-            raise OptionError(
-                f"simulator setting '{path}{name}' {value!r}", f"something like {default!r}", "correct it"
-            )
+            raise OptionError(f"setting '{path}{name}' {value!r}", f"something like {default!r}", "correct it")
     return cls(**built)
 
 

@@ -44,14 +44,9 @@ def visible_coc(surfaces: tuple[Surface, ...]) -> Tensor:
 
 
 def valid_mask(coc_px: Tensor, *, jump_px: float = 0.5) -> Tensor:
-    """Where one radius describes the blur: away from jumps of the radius by as much as the blur there reaches.
+    """Where one radius describes the blur: away from its jumps by as much as the blur there reaches.
 
-    Args:
-        coc_px: float32 (N, N), signed radius.
-        jump_px: a difference between neighbours above this is an edge.
-
-    Returns:
-        bool (N, N).
+    A difference between neighbours above `jump_px` is a jump.
     """
     edge = torch.zeros_like(coc_px, dtype=torch.bool)
     down = (coc_px[1:] - coc_px[:-1]).abs() > jump_px

@@ -34,9 +34,7 @@ def check_coarse(config: TrainConfig, task: Task) -> None:
     multiple = 2 * net.multiple
     odd = [patch for patch in config.patches if patch % multiple]
     if odd:
-        raise OptionError(
-            f"crops of {odd[0]} px with coarse_chance", f"multiples of {multiple}", f"--set patch_px={multiple * 5}"
-        )
+        raise OptionError(f"coarse crops of {odd[0]} px", f"multiples of {multiple}", f"--set patch_px={multiple * 5}")
 
 
 def work_coarsely(batch: Batch, state: TrainState, own: range) -> Batch:

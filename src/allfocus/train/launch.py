@@ -28,13 +28,7 @@ class Autocast(MixedPrecision):
 
 
 def precision_here(precision: str, kind: str, features: Collection[str]) -> str:
-    """What "auto" stands for on a device.
-
-    Args:
-        precision: of the configuration; anything but "auto" is returned as it is.
-        kind: "cpu" or "cuda".
-        features: instruction sets of the processor, as `torch.cpu.get_capabilities` calls them.
-    """
+    """What "auto" means on a device of `kind` "cpu" or "cuda", whose instruction sets `features` lists."""
     if precision != "auto":
         return precision
     return "bf16-mixed" if kind != "cpu" or BFLOAT16 & set(features) else "32-true"
@@ -66,9 +60,7 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     kind = accelerator if accelerator != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cuda" and torch.cuda.device_count() < devices:
-        raise OptionError(
-            f"{devices} CUDA devices", f"at most {torch.cuda.device_count()}, as found here", "--devices 1"
-        )
+        raise OptionError(f"{devices} CUDA devices", f"at most {torch.cuda.device_count()} here", "--devices 1")
     if kind == "cpu" and config.precision == "16-mixed":
         raise OptionError("16-mixed on a CPU", "bf16-mixed or 32-true", "--set precision=bf16-mixed")
     if kind == "cpu":

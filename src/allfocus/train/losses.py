@@ -72,11 +72,8 @@ def _mean_where(known: Tensor, error: Tensor) -> Tensor:
 def warped_views(disparity: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Squared error between the left view and the right view warped onto it (IFAN, disparity loss).
 
-    Without mask for occlusions or borders and without smoothness, as in the paper's code; zeros enter at the borders.
-
-    Args:
-        disparity: (B, 1, h, w) in cells; positive samples the right view further right.
-        left, right: (B, 3, H, W), views, reduced here to (h, w) by their means.
+    Without mask for occlusions or borders and without smoothness, as in the paper's code; zeros enter at the borders. A
+    positive disparity (B, 1, h, w), in cells, samples the right view further right; the means of views (h, w) are used.
     """
     left, right = (reduced(view, disparity.shape[-2:]) for view in (left, right))
     return functional.mse_loss(warp_horizontally(right, disparity), left)
@@ -99,14 +96,9 @@ def reblurred(reblurring: torch.nn.Module, filters: Tensor, sharp: Tensor, centr
 
 
 def defocus_map(estimate: Tensor, coc_px: Tensor) -> Tensor:
-    """Squared error of a DMENet map where the simulator's blur is known.
+    """Squared error of a DMENet map, (B, 1, h, w) diameters over 15 px, where the simulator's blur is known.
 
-    Args:
-        estimate: (B, 1, h, w) diameter of the circle of confusion over 15 px, in [0, 1]; coarser or finer than the map.
-        coc_px: (B, 1, H, W) signed radius in px of the sample that was seen, NaN where unknown.
-
-    Returns:
-        The mean over the samples of the means over their known cells of the coarser grid.
+    The mean over the samples of the means over their known cells, of the coarser grid of the two.
     """
     side = min(estimate.shape[-1], coc_px.shape[-1])
     target, known = pooled(coc_px.abs(), coc_px.shape[-1] // side)
@@ -120,11 +112,7 @@ def reduced(picture: Tensor, size: torch.Size) -> Tensor:
 
 
 def pooled(values: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Means of a map over cells of factor x factor, of the values that are not NaN.
-
-    Returns:
-        The means, 0 where unknown, and 1.0 where more than half of a cell is known, else 0.0.
-    """
+    """Means of known values over cells of factor x factor, else 0; and 1.0 where over half is known, else 0."""
     known = values.isfinite().float()
     share = functional.avg_pool2d(known, factor)
     total = functional.avg_pool2d(values.nan_to_num(nan=0.0), factor)

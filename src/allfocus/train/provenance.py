@@ -26,16 +26,7 @@ HELD_OUT = SHIPPED / "held_out.txt"
 
 @dataclass(frozen=True)
 class Samples:
-    """What `allfocus prepare` renders.
-
-    Attributes:
-        count: how many samples.
-        seed: of the first.
-        side_px: side of a sample.
-        views: whether the dual-pixel views are kept.
-        grid_px: cells of the defocus map.
-        simulator: settings other than the simulator's defaults.
-    """
+    """What `allfocus prepare` renders; `simulator` holds what differs from the simulator's defaults."""
 
     count: int
     seed: int = 0
@@ -66,13 +57,7 @@ class TrainingStage:
 
 @dataclass(frozen=True)
 class Command:
-    """One step of a replay.
-
-    Attributes:
-        words: what follows `allfocus` on the command line.
-        files: files that it reads, with their text.
-        why: what it is for.
-    """
+    """One step of a replay: the words after `allfocus`, files that it reads with their text, and what it is for."""
 
     words: tuple[str, ...]
     files: Mapping[Path, str] = field(default_factory=dict)
@@ -106,13 +91,9 @@ class Provenance:
 
     @classmethod
     def read(cls, name: str | Path) -> Provenance:
-        """The provenance of a shipped model, or that of a file.
+        """The provenance of a shipped model by its name, or that of a file NAME.provenance.yaml.
 
-        Args:
-            name: of the model, or the path of a file NAME.provenance.yaml.
-
-        Raises:
-            OptionError: there is none, or it holds something else than stages and samples.
+        OptionError: there is none, or it holds something else than stages and samples.
         """
         import yaml
 
@@ -130,16 +111,12 @@ class Provenance:
             found = cls(path.name.removesuffix(SUFFIX), stages, samples, before, **stored)
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             names = ", ".join(one.name for one in fields(TrainingStage))
-            raise OptionError(
-                f"{path} ({error})", f"samples, and stages with {names}", "allfocus train --show"
-            ) from error
+            raise OptionError(f"{path} ({error})", f"samples; stages with {names}", "allfocus train --show") from error
         for stage in found.stages:
             TrainConfig.from_dict(stage.settings)
             unknown = [one for one in stage.samples if one not in found.all_samples()]
             if unknown:
-                raise OptionError(
-                    f"{path}: stage {stage.number} uses samples {unknown}", "samples it names", "define them"
-                )
+                raise OptionError(f"{path}: stage {stage.number} uses {unknown}", "samples it names", "define them")
         return found
 
     def all_samples(self) -> dict[str, Samples]:
@@ -196,14 +173,9 @@ class Provenance:
 
 
 def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | None = None) -> None:
-    """Run the commands one after another; what an earlier replay finished is not done again.
+    """Run the commands one after another (by `run`, else as processes); what an earlier replay finished stays.
 
-    Args:
-        commands: what `Provenance.commands` gave.
-        run: runs the words of one and gives its exit code; a process of its own if None.
-
-    Raises:
-        TrainingError: one of them failed.
+    TrainingError: one of them failed.
     """
     for number, command in enumerate(commands, start=1):
         print(f"{number} of {len(commands)}: {command.line}", flush=True)
@@ -212,9 +184,7 @@ def replay(commands: Sequence[Command], run: Callable[[Sequence[str]], int] | No
             write_text(path, text)
         code = (run or _process)(command.words)
         if code:
-            raise TrainingError(
-                f"step {number} ended with exit code {code}: {command.line}", "0", "the same; it resumes"
-            )
+            raise TrainingError(f"step {number} exited with {code}: {command.line}", "0", "the same; it resumes")
 
 
 def _prepare(name: str, samples: Samples, photos: Path, output: Path) -> Command:

@@ -130,11 +130,7 @@ class TrainState:
     def advance(self, *, skipped: bool = False) -> None:
         """Count a step and move the averaged weights towards the new ones (faster in the first steps).
 
-        Args:
-            skipped: the step's gradients were not finite, so the weights were left as they were.
-
-        Raises:
-            TrainingError: after 20 such steps in a row; the last checkpoint is still whole.
+        A skipped step's gradients were not finite and moved nothing; TrainingError: 20 such steps in a row.
         """
         self.step += 1
         if skipped:
@@ -159,11 +155,7 @@ class TrainState:
 def load_averaged(folder: Path) -> tuple[TrainConfig, Any, int]:
     """Configuration, averaged weights (float32, evaluation mode) and step of a run's last checkpoint.
 
-    Args:
-        folder: of a run.
-
-    Raises:
-        DataError: if there is none.
+    DataError: the folder has none.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -176,15 +168,10 @@ def load_averaged(folder: Path) -> tuple[TrainConfig, Any, int]:
 
 
 def fill(net: nn.Module, first: str) -> None:
-    """Give a network the averaged weights of a run, or those of a model.
+    """Give a network the averaged weights of a run, or those of a model, by folder, name or path.
 
-    Args:
-        net: to be filled.
-        first: folder of a run, name of a model, or path of its files; of the same network, or of one that it can
-            inherit from (`nets.inherit`).
-
-    Raises:
-        OptionError: they are of another network. WeightsError: there is no such model.
+    They are of the same network, or of one that it can inherit from (`nets.inherit`).
+    OptionError: they are of another network. WeightsError: there is no such model.
     """
     if Path(first).is_dir():
         found = load_averaged(Path(first))[1]
@@ -205,18 +192,10 @@ def fill(net: nn.Module, first: str) -> None:
 
 @torch.no_grad()
 def average(net: nn.Module, other: str, share: float) -> None:
-    """Leave a network this share of its own weights; the rest are another's.
+    """Leave a network this share (0 to 1) of its own weights; the rest are those of a run or a model (see `fill`).
 
     Weights that were trained on from others lie near enough to them that what lies between is a network too, less sure
-    of what the last steps taught.
-
-    Args:
-        net: is changed.
-        other: folder of a run, name of a model, or path of its files; of the same network (see `fill`).
-        share: from 0 to 1.
-
-    Raises:
-        OptionError: a share outside, or another network. WeightsError: there is no such model.
+    of what the last steps taught. OptionError: another share or network. WeightsError: there is no such model.
     """
     if not 0 <= share <= 1:
         raise OptionError(f"a share of {share:g}", "a number from 0 to 1", "--share 0.5")

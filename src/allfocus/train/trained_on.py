@@ -22,13 +22,7 @@ FILE = "trained_on.json"
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What the weights of a run have seen.
-
-    Attributes:
-        trained_on: groups of pictures, those of the run that it started from included.
-        simulator: settings of the simulator that made the samples; empty for photographed pairs.
-        steps_before: steps of the runs, or of the model, that it started from.
-    """
+    """What the weights of a run have seen, and the steps of the runs or of the model that it started from."""
 
     trained_on: tuple[TrainingData, ...] = ()
     simulator: Mapping[str, Any] = field(default_factory=dict)

@@ -28,25 +28,16 @@ SHARP = "S0"
 
 
 class Validation:
-    """Whole photos of one set, scored by what the task calls a score.
-
-    Args:
-        pairs: the set; each scene with its sharp counterpart.
-        lpips: LPIPS, or None to leave that column out.
-        prefix: before the names of the scores.
-    """
+    """Whole photos of one set, scored by what the task calls a score; without LPIPS, that column is left out."""
 
     def __init__(self, pairs: PairSet, lpips: LPIPS | None = None, prefix: str = "") -> None:
         self.pairs, self.lpips, self.prefix = pairs, lpips, prefix
 
     @classmethod
     def open(cls, place: str, lpips: Path | None = None, limit: int | None = None) -> Validation:
-        """A set by its name and folder; errors as `data.registry.load`.
+        """A set by "DIR" (with source/ and target/) or "NAME:DIR" of `allfocus eval`; errors as `data.registry.load`.
 
-        Args:
-            place: "DIR" for a folder with source/ and target/, or "NAME:DIR" for a data set of `allfocus eval`.
-            lpips: folder of the LPIPS files; the column is left out if they are missing.
-            limit: only so many scenes.
+        Without the files of LPIPS its column is left out; `limit` is the most scenes.
         """
         name, _, folder = place.rpartition(":")
         pairs = load(name or "pairs", Path(folder), "val" if name == "dpdd" else "test")

@@ -1,4 +1,4 @@
-"""One connection: who sends no request, or takes no answer, is let go, so that nobody holds a place for nothing; who is
+"""One connection: a client that sends no request, or reads no answer, is cut off, and gives its place back; one that is
 refused in the middle of a body hears why.
 """
 
@@ -20,15 +20,10 @@ LINGER_SECONDS = 2.0
 class Connection(H11Protocol):
     """uvicorn's connection with three more ends than its own.
 
-    A request line and headers that do not come to an end within `idle_seconds` are answered with 408, and a client that
-    takes nothing of its answer for `reader_seconds` is cut off. (A body that stops is the business of
-    `upload.receive`.) An answer that comes before the end of the body is followed by `LINGER_SECONDS` in which the rest
-    is read and dropped: closing at once would reset the connection, and the client would lose the answer (RFC 9112,
-    9.6).
-
-    Args:
-        limits: of the service.
-        arguments: as uvicorn gives them.
+    A request whose headers do not end within `idle_seconds` is answered with 408, and a client that reads nothing of an
+    answer for `reader_seconds` is cut off. (`upload.receive` sees to a body that stops.) After an answer that comes
+    before the end of the body, the rest is read and dropped for `LINGER_SECONDS`: closing at once would reset the
+    connection, and the client would lose the answer (RFC 9112, 9.6).
     """
 
     def __init__(self, *, limits: Limits, **arguments: Any) -> None:

@@ -32,18 +32,7 @@ CANCEL_SECONDS = 10.0
 
 @dataclass(eq=False)
 class Job:
-    """One photo on its way.
-
-    Attributes:
-        id: cannot be guessed.
-        folder: holds upload and result.
-        request: what the worker is asked.
-        upload: what the client sent.
-        events: what happened, from the first on; each has a type and, but for the last, is small.
-        result: the finished file.
-        facts: of the finished photo.
-        problem: why there is none.
-    """
+    """One photo from upload to result: `events` is what happened, from the first on; `problem` why it has no result."""
 
     id: str
     folder: Path
@@ -103,14 +92,7 @@ class Job:
 
 
 class Jobs:
-    """The queue, its worker, and the finished jobs until they expire.
-
-    Args:
-        limits: how many, how long, how large.
-        worker: restores photos.
-        folder: of this service alone; a folder a job inside.
-        telemetry: counts.
-    """
+    """The queue, its worker, and the finished jobs until they expire; `folder` has one folder for each job."""
 
     def __init__(self, limits: Limits, worker: WorkerProcess, folder: Path, telemetry: Telemetry) -> None:
         self.limits, self.worker, self.folder, self.telemetry = limits, worker, folder, telemetry
@@ -142,9 +124,7 @@ class Jobs:
                 _after(seconds),
             )
         if self.stored_bytes() > self.limits.stored_bytes:
-            raise Refusal(
-                429, "no disk left for another photo", "jobs that are fetched or deleted", "again later", _after(30)
-            )
+            raise Refusal(429, "no disk left for the photo", "fetched or deleted jobs", "again later", _after(30))
         self.coming += 1
         folder = self.folder / secrets.token_urlsafe(12)
         folder.mkdir(mode=0o700)
@@ -165,16 +145,10 @@ class Jobs:
         return job
 
     def find(self, id: str) -> Job:
-        """A job by its id.
-
-        Raises:
-            Refusal: 404, it never was or has expired.
-        """
+        """A job by its id. Refusal: 404, it never was or has expired."""
         job = self.known.get(id)
         if job is None:
-            raise Refusal(
-                404, "no job of this id", f"a job of the last {self.limits.keep_seconds:g} s", "send it again"
-            )
+            raise Refusal(404, "no job of this id", f"one of the last {self.limits.keep_seconds:g} s", "send it again")
         if job.listeners == 0 and job.left is not None:
             job.left = time.monotonic()  # asking after it is a sign of life
         return job

@@ -12,12 +12,12 @@ import pyvips
 from allfocus.defocus.files import UNIT_PX, peak_of, write_picture, write_tiff
 from allfocus.defocus.map import DefocusMap
 from allfocus.photo.photo import Photo
+from allfocus.photo.picture import picture_of
 
 
 def write_tile(sharp: np.ndarray, path: Path, quality: int) -> None:
     """(h, w, 3) in [0, 1] as a JPEG."""
-    pixels = np.rint(np.clip(sharp, 0, 1) * 255).astype(np.uint8)
-    pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).jpegsave(str(path), Q=quality)
+    picture_of(sharp).jpegsave(str(path), Q=quality)
 
 
 def write_preview(photo: Photo, path: Path) -> None:

@@ -30,10 +30,8 @@ class WorkerDied(Exception):
 class WorkerProcess:
     """One process that answers one request at a time; it is started when there is something to do.
 
-    Args:
-        options: engine and precision.
-        bytes_limit: a process that holds more memory after a request is replaced.
-        silent_seconds: one that says nothing for so long while it works is ended, as if it had died.
+    A process that holds more than `bytes_limit` after a request is replaced; one that says nothing for `silent_seconds`
+    while it works is ended, as if it had died.
     """
 
     def __init__(self, options: Message, bytes_limit: int = sys.maxsize, silent_seconds: float = 180) -> None:

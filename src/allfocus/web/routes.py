@@ -347,7 +347,7 @@ async def _received(request: Request, service: Service, folder: Path) -> Upload:
 
 
 async def _asked(service: Service, asked: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What the inspecting worker says; it looks at headers and makes previews, so that it is never busy for long."""
+    """The answer of the inspecting worker, which reads headers and makes previews, and is never busy for long."""
     request = {**asked, "job": folder.name, "folder": str(folder), "pixels": service.limits.pixels}
     try:
         async with asyncio.timeout(service.limits.job_seconds):
@@ -362,11 +362,7 @@ async def _asked(service: Service, asked: dict[str, Any], folder: Path) -> dict[
 
 
 async def _finished(request: Request, service: Service, job: Job) -> None:
-    """Wait for a job; stop it when the client leaves.
-
-    Raises:
-        Refusal: it failed.
-    """
+    """Wait for a job; stop it when the client leaves. Refusal: it failed."""
     end = asyncio.ensure_future(job.end())
     left = asyncio.ensure_future(_left(request))
     try:

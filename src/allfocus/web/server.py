@@ -21,11 +21,7 @@ log = logging.getLogger("allfocus.web")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket at an address.
-
-    Raises:
-        OutputError: the address is taken or not ours.
-    """
+    """A socket at an address. OutputError: the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

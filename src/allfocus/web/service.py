@@ -20,12 +20,7 @@ from allfocus.weights import store
 class Service:
     """The state of a service, from start to stop.
 
-    Args:
-        limits: what is let in.
-        model: restores photos unless a request names another one.
-        engine: as on the command line.
-        precision: as on the command line.
-        worker: with this engine and precision, if one was begun already; it is closed with the service.
+    A worker that was begun with this engine and precision may be given; it is closed with the service.
     """
 
     def __init__(
@@ -64,11 +59,7 @@ class Service:
             self.scratch.close()
 
     def ready(self) -> dict[str, Any]:
-        """The engine that runs.
-
-        Raises:
-            Refusal: 503, it is being loaded, cannot be loaded, or the service is about to end.
-        """
+        """The engine that runs. Refusal: 503, it is being loaded, cannot be loaded, or the service is about to end."""
         if self.jobs.draining:
             raise Refusal(503, "a service that is shutting down", "a running service", "again later")
         if self.loaded is None:

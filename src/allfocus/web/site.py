@@ -33,18 +33,13 @@ TILE_PX = 640
 
 
 def build(output: Path, model: str = store.DEFAULT, runtime: Path | None = None, *, overwrite: bool = False) -> int:
-    """Write the site; gives its size in bytes.
+    """Write the site into a folder, which is made; gives its size in bytes.
 
-    Args:
-        output: a folder, which is made.
-        model: a name that `allfocus models` lists, or a weights file.
-        runtime: folder with the files of onnxruntime-web (`dist`); fetched by npm when None.
-        overwrite: write into a folder that is there.
+    The files of onnxruntime-web are those of the folder `runtime`; npm fetches them when it is None.
 
     Raises:
-        OutputError: the folder exists or cannot be written.
-        InputError: the runtime lacks files, or npm cannot fetch it.
-        MissingExtraError: onnx is not installed.
+        OutputError: the folder exists and `overwrite` is not set, or it cannot be written.
+        InputError: the runtime lacks files, or npm cannot fetch it. MissingExtraError: onnx is not installed.
     """
     found = store.find(model)
     if output.exists() and not overwrite:
@@ -114,9 +109,7 @@ def _runtime(folder: Path | None, scratch: Path) -> list[Path]:
         done = None if npm is None else _pack(npm, scratch)
         if done is None or done.returncode:
             cause = "npm is not installed" if done is None else done.stderr.strip().splitlines()[-1:]
-            raise InputError(
-                f"no {RUNTIME} ({cause})", "npm and a network connection", "--runtime DIR with its dist folder"
-            )
+            raise InputError(f"no {RUNTIME} ({cause})", "npm and a network", "--runtime DIR with its dist folder")
         with tarfile.open(next(scratch.glob("*.tgz"))) as archive:
             archive.extractall(scratch, filter="data")
         folder = scratch / "package" / "dist"

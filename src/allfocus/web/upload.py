@@ -24,14 +24,7 @@ NAME_CHARACTERS = 80
 
 @dataclass(frozen=True)
 class Upload:
-    """What a client sent.
-
-    Attributes:
-        photo: the file it was written to.
-        name: what the client calls it, made harmless: no folders, no control characters.
-        mask: a mask's file, if one came.
-        fields: options of the form.
-    """
+    """What a client sent: the photo's file, its name made harmless, a mask's file, and the form's options."""
 
     photo: Path
     name: str
@@ -40,15 +33,9 @@ class Upload:
 
 
 async def receive(request: Request, limits: Limits, folder: Path) -> Upload:
-    """Write the body's photo, and its mask, into a folder.
+    """Write the photo of a body (multipart/form-data with a part `photo`, or bytes alone) and its mask into a folder.
 
-    Args:
-        request: its body is multipart/form-data with a part `photo`, or the input itself.
-        limits: bytes and seconds.
-        folder: exists; gets `photo.EXT` and `mask.png`.
-
-    Raises:
-        Refusal: 400 a damaged form, 408 too slow, 413 too long, 415 another kind of body, 422 no photo in it.
+    Refusal: 400 a damaged form, 408 too slow, 413 too long, 415 another kind of body, 422 no photo in it.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     length = request.headers.get("content-length", "")
@@ -130,9 +117,7 @@ async def _body(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]
                 {"Connection": "close"},
             ) from None
         except ClientDisconnect:
-            raise Refusal(
-                400, f"a client that left after {received:,} bytes", "a whole body", "send it again"
-            ) from None
+            raise Refusal(400, f"a client gone after {received:,} bytes", "a whole body", "send it again") from None
         received += len(chunk)
         if received > limits.body_bytes:
             raise _too_long(f"more than {limits.body_bytes:,}", limits)

@@ -34,12 +34,7 @@ class Cancelled(Exception):
 
 
 class Desk:
-    """Requests in, events out.
-
-    Args:
-        out: where events are written; nothing else may write there.
-        options: engine and precision, as on the command line.
-    """
+    """Requests in, events out; nothing else may write to `out`."""
 
     def __init__(self, out: IO[bytes], options: Message) -> None:
         self.out = out

@@ -28,16 +28,7 @@ _SMOOTHNESS = 10.0
 
 
 def sigma_map(rgb: NDArray, progress: Progress | None = None) -> NDArray[np.float32]:
-    """Defocus map of a photo.
-
-    Args:
-        rgb: (H, W, 3) display-referred, in [0, 1].
-        progress: called with the share done.
-
-    Returns:
-        (H, W) float32, standard deviation of the Gaussian blur in px, in [0, 5]; 0 everywhere in a photo without
-        edges.
-    """
+    """Standard deviation of the Gaussian blur, (H, W) in [0, 5] px, of a photo (H, W, 3) in [0, 1]; 0 without edges."""
     luma = gamma_luma(rgb)
     at_scales = []
     for i, scale_px in enumerate(_EDGE_SCALES_PX):
@@ -83,13 +74,8 @@ def choose_scales(at_scales: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDAr
 def edge_blur(luma: NDArray, reliable: NDArray[np.bool_], coarse_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """Blur at edges: for a step edge blurred by sigma, R^2 = (sigma^2 + coarse^2) / (sigma^2 + fine^2).
 
-    Args:
-        luma: (H, W).
-        reliable: (H, W), where to measure.
-        coarse_px: (H, W), scale of the coarse gradient; larger than 1 wherever `reliable`.
-
-    Returns:
-        (H, W) sigma in px, in [0, 5]; 0 where there is no edge or the ratio has no solution.
+    Measured where `reliable`, with gradients of `coarse_px` (there larger than 1): sigma in [0, 5] px, 0 elsewhere and
+    where the ratio has no solution.
     """
     blur_px = np.zeros(luma.shape)
     fine = _gradient_magnitude(luma, _FINE_SCALE_PX, window_px=2 * math.ceil(2 * _FINE_SCALE_PX) + 3)[reliable]

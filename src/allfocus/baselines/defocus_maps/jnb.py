@@ -102,7 +102,7 @@ def sigma_map(
         rgb: (H, W, 3) display-referred, in [0, 1].
         progress: called with the share done.
         calibration: another dictionary and curve than the shipped ones.
-        threads: patches are coded on so many threads; 0 chooses.
+        threads: that code patches; 0 chooses.
 
     Returns:
         (H, W) float32, standard deviation of the Gaussian blur in px, in [0, 4].
@@ -157,15 +157,7 @@ def sparsity(
 
 
 def propagate(raw: NDArray, grey: NDArray) -> NDArray[np.float64]:
-    """Spread the counts over flat places and smooth them, along the edges of the photo.
-
-    Args:
-        raw: (H, W) atom counts.
-        grey: (H, W) in [0, 255].
-
-    Returns:
-        (H, W) float64, unit of `raw`.
-    """
+    """Spread the counts (H, W) over flat places and smooth them, along the edges of the grey photo in [0, 255]."""
     guide = ndimage.gaussian_filter(grey / 255.0, 1.0, radius=2, mode="nearest")
     counts = raw.astype(np.float64)
     known = raw > _FEW

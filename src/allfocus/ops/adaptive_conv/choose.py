@@ -20,12 +20,7 @@ LARGEST_FILTERS = 2**31 - 1  # the kernels take some offsets in 32 bits
 
 @dataclass(frozen=True)
 class Choice:
-    """The implementation to run.
-
-    Attributes:
-        name: "triton", "native" or "eager".
-        reasons: for each implementation that was passed over, why.
-    """
+    """The implementation to run ("triton", "native" or "eager"), and why each other was passed over."""
 
     name: str
     reasons: dict[str, str]
@@ -36,14 +31,9 @@ class Choice:
 
 
 def choose(features: torch.Tensor, backend: str = "auto") -> Choice:
-    """Pick the implementation for these features.
+    """Pick the implementation for the device and dtype of these features; "auto" takes the fastest that can run.
 
-    Args:
-        features: what will be filtered; its device and dtype decide.
-        backend: "auto" takes the fastest that can run; a name takes that one or refuses.
-
-    Raises:
-        OptionError: if there is no such implementation, or it cannot run on these features.
+    OptionError: there is no such implementation, or it cannot run on these features.
     """
     if backend == "auto":
         reasons = {}
@@ -66,7 +56,7 @@ def exporting() -> bool:
 
 
 def interpreting() -> bool:
-    """Whether Triton is told to run its kernels in Python on the CPU: for tests, thousands of times slower."""
+    """Whether Triton runs its kernels in Python on the CPU: for tests, thousands of times slower."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 

@@ -58,16 +58,7 @@ class FilterLayout:
 
 
 def check_shapes(features_shape: tuple[int, ...], filters_shape: tuple[int, ...], iterations: int) -> FilterLayout:
-    """Return the layout for these shapes, or refuse them in one line.
-
-    Args:
-        features_shape: (B, C, H, W).
-        filters_shape: (B, N * 7 * C, H, W).
-        iterations: N.
-
-    Raises:
-        OptionError: if the two tensors do not belong together.
-    """
+    """The layout of filters (B, N * 7 * C, H, W) for features (B, C, H, W). OptionError: they do not fit together."""
     if len(features_shape) != 4 or iterations < 1:
         raise OptionError(
             f"features of shape {tuple(features_shape)} and {iterations} iterations",
@@ -87,14 +78,9 @@ def check_shapes(features_shape: tuple[int, ...], filters_shape: tuple[int, ...]
 
 
 def check_planes(features_shape: tuple[int, ...], filters_shape: tuple[int, ...]) -> None:
-    """Refuse the filters of one iteration in one line if they do not belong to the features.
+    """Refuse filters of one iteration that do not fit features (B, C, H, W): neither (B, 7*C, H, W) nor, tied, 4*C.
 
-    Args:
-        features_shape: (B, C, H, W).
-        filters_shape: (B, 7*C, H, W), or (B, 4*C, H, W) for tied filters.
-
-    Raises:
-        OptionError: if the two tensors do not belong together.
+    OptionError: if the two tensors do not belong together.
     """
     if len(features_shape) == 4:
         batch, channels, *size = features_shape

@@ -31,17 +31,9 @@ def adaptive_pass(
     *,
     activate: bool = True,
 ) -> torch.Tensor:
-    """One iteration: vertical filter, horizontal filter, bias, LeakyReLU(0.1).
+    """One iteration on (B, C, H, W): vertical filter, horizontal filter, bias, LeakyReLU(0.1).
 
-    Args:
-        features: (B, C, H, W).
-        vertical: three (B, C, H, W) tensors, the taps above, at and below the pixel.
-        horizontal: three (B, C, H, W) tensors, the taps left of, at and right of the pixel.
-        bias: (B, C, H, W).
-        activate: apply the LeakyReLU.
-
-    Returns:
-        (B, C, H, W).
+    The taps are three tensors each: above, at and below the pixel; left of, at and right of it.
     """
     above = torch.cat([features[:, :, :1], features[:, :, :-1]], dim=2)
     below = torch.cat([features[:, :, 1:], features[:, :, -1:]], dim=2)

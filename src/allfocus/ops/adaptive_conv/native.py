@@ -45,16 +45,7 @@ class _Shape(ctypes.Structure):
 
 
 def forward_pass(features: torch.Tensor, filters: torch.Tensor, activate: bool) -> torch.Tensor:
-    """One iteration; see `operator.adaptive_pass`.
-
-    Args:
-        features: (B, C, H, W) in any memory format.
-        filters: (B, 7*C, H, W) or (B, 4*C, H, W).
-        activate: apply the LeakyReLU.
-
-    Returns:
-        (B, C, H, W) channels last, in the features' dtype.
-    """
+    """One iteration, channels last, in the features' dtype; see `operator.adaptive_pass`. Any memory format will do."""
     picture, planes, kernel = _prepared(features, filters)
     output = torch.empty_like(picture)
     getattr(library(), f"forward_{kernel}")(

@@ -189,9 +189,7 @@ def adaptive_pass(
     """
     check_planes(tuple(features.shape), tuple(filters.shape))
     if features.device != filters.device:
-        raise OptionError(
-            f"features on {features.device}, filters on {filters.device}", "one device", "move one of them"
-        )
+        raise OptionError(f"features on {features.device}, filters on {filters.device}", "one device", "move one")
     common = torch.promote_types(features.dtype, filters.dtype)
     features, filters = features.to(common), filters.to(common)
     return _adaptive_pass(features, filters, activate, choose(features, backend).name)

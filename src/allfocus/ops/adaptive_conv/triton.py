@@ -23,16 +23,7 @@ BLOCK = 256
 
 
 def forward_pass(features: torch.Tensor, filters: torch.Tensor, activate: bool) -> torch.Tensor:
-    """One iteration; as `operator.adaptive_pass`, unchecked.
-
-    Args:
-        features: (B, C, H, W), any strides.
-        filters: (B, 7*C, H, W), or (B, 4*C, H, W) tied; any strides.
-        activate: apply the LeakyReLU.
-
-    Returns:
-        (B, C, H, W).
-    """
+    """One iteration; as `operator.adaptive_pass`, unchecked. Any strides are taken."""
     output = torch.empty_like(features)
     if output.numel():
         with torch.cuda.device_of(features):
@@ -46,16 +37,7 @@ def forward_pass(features: torch.Tensor, filters: torch.Tensor, activate: bool) 
 def backward_pass(
     gradient: torch.Tensor, features: torch.Tensor, filters: torch.Tensor, output: torch.Tensor, activate: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of one iteration with respect to features and filters.
-
-    Args:
-        gradient: (B, C, H, W) with respect to the output, any strides.
-        features, filters, activate: as in `forward_pass`.
-        output: what it gave.
-
-    Returns:
-        (B, C, H, W) and (B, 7*C or 4*C, H, W).
-    """
+    """Gradients of one iteration with respect to features and filters, of any strides; see `native.backward_pass`."""
     features_gradient, filters_gradient = torch.empty_like(features), torch.empty_like(filters)
     if features.numel():
         with torch.cuda.device_of(features):

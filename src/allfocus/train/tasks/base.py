@@ -17,12 +17,7 @@ Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
 class Task(nn.Module, ABC):
-    """A network that is trained, with whatever stands beside it while it is.
-
-    Attributes:
-        net: what is averaged, validated and shipped.
-        needs: which of "coc", "left" and "right" a sample must have.
-    """
+    """A network that is trained, validated and shipped, what trains beside it, and the maps or views that it needs."""
 
     net: nn.Module
     needs: frozenset[str]
@@ -36,7 +31,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def picture(self, net: Any, batch: Batch) -> Tensor:
-        """What the network makes of a batch, to be looked at: (B, 3, H, W) in [0, 1]."""
+        """What the network makes of a batch, for people: (B, 3, H, W) in [0, 1]."""
 
     @abstractmethod
     def score(self, net: Any, scene: PairImages, lpips: Distance | None) -> dict[str, float]:

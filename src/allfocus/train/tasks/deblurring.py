@@ -19,11 +19,7 @@ from allfocus.train.tasks.base import Distance, Task
 
 
 class Deblurring(Task):
-    """A task whose network gives a sharp picture.
-
-    Attributes:
-        views: how many views the network takes, 1 or 2.
-    """
+    """A task whose network gives a sharp picture from 1 or 2 views."""
 
     views: int
 

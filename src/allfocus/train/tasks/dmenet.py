@@ -22,12 +22,7 @@ from allfocus.train.tasks.deblurring import whole
 
 
 class DMENetTask(Task):
-    """A DMENet of any share of the published widths.
-
-    Args:
-        scale: that share.
-        loss: `map` counts, and `auxiliary` for the coarser maps of the decoder's steps.
-    """
+    """A DMENet of any share of the published widths; of the loss, `map` counts, and `auxiliary` for coarser maps."""
 
     net: DMENet
     needs = frozenset({"coc"})

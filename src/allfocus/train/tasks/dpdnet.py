@@ -13,12 +13,7 @@ from allfocus.train.tasks.deblurring import Deblurring
 
 
 class DPDNetTask(Deblurring):
-    """A DPDNet of any width.
-
-    Args:
-        sizes: views, width and structure.
-        loss: `deblur`, `distance` and `fourier` count; the paper has the squared distance alone.
-    """
+    """A DPDNet of any width; of the loss, `deblur`, `distance` (squared in the paper) and `fourier` count."""
 
     net: DPDNet
 

@@ -93,7 +93,7 @@ class IFANTask(Deblurring):
         return LPIPS(device=str(next(self.net.parameters()).device))
 
     def _of_right_view(self, batch: Batch) -> Tensor | None:
-        """As the paper has it for the warp loss; where that is off, views are not looked at."""
+        """As the paper has it for the warp loss; where that is off, views are ignored."""
         return self.net.estimate_disparity(batch.right) if self.loss.warp and batch.right is not None else None
 
     def _supervised(self, coc_px: Tensor, of_photo: Tensor | None, of_views: Tensor | None) -> Tensor:
