@@ -11,7 +11,6 @@ import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import PIL.Image
@@ -19,6 +18,7 @@ import pytest
 import pyvips
 import tifffile
 
+import roundtrip_photos
 from allfocus.errors import InputError, OptionError, OutputError
 from allfocus.photo import decoder
 from allfocus.photo.canvas import Canvas
@@ -166,14 +166,14 @@ def test_a_tiff_keeps_its_compression_and_tiling(compression: str | None, tile: 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["png", "tiff", "jpeg", "webp"])
-def test_photos_are_set_upright(roundtrip: ModuleType, orientation: int, format: str) -> None:
-    case = roundtrip.Case(format, format, 8, "rgb", format in ("png", "tiff"), "all", orientation)
-    stored = roundtrip.picture(case)
+def test_photos_are_set_upright(orientation: int, format: str) -> None:
+    case = roundtrip_photos.Case(format, format, 8, "rgb", format in ("png", "tiff"), "all", orientation)
+    stored = roundtrip_photos.picture(case)
     upright = {
         1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1], 5: stored.transpose(1, 0, 2),
         6: np.rot90(stored, -1), 7: stored[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(stored),
     }[orientation]  # fmt: skip
-    photo = decode(roundtrip.sample(case))
+    photo = decode(roundtrip_photos.sample(case))
     got = whole(photo).astype(int)
     if photo.alpha is not None:
         got = np.dstack([got, photo.alpha.numpy()])
@@ -181,7 +181,10 @@ def test_photos_are_set_upright(roundtrip: ModuleType, orientation: int, format:
     assert got.shape == upright.shape
     assert np.abs(got - upright).max() <= limit
     assert photo.exif is not None
-    assert photo.exif == decode(roundtrip.sample(roundtrip.Case(format, format, 8, "rgb", case.alpha, "all", 1))).exif
+    assert (
+        photo.exif
+        == decode(roundtrip_photos.sample(roundtrip_photos.Case(format, format, 8, "rgb", case.alpha, "all", 1))).exif
+    )
 
 
 def test_a_float_tiff_in_range_is_kept_as_it_is() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import struct
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+import roundtrip_photos
 from allfocus.photo import exif
 from allfocus.photo.exif import ExifEntry
 from allfocus.photo.orientation import upright_exif
@@ -24,13 +24,13 @@ def big_endian_blob() -> bytes:
     return b"MM\0*" + struct.pack(">I", 8) + first + inner + struct.pack(">II", 1, 60)
 
 
-def test_a_block_is_read_with_its_directories(roundtrip: ModuleType) -> None:
-    tags = exif.read(io.BytesIO(roundtrip.exif_blob(6)))
+def test_a_block_is_read_with_its_directories() -> None:
+    tags = exif.read(io.BytesIO(roundtrip_photos.exif_blob(6)))
     assert tags.numbers(exif.ORIENTATION) == (6,)
     assert tags.numbers(0x010F) == ()  # text is no number
     inner = tags.entries[exif.EXIF_POINTER]
     assert isinstance(inner, dict)
-    assert inner[0x927C] == ExifEntry(*roundtrip.EXIF_IFD[0x927C])
+    assert inner[0x927C] == ExifEntry(*roundtrip_photos.EXIF_IFD[0x927C])
     assert isinstance(tags.entries[exif.GPS_POINTER], dict)
 
 
@@ -62,11 +62,11 @@ def test_no_damage_to_a_real_block_breaks_the_reader(place: int, damage: bytes) 
 
 @pytest.mark.parametrize("big", [False, True], ids=["classic", "big"])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_tags_added_to_a_tiff_are_read_by_tifffile(roundtrip: ModuleType, big: bool, order: str) -> None:
+def test_tags_added_to_a_tiff_are_read_by_tifffile(big: bool, order: str) -> None:
     pixels = np.arange(60, dtype=np.uint16).reshape(6, 10)
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, bigtiff=big, byteorder=order, software="kept as it was")
-    exif.append(file, roundtrip.exif_blob(6))
+    exif.append(file, roundtrip_photos.exif_blob(6))
     with tifffile.TiffFile(io.BytesIO(file.getvalue())) as tiff:
         tags = tiff.pages.first.tags
         assert np.array_equal(tiff.asarray(), pixels)
@@ -76,7 +76,7 @@ def test_tags_added_to_a_tiff_are_read_by_tifffile(roundtrip: ModuleType, big: b
         inner, gps = tags["ExifTag"].value, tags["GPSTag"].value
         assert inner["ISOSpeedRatings"] == 400
         assert inner["ExposureTime"] == (1, 250)
-        assert inner["MakerNote"] == roundtrip.EXIF_IFD[0x927C][2]
+        assert inner["MakerNote"] == roundtrip_photos.EXIF_IFD[0x927C][2]
         assert gps["GPSLatitude"] == (47, 1, 22, 1, 3012, 100)
         assert list(tags.keys()) == sorted(tags.keys())
 
@@ -94,14 +94,14 @@ def test_byte_orders_are_turned_for_numbers_and_for_nothing_else() -> None:
     assert tags.entries[0x010F] == ExifEntry(2, 4, b"abc\0")
 
 
-def test_a_tiffs_block_says_nothing_of_its_pixels(roundtrip: ModuleType) -> None:
+def test_a_tiffs_block_says_nothing_of_its_pixels() -> None:
     pixels = np.zeros((4, 5, 3), np.uint8)
-    tags = exif.read(io.BytesIO(roundtrip.tiff_file(pixels, 6, True, b"icc", b"xmp")))
+    tags = exif.read(io.BytesIO(roundtrip_photos.tiff_file(pixels, 6, True, b"icc", b"xmp")))
     blob = exif.blob(tags)
     assert blob is not None
     kept = exif.read(io.BytesIO(blob)).entries
-    assert set(kept) == {*roundtrip.IFD0, exif.ORIENTATION, exif.EXIF_POINTER, exif.GPS_POINTER}
-    bare = exif.read(io.BytesIO(roundtrip.tiff_file(pixels, None, False, None, None)))
+    assert set(kept) == {*roundtrip_photos.IFD0, exif.ORIENTATION, exif.EXIF_POINTER, exif.GPS_POINTER}
+    bare = exif.read(io.BytesIO(roundtrip_photos.tiff_file(pixels, None, False, None, None)))
     assert exif.blob(bare) is None
 
 

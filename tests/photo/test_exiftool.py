@@ -6,10 +6,10 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import roundtrip_photos
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.codecs import decode, encode
 from allfocus.photo.tiling import Box
@@ -56,20 +56,20 @@ def sent_through(data: bytes, target: str, folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "tiff", "webp", "avif"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_exiftool_reads_the_same_metadata(roundtrip: ModuleType, tmp_path: Path, format: str, orientation: int) -> None:
-    case = roundtrip.Case(format, format, 8, "rgb", False, "all", orientation)
+def test_exiftool_reads_the_same_metadata(tmp_path: Path, format: str, orientation: int) -> None:
+    case = roundtrip_photos.Case(format, format, 8, "rgb", False, "all", orientation)
     source = tmp_path / f"source.{format}"
-    source.write_bytes(roundtrip.sample(case))
+    source.write_bytes(roundtrip_photos.sample(case))
     before, after = read(source), sent_through(source.read_bytes(), format, tmp_path)
     assert len(before) > 15
     changed = {name: (value, after.get(name)) for name, value in before.items() if after.get(name) != value}
     assert not changed
 
 
-def test_exiftool_reads_a_camera_jpeg_as_before(roundtrip: ModuleType, tmp_path: Path) -> None:
+def test_exiftool_reads_a_camera_jpeg_as_before(tmp_path: Path) -> None:
     """With what exiftool itself writes: IPTC, XMP, GPS, camera tags."""
     source = tmp_path / "source.jpeg"
-    source.write_bytes(roundtrip.sample(roundtrip.Case("jpeg", "jpeg", 8, "rgb", False, "none", 1)))
+    source.write_bytes(roundtrip_photos.sample(roundtrip_photos.Case("jpeg", "jpeg", 8, "rgb", False, "none", 1)))
     said = ["-Artist=Jörg", "-IPTC:City=Ürümqi", "-XMP:Rating=4", "-GPSLatitude=47.5", "-GPSLatitudeRef=N", "-ISO=400"]
     subprocess.run(["exiftool", "-overwrite_original", "-q", *said, str(source)], check=True)
     before, after = read(source), sent_through(source.read_bytes(), "jpeg", tmp_path)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import struct
 import time
-from types import ModuleType
 
 import numpy as np
 import PIL.Image
@@ -11,6 +10,7 @@ import pytest
 import pyvips
 import tifffile
 
+import roundtrip_photos
 from allfocus.errors import InputError
 from allfocus.photo import jpeg
 from allfocus.photo.canvas import Canvas
@@ -21,10 +21,10 @@ from allfocus.photo.tiling import Box
 NOISE = np.random.default_rng(0).integers(0, 255, (32, 48, 3), dtype=np.uint8)
 
 
-def test_too_large_for_a_jpeg_segment_is_left_out_and_said(roundtrip: ModuleType) -> None:
-    case = roundtrip.Case("png", "jpeg", 8, "rgb", False, "none", 1)
-    exif, xmp = roundtrip.exif_blob(1) + bytes(70_000), b"<x/>" + b" " * 70_000
-    photo = decode(roundtrip.png_file(roundtrip.picture(case), None, exif, xmp))
+def test_too_large_for_a_jpeg_segment_is_left_out_and_said() -> None:
+    case = roundtrip_photos.Case("png", "jpeg", 8, "rgb", False, "none", 1)
+    exif, xmp = roundtrip_photos.exif_blob(1) + bytes(70_000), b"<x/>" + b" " * 70_000
+    photo = decode(roundtrip_photos.png_file(roundtrip_photos.picture(case), None, exif, xmp))
     assert (photo.exif, photo.xmp) == (exif, xmp)
     said = [note.split(" was left out")[0] for note in losses(photo, format="jpeg")]
     assert said == [f"EXIF of {len(exif)} bytes", f"XMP of {len(xmp)} bytes"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 
+import roundtrip_photos
 from allfocus.photo.orientation import upright_exif, upright_xmp
 from photo.test_exif import big_endian_blob
 
@@ -25,16 +24,16 @@ def test_xmp_states_the_orientation_of_the_pixels(before: bytes, after: bytes) -
     assert upright_xmp(before)[0] == after
 
 
-def test_only_the_orientation_is_changed(roundtrip: ModuleType) -> None:
+def test_only_the_orientation_is_changed() -> None:
     for orientation in range(1, 9):
-        blob = roundtrip.exif_blob(orientation)
+        blob = roundtrip_photos.exif_blob(orientation)
         upright, was = upright_exif(blob)
         assert was == orientation
-        assert upright == roundtrip.exif_blob(1)
+        assert upright == roundtrip_photos.exif_blob(1)
     upright, was = upright_exif(big_endian_blob())
     assert was == 8
     assert sum(one != other for one, other in zip(upright, big_endian_blob(), strict=True)) == 1
 
 
-def test_a_nonsense_orientation_counts_as_upright(roundtrip: ModuleType) -> None:
-    assert upright_exif(roundtrip.exif_blob(77)) == (roundtrip.exif_blob(1), 1)
+def test_a_nonsense_orientation_counts_as_upright() -> None:
+    assert upright_exif(roundtrip_photos.exif_blob(77)) == (roundtrip_photos.exif_blob(1), 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from types import ModuleType
 
 import numpy as np
 import PIL.Image
 import pytest
 import pyvips
 
+import roundtrip_photos
 from allfocus.errors import InputError
 from allfocus.photo import png
 from allfocus.photo.canvas import Canvas
@@ -36,18 +36,18 @@ def whole(photo: Photo) -> np.ndarray:
     return photo.read(Box(0, 0, photo.width, photo.height))
 
 
-def test_metadata_behind_the_pixels_is_read(roundtrip: ModuleType) -> None:
-    exif = roundtrip.exif_blob(6)
+def test_metadata_behind_the_pixels_is_read() -> None:
+    exif = roundtrip_photos.exif_blob(6)
     data = with_chunks(png.chunk(b"eXIf", exif), png.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), behind=True)
     photo = decode(data)
-    assert photo.exif == roundtrip.exif_blob(1)
+    assert photo.exif == roundtrip_photos.exif_blob(1)
     assert photo.xmp == XMP
     assert (photo.width, photo.height) == (23, 37), "the orientation is applied"
     assert np.array_equal(whole(photo), np.rot90(RGB, -1))
 
 
-def test_compressed_and_old_spellings_are_read(roundtrip: ModuleType) -> None:
-    exif = roundtrip.exif_blob(1)
+def test_compressed_and_old_spellings_are_read() -> None:
+    exif = roundtrip_photos.exif_blob(1)
     packed = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)
     text = b"\nexif\n%8d\n" % (len(exif) + 6) + (b"Exif\0\0" + exif).hex().encode() + b"\n"
     old = b"Raw profile type exif\0\0" + zlib.compress(text)
@@ -55,8 +55,8 @@ def test_compressed_and_old_spellings_are_read(roundtrip: ModuleType) -> None:
     assert (photo.xmp, photo.exif, photo.notes) == (XMP, exif, ())
 
 
-def test_what_is_left_out_is_said(roundtrip: ModuleType) -> None:
-    broken = bytearray(png.chunk(b"eXIf", roundtrip.exif_blob(1)))
+def test_what_is_left_out_is_said() -> None:
+    broken = bytearray(png.chunk(b"eXIf", roundtrip_photos.exif_blob(1)))
     broken[-1] ^= 1
     photo = decode(with_chunks(png.chunk(b"tEXt", b"Author\0me"), bytes(broken), behind=True))
     assert photo.exif is None

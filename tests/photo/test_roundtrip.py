@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+import roundtrip
 
 LOSSLESS = ("png", "tiff")
 FORMATS = ("jpeg", "png", "tiff", "webp", "avif")
 
 
 @pytest.fixture(scope="module")
-def rows(roundtrip: ModuleType) -> list:
+def rows() -> list:
     return [roundtrip.run(case) for case in roundtrip.cases()]
 
 
@@ -77,7 +78,7 @@ def test_what_a_format_cannot_hold_is_said(rows: list) -> None:
         assert ("rounded" in row.notes) == rounded, row
 
 
-def test_the_stored_table_is_this_one(rows: list, roundtrip: ModuleType, repository: Path) -> None:
+def test_the_stored_table_is_this_one(rows: list, repository: Path) -> None:
     with (repository / "results" / "roundtrip.csv").open(newline="") as file:
         stored = list(csv.DictReader(file))
 
@@ -101,7 +102,7 @@ def test_the_stored_table_is_this_one(rows: list, roundtrip: ModuleType, reposit
         ("depth", {"kept"}),
     ],
 )
-def test_a_format_keeps_its_own_items_at_every_depth(rows: list, roundtrip: ModuleType, item: str, kept: set) -> None:
+def test_a_format_keeps_its_own_items_at_every_depth(rows: list, item: str, kept: set) -> None:
     own = [line for line in roundtrip.lines(rows) if line.source == line.target and line.item == item]
     assert {(line.source, line.depth) for line in own} >= {("jpeg", 8), ("png", 16), ("tiff", 32), ("webp", 8)}
     for line in own:
