@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.capture.frame import Frame, Image
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.capture.scene import disc_blur
 from allfocus.metrics.registration import warped
 
@@ -29,7 +29,6 @@ def simulated_stack(
         frames: how many.
         noise: standard deviation at white.
     """
-    cv2 = opencv()
     height, width = sharp.shape[:2]
     depth = np.linspace(0, frames - 1, width, dtype=np.float32)[None].repeat(height, 0)
     things = []

@@ -82,7 +82,7 @@ def test_damaged_files_are_refused_by_name(net: DMENet, tmp_path: Path) -> None:
     mean = next(key for key in whole if key.startswith("main/u2") and key.endswith("moving_mean:0"))
     refused({key: value for key, value in whole.items() if key != mean}, r"lacks \['moving_mean'\]")
     refused({"a:0": np.zeros(3)} | whole, "unexpected array")
-    refused({"params": np.array([1, None], dtype=object)}, "damaged or not an .npz")
+    refused({"params": np.array([1, None], dtype=object)}, "damaged or no .npz")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(WeightsError, match=r"damaged or not an \.npz"):
         dmenet_npz.load(path)

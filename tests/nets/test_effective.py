@@ -81,5 +81,5 @@ def test_the_field_is_where_the_result_moves() -> None:
 def test_networks_without_filters_or_of_two_views_are_refused(wanted: Architecture) -> None:
     with torch.device("meta"):
         net = wanted.build()
-    with pytest.raises(OptionError, match="expected a network of one view with filters"):
+    with pytest.raises(OptionError, match="expected one view and filters"):
         look(net, torch.rand(1, 3, 8, 8), 0, 0)

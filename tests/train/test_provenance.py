@@ -113,7 +113,7 @@ def test_what_is_no_provenance_is_refused(tmp_path: Path) -> None:
     path = tmp_path / f"odd{SUFFIX}"
     for text in ("[]", "stages: [{number: 1}]", "stages: [{number: 1, settings: {}, samples: []}]\ncolour: red"):
         path.write_text(text)
-        with pytest.raises(OptionError, match="samples, and stages with number"):
+        with pytest.raises(OptionError, match="samples; stages with number"):
             Provenance.read(path)
     path.write_text("stages: [{number: 1, settings: {}, samples: [a]}]")
     with pytest.raises(OptionError, match=r"stage 1 uses samples \['a'\]"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.metrics.reblur import disc
 
 Plane = NDArray[np.float32]
@@ -33,7 +33,6 @@ def match_blur(sharp: Plane, blurred: Plane, largest_px: float = RADII_PX[-1]) -
     Both are linear light, float32 (H, W), of one exposure up to what varies slowly, and lie on each other to a pixel
     or two. The radius is the one of `RADII_PX` with the least squared difference around the pixel.
     """
-    cv2 = opencv()
     wanted = _fast(blurred)
     radii = np.array([radius for radius in RADII_PX if radius <= largest_px], np.float32)
     stack = _stack(sharp, radii)
@@ -52,7 +51,6 @@ def soften(image: NDArray[np.float32], radius_px: Plane) -> NDArray[np.float32]:
 
 
 def _stack(image: NDArray[np.float32], radii: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    cv2 = opencv()
     kernels = [disc(float(radius)) for radius in radii]
     return [
         image if kernel.size == 1 else cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
@@ -71,7 +69,6 @@ def _mixed(stack: list[NDArray[np.float32]], level: Plane) -> NDArray[np.float32
 
 def _fast(plane: Plane) -> Plane:
     """The plane without what is smooth over `SLOW_PX`, which a quarter of the size holds as well."""
-    cv2 = opencv()
     height, width = plane.shape
     small = cv2.resize(plane, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     slow = cv2.GaussianBlur(small, (0, 0), SLOW_PX / 4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from allfocus.atomic_file import write_json
 from allfocus.capture.frame import Frame, read
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.capture.pairing import Exposures
 from allfocus.errors import DataError, OptionError
 
@@ -50,7 +50,6 @@ class Board:
 
     def corners(self, plane: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """Corners in a picture, (n, 2) in px, and on the board, (n, 2) in squares; None where it is not found."""
-        cv2 = opencv()
         if self.charuco:
             detector = cv2.aruco.CharucoDetector(self.charuco_board())
             found, numbers, _, _ = detector.detectBoard(plane)
@@ -66,7 +65,6 @@ class Board:
 
     def charuco_board(self):
         """OpenCV's own description of a ChArUco board."""
-        cv2 = opencv()
         words = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
         return cv2.aruco.CharucoBoard((self.columns, self.rows), 1.0, 0.7, words)
 
@@ -111,7 +109,6 @@ class Rig:
 
     def straightened(self, frame: Frame, role: str) -> Frame:
         """A frame of the "source" or "target" camera without its distortion; OtherSize for another size."""
-        cv2 = opencv()
         width, height = self.size
         if frame.shape != (height, width):
             raise OtherSize(
@@ -152,7 +149,6 @@ def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -
     A target that is `mirrored` is flipped first. DataError: fewer than three pairs with the board, or photos of two
     sizes.
     """
-    cv2 = opencv()
     ours, theirs, places, sizes = [], [], [], set()
     for shot in shots:
         if not shot.sources or not shot.targets:
@@ -199,13 +195,11 @@ def calibrate(shots: Sequence[Exposures], board: Board, mirrored: bool = True) -
 
 
 def _camera(places: list[NDArray[np.float32]], corners: list[NDArray[np.float32]], size: tuple[int, int]) -> Camera:
-    cv2 = opencv()
     misfit, matrix, distortion, _, _ = cv2.calibrateCamera(places, corners, size, None, None)
     return Camera(matrix.tolist(), [float(one) for one in distortion.ravel()[:5]], float(misfit))
 
 
 def _straight(corners: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:
-    cv2 = opencv()
     matrix = np.array(camera.matrix)
     return cv2.undistortPoints(corners[:, None].astype(np.float64), matrix, np.array(camera.distortion), P=matrix)[:, 0]
 

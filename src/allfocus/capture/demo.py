@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from allfocus.atomic_file import make_folder, write_bytes, write_json
 from allfocus.capture.frame import Image, encoded, photos
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.capture.scene import MARGIN_PX, blurred_by_depth, disc_blur, drawn, taken
 from allfocus.errors import DataError, OptionError, OutputError
 from allfocus.metrics.registration import warped
@@ -158,7 +158,7 @@ def _shoot(
     if fault == "black":
         target = target * 0
     if fault == "resized":
-        target = opencv().resize(target, (size[1] * 3 // 4, size[0] * 3 // 4), interpolation=opencv().INTER_AREA)
+        target = cv2.resize(target, (size[1] * 3 // 4, size[0] * 3 // 4), interpolation=cv2.INTER_AREA)
     name, other = f"WIDE{number + 1:04d}", f"NARROW{number + 101:04d}"
     write_jpeg(_noisy(source, noise, generator), folder / "wide" / f"{name}.jpg", 20 * number)
     if fault != "alone":
@@ -190,7 +190,6 @@ def _seen_by_second(canvas: Image, warp: NDArray[np.float64], size: tuple[int, i
     seen = np.clip(warped(canvas, shift @ back, size, order=3), 0, None).astype(np.float32)
     if not bent:
         return seen
-    cv2 = opencv()
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]].astype(np.float32)
     across = 5 * np.sin(columns / size[1] * 2 * np.pi * 1.5) * np.cos(rows / size[0] * 2 * np.pi)
     return cv2.remap(
@@ -200,7 +199,6 @@ def _seen_by_second(canvas: Image, warp: NDArray[np.float64], size: tuple[int, i
 
 def _with_stranger(canvas: Image, generator: np.random.Generator) -> Image:
     """Somebody walked into the second view: another part of the scene, covering a tenth of it."""
-    cv2 = opencv()
     height, width = canvas.shape[:2]
     mask = np.zeros((height, width), np.float32)
     centre = (int(generator.uniform(0.4, 0.6) * width), int(generator.uniform(0.4, 0.6) * height))

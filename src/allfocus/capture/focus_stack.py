@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allfocus import targets
 from allfocus.atomic_file import make_folder
 from allfocus.capture.frame import Frame, Image, encoded, photos, read
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.capture.picture import largest_box, write_png
 from allfocus.capture.register import inside
 from allfocus.errors import DataError
@@ -128,7 +128,6 @@ def _gain(first: Image, other: Image) -> float:
 
 def _weights(lumas: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """How much of each frame goes into each pixel, (n, H, W) with sum 1, and the sharpest frame, (H, W)."""
-    cv2 = opencv()
     bands = [
         (cv2.GaussianBlur(plane, (0, 0), BAND_PX[0]) - cv2.GaussianBlur(plane, (0, 0), BAND_PX[1])) ** 2
         for plane in lumas

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allfocus.capture.frame import Frame
 from allfocus.capture.misalignment import Misalignment
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 
 Plane = NDArray[np.float32]
 
@@ -119,7 +119,6 @@ def noise_of(plane: Plane) -> float:
 
     Source: the operator of Immerkaer (1996).
     """
-    cv2 = opencv()
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     blocks = _blocks(cv2.filter2D(plane, -1, kernel) ** 2)
     calm = np.sort(blocks.ravel())[: max(1, int(CALM_SHARE * blocks.size))]
@@ -128,7 +127,6 @@ def noise_of(plane: Plane) -> float:
 
 def sharpness_ratio(views: AlignedViews, noise: float) -> float:
     """How much more fine detail the target has: the ratio of amplitudes of a band around 1.5 px, noise taken off."""
-    cv2 = opencv()
     amplitudes = []
     for plane, own_noise in ((views.target, noise), (views.source, noise_of(views.source))):
         band = cv2.GaussianBlur(plane, (0, 0), 1.0) - cv2.GaussianBlur(plane, (0, 0), 2.0)
@@ -162,7 +160,6 @@ def bands_of_light(views: AlignedViews, moved: NDArray[np.bool_] | None = None) 
 
 def moving_map(views: AlignedViews, noise: float) -> Plane:
     """(H, W), near 0 where the views agree and 1 or more where one shows what the other does not."""
-    cv2 = opencv()
 
     def around(plane: Plane, sigma: float) -> Plane:
         return cv2.GaussianBlur(plane, (0, 0), sigma)
@@ -176,7 +173,6 @@ def moving_map(views: AlignedViews, noise: float) -> Plane:
 
 def moving_share(moved: Plane) -> float:
     """The share of the photo that the largest connected difference of a `moving_map` covers."""
-    cv2 = opencv()
     marked = (moved > DIFFERENT).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
     return float(stats[1:, cv2.CC_STAT_AREA].max() / marked.size) if count > 1 else 0.0

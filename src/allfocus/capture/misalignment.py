@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.metrics.registration import WINDOW_PX, displacement, register, rms_px, unexplained
 
 Plane = NDArray[np.float32]
@@ -112,7 +112,6 @@ def smooth_field(found: Misalignment, shape: tuple[int, int], limit_px: float, b
         total += weight[..., None] * shift
         weights += weight
     coarse = total / weights[..., None]
-    cv2 = opencv()
     whole = cv2.resize(coarse.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     whole = whole if before is None else whole + before
     length = np.maximum(np.hypot(whole[..., 0], whole[..., 1]), np.float32(1e-9))

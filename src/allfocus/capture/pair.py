@@ -14,7 +14,7 @@ from allfocus.capture.calibration import OtherSize, Rig
 from allfocus.capture.frame import Frame, Image, encoded, read, settings
 from allfocus.capture.gate import AlignedViews, GateLimits, Measures, measure
 from allfocus.capture.misalignment import Misalignment, misalignment, smooth_field
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.capture.pairing import Exposures
 from allfocus.capture.photometric import IDENTITY, ColourMatch, match_colours
 from allfocus.capture.picture import largest_box
@@ -143,7 +143,6 @@ def _matched(
     blur = match_blur(matched, luma(source.linear))
     display = encoded(np.stack([luma(source.linear), matched, blur.matched], axis=-1))
     ours, sharp, soft = (np.ascontiguousarray(display[..., index]) for index in range(3))
-    cv2 = opencv()
     trust = cv2.erode(trust.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return laid, colours, AlignedViews(ours, sharp, soft, trust), misalignment(soft, ours, trust)
 
@@ -167,6 +166,5 @@ def _chosen(files: Sequence[Path]) -> tuple[Frame, Path, float]:
 
 
 def _sharpness(frame: Frame) -> float:
-    cv2 = opencv()
     plane = frame.luma
     return float(np.mean((cv2.GaussianBlur(plane, (0, 0), 1.0) - cv2.GaussianBlur(plane, (0, 0), 2.0)) ** 2))

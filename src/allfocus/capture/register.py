@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allfocus.capture.blur import match_blur
 from allfocus.capture.frame import Frame, encoded
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.errors import DataError
 from allfocus.metrics.registration import displacement, register, warped
 from allfocus.photo.color import linear_to_srgb, srgb_to_linear
@@ -124,13 +124,11 @@ def laid_on(target: Frame, alignment: Alignment, shape: tuple[int, int], field: 
 def inside(alignment_warp: Warp, shape: tuple[int, int], target_shape: tuple[int, int]) -> NDArray[np.bool_]:
     """(h, w): true where the target saw the source's pixel."""
     ones = np.ones(target_shape, np.float32)
-    cv2 = opencv()
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     return cv2.warpPerspective(ones, alignment_warp, (shape[1], shape[0]), flags=flags) > 0
 
 
 def _check_light(name: str, frame: Frame) -> None:
-    cv2 = opencv()
     plane = frame.luma
     soft = cv2.GaussianBlur(plane, (0, 0), 3)
     if float(np.quantile(soft, 0.999)) < BLACK:  # softened: the noise of a black photo is not black
@@ -158,7 +156,6 @@ def _by_features(source: Frame, target: Frame, mirrored: bool | None) -> tuple[b
 
 
 def _matched(source: Frame, target: Frame) -> tuple[Warp | None, int, int]:
-    cv2 = opencv()
     factor = min(1.0, SEARCH_PX / max(source.shape))
     ours = _searched(source.luma, factor)
     detector = cv2.SIFT_create(nfeatures=4000, contrastThreshold=0.015)
@@ -199,7 +196,6 @@ def _plausible(warp: Warp) -> bool:
 
 
 def _searched(plane: Plane, factor: float) -> Plane:
-    cv2 = opencv()
     size = (max(1, round(plane.shape[1] * factor)), max(1, round(plane.shape[0] * factor)))
     return plane if factor == 1 else cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allfocus.capture.frame import Image, read
-from allfocus.capture.opencv import opencv
+from allfocus.capture.opencv import cv2
 from allfocus.errors import DataError
 from allfocus.metrics.reblur import disc
 
@@ -24,7 +24,6 @@ def blurred_by_depth(
 
     A background in focus on one side and out of it on the other, and two things before it, drawn from far to near.
     """
-    cv2 = opencv()
     height, width = sharp.shape[:2]
     ends = generator.permutation([generator.uniform(0, 0.4), largest_px])
     across = np.clip((np.linspace(0, 1, width, dtype=np.float32) - 0.35) / 0.4, 0, 1)
@@ -49,7 +48,6 @@ def blurred_by_depth(
 
 def drawn(generator: np.random.Generator, size: tuple[int, int]) -> Image:
     """A scene of shapes with texture on them, in linear light, with the margin around it."""
-    cv2 = opencv()
     height, width = ((side + 2 * MARGIN_PX) * SUBPIXELS for side in size)
     image = np.empty((height, width, 3), np.float32)
     image[:] = generator.uniform(0.15, 0.5, 3)
@@ -91,4 +89,4 @@ def disc_blur(image: NDArray[np.float32], radius_px: float) -> NDArray[np.float3
     """A disc blur, float32 (H, W) or (H, W, C), the border repeated; below a radius of 0.3 px nothing happens."""
     if radius_px <= 0.3:
         return image
-    return opencv().filter2D(image, -1, disc(max(radius_px, 0.6)), borderType=opencv().BORDER_REPLICATE)
+    return cv2.filter2D(image, -1, disc(max(radius_px, 0.6)), borderType=cv2.BORDER_REPLICATE)

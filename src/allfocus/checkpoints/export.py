@@ -89,7 +89,7 @@ def _check(net: IFAN, target: Path, format: str, size: Size | None, exporter: ty
     if target.suffix.lower() not in endings:
         raise OptionError(
             f"{target.name} for the format {format}",
-            f"{' or '.join(endings)}",
+            f"a name ending in {' or '.join(endings)}",
             f"-o {target.stem}{endings[0]}",
         )
     if size is not None and not exporter.takes_size:

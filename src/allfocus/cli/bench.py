@@ -210,10 +210,13 @@ def _network(name: str, width: int, height: int, repeats: int) -> dict[str, Any]
 def _engines(model: Model) -> dict[str, Engine]:
     """Every engine that can run here, plain torch in float32 on the CPU first."""
     from allfocus.engine import onnxruntime, openvino, torch
+    from allfocus.engine.processor import Processor
 
     engines: dict[str, Engine] = {}
     if torch.unavailable() is None:
-        _use_all_threads()
+        import torch as pytorch
+
+        pytorch.set_num_threads(Processor.here().threads)
         engines["torch float32"] = torch.TorchEngine(model, "float32", "cpu")
         if torch.has_gpu():
             precision = torch.best_precision()
@@ -223,14 +226,6 @@ def _engines(model: Model) -> dict[str, Engine]:
             if room.unavailable(precision, model) is None:
                 engines[f"{room.NAME} {precision}"] = room.start(model, precision)
     return engines
-
-
-def _use_all_threads() -> None:
-    import torch
-
-    from allfocus.engine.processor import Processor
-
-    torch.set_num_threads(Processor.here().threads)
 
 
 def _interleaved(engines: dict[str, Engine], inputs: tuple[np.ndarray, ...], repeats: int) -> dict[str, list[float]]:

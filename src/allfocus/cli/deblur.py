@@ -101,7 +101,9 @@ def deblur_command(
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
         how = How(overwrite, quality, round(pixel_limit * 1e6), allow_damaged, mask)
         if method != "ifan" and (map or keep_bokeh is not None):
-            raise OptionError(f"--map, --keep-bokeh with {method}", "--method ifan", f"allfocus map --method {method}")
+            raise OptionError(
+                f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
+            )
         if method != "ifan" and mask is not None:
             raise OptionError(f"--mask with --method {method}", "--method ifan", "leave --mask out")
         if STANDARD_STREAM in (*inputs, output):

@@ -122,7 +122,9 @@ def _trained(model: str) -> tuple[IFAN, Architecture, str]:
         found = store.find(model)
     except WeightsError as error:
         if model in ENTRIES:
-            raise WeightsError(f"{model} is a network without weights here", error.expected, "--untrained") from error
+            raise WeightsError(
+                f"{model} is a network without weights here", error.expected, "--untrained for random weights"
+            ) from error
         raise
     return native.load(found.weights), Architecture(**found.card.architecture), found.card.name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from allfocus.evaluate.radius import SHARP_PX
 from allfocus.evaluate.tables import Cell, Column, Line, Stored, Table, in_order, variants
@@ -13,6 +13,24 @@ IN_FOCUS_NOTE = "The first column is what was in focus: a negative gain there is
 SHARP_NOTE = (
     f"Without the places where the photo that a scene was made from was itself blurred by more than {SHARP_PX:g} px, "
     "measured by its gradients."
+)
+
+
+class Kind(NamedTuple):
+    """A table by true blur radius: what of each bin, and how it is called."""
+
+    score: str
+    name: str
+    title: str
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+GAIN = "Gain over the input on {} by true blur radius"
+BY_RADIUS = (
+    Kind("gain", "radius", f"{GAIN}, pooled over pixels", "gain, dB", (IN_FOCUS_NOTE,)),
+    Kind("gain_sharp", "radius-sharp", f"{GAIN}, where the sharp picture is itself sharp", "gain, dB", (SHARP_NOTE,)),
+    Kind("map_error_px", "map", "Mean error of the estimated blur radius on {} by the true one", "error, px"),
 )
 
 
@@ -30,37 +48,18 @@ def by_group(results: Stored, set_name: str) -> Table | None:
     return Table(f"groups-{set_name}", f"Groups of {set_name}", columns, tuple(lines))
 
 
-def by_radius(results: Stored, set_name: str) -> Table | None:
-    """Gain in PSNR over the input by true blur radius; None for a set without it."""
-    title = f"Gain over the input on {set_name} by true blur radius, pooled over pixels"
-    return _by_radius(results, set_name, "gain", f"radius-{set_name}", title, "gain, dB", (IN_FOCUS_NOTE,))
-
-
-def by_radius_where_sharp(results: Stored, set_name: str) -> Table | None:
-    """The same over the pixels whose sharp picture is sharp (`radius.SHARP_PX`)."""
-    title = f"Gain over the input on {set_name} by true blur radius, where the sharp picture is itself sharp"
-    return _by_radius(results, set_name, "gain_sharp", f"radius-sharp-{set_name}", title, "gain, dB", (SHARP_NOTE,))
-
-
-def map_by_radius(results: Stored, set_name: str) -> Table | None:
-    """Error of the estimated blur radius by the true one; None where nothing was estimated (`eval --maps`)."""
-    title = f"Mean error of the estimated blur radius on {set_name} by the true one"
-    return _by_radius(results, set_name, "map_error_px", f"map-{set_name}", title, "error, px", ())
-
-
 def strata(results: Stored) -> list[Table]:
-    """The tables of every set that has them."""
-    made = [make(results, name) for name in in_order(results) for make in KINDS]
+    """The tables of every set that has groups, true blur radii, or errors of estimated ones (`eval --maps`)."""
+    made = []
+    for name in in_order(results):
+        made.append(by_group(results, name))
+        made += [_by_radius(results, name, kind) for kind in BY_RADIUS]
     return [table for table in made if table is not None]
 
 
-KINDS = (by_group, by_radius, by_radius_where_sharp, map_by_radius)
-
-
-def _by_radius(
-    results: Stored, set_name: str, score: str, name: str, title: str, label: str, notes: tuple[str, ...]
-) -> Table | None:
+def _by_radius(results: Stored, set_name: str, kind: Kind) -> Table | None:
     """One line per method, one column per bin of the true radius; methods without the score are left out."""
+    score = kind.score
     stored = {
         method: {(float(one["from_px"]), float(one["to_px"])): one.get(score) for one in record.get("by_radius", ())}
         for method, record in sorted(_methods(results, set_name).items(), key=_input_first)
@@ -69,9 +68,11 @@ def _by_radius(
     edges = sorted({edge for bins in known.values() for edge in bins})
     if not edges:
         return None
-    columns = tuple(Column(f"{score}_{low:g}_{high:g}", f"{_range(low, high)} px: {label}", 2) for low, high in edges)
+    columns = tuple(
+        Column(f"{score}_{low:g}_{high:g}", f"{_range(low, high)} px: {kind.label}", 2) for low, high in edges
+    )
     lines = tuple(Line(method, tuple(_cell(bins.get(edge)) for edge in edges)) for method, bins in known.items())
-    return Table(name, title, columns, lines, notes)
+    return Table(f"{kind.name}-{set_name}", kind.title.format(set_name), columns, lines, kind.notes)
 
 
 def _methods(results: Stored, set_name: str) -> dict[str, Mapping[str, Any]]:
