@@ -84,10 +84,10 @@ def test_damaged_files_are_refused_by_name(net: DMENet, tmp_path: Path) -> None:
     refused({"a:0": np.zeros(3)} | whole, "unexpected array")
     refused({"params": np.array([1, None], dtype=object)}, "damaged or no .npz")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(WeightsError, match=r"damaged or not an \.npz"):
+    with pytest.raises(WeightsError, match=r"damaged or no \.npz"):
         dmenet_npz.load(path)
     path.write_text("not found", encoding="utf-8")
-    with pytest.raises(WeightsError, match=r"damaged or not an \.npz"):
+    with pytest.raises(WeightsError, match=r"damaged or no \.npz"):
         dmenet_npz.load(path)
     with pytest.raises(WeightsError, match="there is no file"):
         dmenet_npz.load(tmp_path / "other.npz")

@@ -116,7 +116,7 @@ def test_what_is_no_provenance_is_refused(tmp_path: Path) -> None:
         with pytest.raises(OptionError, match="samples; stages with number"):
             Provenance.read(path)
     path.write_text("stages: [{number: 1, settings: {}, samples: [a]}]")
-    with pytest.raises(OptionError, match=r"stage 1 uses samples \['a'\]"):
+    with pytest.raises(OptionError, match=r"stage 1 uses \['a'\]"):
         Provenance.read(path)
 
 
