@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allfocus.cli.options import EngineName, Precision, Scale, Strength, TileSide
+
 if TYPE_CHECKING:
     from allfocus.deblurrer import Deblurrer
     from allfocus.errors import AllfocusError
@@ -45,13 +47,11 @@ def deblur_command(
         str | None, typer.Option(help="A name from `allfocus models`, or a weights file. [as --speed has it]")
     ] = None,
     method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
-    engine: Annotated[
-        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    strength: Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")] = 1.0,
-    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
-    tile: Annotated[int, typer.Option(help="Tile size in px; 0 chooses automatically.")] = 0,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    strength: Strength = 1.0,
+    scale: Scale = "auto",
+    tile: TileSide = 0,
     map: Annotated[bool, typer.Option("--map", help="Also write the defocus map: NAME.map.tiff and .png.")] = False,
     keep_bokeh: Annotated[
         float | None, typer.Option(metavar="PX", help="Leave areas alone whose blur radius is PX or more.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allfocus.cli.options import ModelName, Precision
+
 if TYPE_CHECKING:
     from allfocus.weights.store import Model
 
@@ -14,8 +16,8 @@ REPEATS = 3
 
 
 def doctor_command(
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
+    model: ModelName = "ifan-fast",
+    precision: Precision = "auto",
     warm: Annotated[
         bool,
         typer.Option("--warm", help="Compile every model for this machine now, so that the first photo does not wait."),

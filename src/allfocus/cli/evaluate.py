@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allfocus.cli.options import EngineName, Precision, Scale, TileSide
 from allfocus.data.registry import LOADERS
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ def evaluate_command(
     save_images: Annotated[bool, typer.Option("--save-images", help="Save every output as PNG.")] = False,
     maps: Annotated[bool, typer.Option("--maps", help="Also score the defocus map.")] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("results"),
-    engine: Annotated[
-        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
-    tile: Annotated[int, typer.Option(help="Tile size in px; 0 chooses automatically.")] = 0,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    scale: Scale = "auto",
+    tile: TileSide = 0,
     ungated: Annotated[
         bool, typer.Option("--ungated", help="Let networks change areas in focus too, as papers score them.")
     ] = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import EngineName, Precision, Scale
 from allfocus.data.registry import LOADERS
 
 
@@ -26,11 +27,9 @@ def figure_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="Name of the figure, written as PNG and PDF.")] = Path(
         "figure"
     ),
-    engine: Annotated[
-        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    scale: Scale = "auto",
 ) -> None:
     """Draw input, methods and ground truth side by side, with marked and enlarged crops."""
     from allfocus.data.registry import load

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import ModelName
+
 
 def inspect_command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo; it is only read.")],
     at: Annotated[str, typer.Option(metavar="X,Y", help="The pixel, from the upper left corner.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The figure. [NAME.inspect.png]")] = None,
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    model: ModelName = "ifan-fast",
     scale: Annotated[int, typer.Option(help="Working scale: the photo is reduced 1, 2 or 4 times.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import ModelName
+
 SIDE_PX = 256
 HELD_BACK = 12
 
 
 def quantise_command(
     photos: Annotated[Path, typer.Option(help="Folder of sharp photos; defocus is simulated on them.")],
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    model: ModelName = "ifan-fast",
     left_out: Annotated[
         Path | None, typer.Option(help="Text file with the names of photos to leave out, one per line.")
     ] = None,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import EngineName, Precision
+
 NEEDED = ("fastapi", "fastapi_offline", "prometheus_client", "pydantic_settings", "python_multipart", "uvicorn")
 
 
@@ -13,10 +15,8 @@ def serve_command(
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8765,
     model: Annotated[str, typer.Option(help="Model for requests that name none.")] = "ifan-fast",
-    engine: Annotated[
-        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Serve the page and the HTTP API; limits and the token come from ALLFOCUS_SERVE_... variables."""
     import asyncio

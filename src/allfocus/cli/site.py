@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import ModelName
+
 
 def site_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
+    model: ModelName = "ifan-fast",
     runtime: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The dist folder of onnxruntime-web, if already downloaded. [fetched by npm]"),

@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
+from allfocus.cli.options import EngineName, ModelName, Precision, Scale, Strength
+
 
 def watch_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to watch.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for the results.")],
-    model: Annotated[str, typer.Option(help="A name from `allfocus models`, or a weights file.")] = "ifan-fast",
-    engine: Annotated[
-        str, typer.Option(help="auto, openvino, openvino-gpu, openvino-npu, onnxruntime or torch.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    strength: Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")] = 1.0,
-    scale: Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")] = "auto",
+    model: ModelName = "ifan-fast",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    strength: Strength = 1.0,
+    scale: Scale = "auto",
     quiet: Annotated[
         float, typer.Option(metavar="S", help="Treat a file as complete once it has not changed for S seconds.")
     ] = 0.5,
