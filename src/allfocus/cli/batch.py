@@ -378,7 +378,7 @@ def _tell_dry(
     space = planned.bytes * (growth or GROWTH) / 1e6
     row: dict[str, Any] = {
         "photos": planned.queued, "megapixels": round(planned.megapixels, 3), "done": planned.done,
-        "found": planned.found, "failed": planned.failed, "refused": len(plan.refused), "seconds": round(seconds, 1),
+        "found": planned.found, "failed": planned.failed, "refused": len(plan.refused), "seconds": round(seconds, 3),
         "megapixels_per_second": round(rate, 3), "memory_mb": round(memory), "space_mb": round(space, 1),
     }  # fmt: skip
     if options.as_json:
