@@ -474,6 +474,7 @@ def test_a_full_or_ascii_standard_output_stops_no_photo(tmp_path: Path) -> None:
     assert len(list((tmp_path / "2").glob("*.png"))) == 2
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_says_what_is_whole_and_leaves_nothing_half(tmp_path: Path, number: int) -> None:
     folder = tmp_path / "in"
@@ -481,7 +482,11 @@ def test_a_signal_says_what_is_whole_and_leaves_nothing_half(tmp_path: Path, num
     for index in range(6):
         saved(folder / f"{index}.png", picture(600, 600))
     command = [sys.executable, "-m", "allfocus", "deblur", str(folder), "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     process.stdout.readline()  # the first photo is done
     process.send_signal(number)

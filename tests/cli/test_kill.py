@@ -47,6 +47,7 @@ def check_whole(folder: Path) -> None:
             decode(path)
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_thirty_random_kills_lose_nothing(tmp_path: Path) -> None:
