@@ -1,8 +1,8 @@
 """Does a plan for a cluster hold? One photo after another over up to 1,000 nodes that straggle, fail and share a store.
 
-    python benchmarks/cluster_simulation.py [--check]
+    python benchmarks/cluster_simulation.py
 
-writes results/cluster_simulation.json and the tables of docs/clusters.md.
+writes results/cluster_simulation.json; `python tools/clusters_page.py` makes the tables of docs/clusters.md from it.
 
 The rate of a core comes from results/batch.json (`python benchmarks/batch_throughput.py`); how many photos a second the
 journal takes is measured here. The simulation is event by event: a worker takes the largest photo that waits, reads it
@@ -15,21 +15,19 @@ import argparse
 import heapq
 import json
 import random
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import write_json
 from allfocus.batch.entries import PhotoTask, Result
 from allfocus.batch.journal import Journal
 from allfocus.batch.sizing import Demand, Supply, size
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "cluster_simulation.json"
-PAGE = ROOT / "docs" / "clusters.md"
-BEGIN, END = "<!-- sizing: begin -->", "<!-- sizing: end -->"
 SEED = 20
 WORKER_CPUS = 1
 JOURNAL_PHOTOS = 200
@@ -139,46 +137,9 @@ def measured_rate() -> tuple[float, dict[str, Any]]:
     return 1 / found["cpu_s_per_megapixel"], {**part["conditions"], "batch": found}
 
 
-def tables(found: dict[str, Any]) -> str:
-    """The page's tables."""
-    lines = [
-        f"Measured: {found['megapixels_per_s_of_a_core']:.3f} megapixels a second of a core "
-        f"({found['conditions']['processor']}, load {found['conditions']['load_before']} before the run, "
-        f"{found['conditions']['day']}); the journal takes {found['journal_photos_per_s']:.0f} photos a second.",
-        "",
-        "| photos | megapixels | hours | nodes of 16 cores | core hours | store, MB/s | simulated hours |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in found["plans"]:
-        demand, plan = row["demand"], row["plan"]
-        lines.append(
-            f"| {demand['photos']:,} | {demand['megapixels']:g} | {demand['hours']:g} | {plan['nodes']} "
-            f"| {plan['core_hours']:,.0f} | {plan['store_mb_per_s']:.0f} | {row['simulated']['hours']:.2f} |"
-        )
-    lines += [
-        "",
-        "| 1,000 nodes, 16 cores | hours | workers busy | photos done again |",
-        "|---|---|---|---|",
-    ]
-    for name, run in found["thousand_nodes"].items():
-        lines.append(
-            f"| {name} | {run['hours']:.2f} | {run['share_of_workers_busy']:.0%} | {run['photos_done_again']:,} |"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Simulate, or check that the page says what the file says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only compare the page with the file")
-    chosen = parser.parse_args()
-    page = PAGE.read_text()
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    if chosen.check:
-        text = f"{before}{BEGIN}\n{tables(json.loads(RESULTS.read_text()))}\n{END}{after}"
-        if text != page:
-            sys.exit("docs/clusters.md is not what results/cluster_simulation.json says: run this without --check")
-        return
+    """Simulate."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rate, conditions = measured_rate()
     journal = journal_rate()
     plans = []
@@ -203,8 +164,7 @@ def main() -> None:
         "plans": plans,
         "thousand_nodes": {name: simulate(night, world) for name, world in thousand.items()},
     }
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    PAGE.write_text(f"{before}{BEGIN}\n{tables(found)}\n{END}{after}")
+    write_json(RESULTS, found)
 
 
 if __name__ == "__main__":

@@ -104,19 +104,22 @@ def full_size() -> list[str]:
     found = stored("results/full_size.ifan-fast.json")
     if found is None:
         return []
+    rows = []
+    for row in found["scenes"]:
+        psnr, seen = row["psnr_db"], row["megapixels_seen"]
+        reached = (f"{psnr[one]:.2f}" for one in ("half", "everywhere", "now"))
+        looked_at = (f"{seen[one]:.1f}" for one in ("everywhere", "now"))
+        rows.append((row["scene"], *reached, *looked_at, f"{100 * row['changed']['by_more_than_a_level']:.0f} %"))
+    heads = (
+        *("scene", "half size only", "full size everywhere", "now"),
+        *("seen: everywhere", "now", "changed by over a level"),
+    )
     lines = [
         f"PSNR (dB) on simulated 24-megapixel scenes, `{found['model']}` in {found['precision']}, and megapixels that "
         "the network sees (`results/full_size.ifan-fast.json`):",
         "",
-        "| scene | half size only | full size everywhere | now | seen: everywhere | now | changed by over a level |",
-        "|---|---|---|---|---|---|---|",
+        *table(heads, rows),
     ]
-    for row in found["scenes"]:
-        psnr, seen = row["psnr_db"], row["megapixels_seen"]
-        lines.append(
-            f"| {row['scene']} | {psnr['half']:.2f} | {psnr['everywhere']:.2f} | {psnr['now']:.2f} "
-            f"| {seen['everywhere']:.1f} | {seen['now']:.1f} | {100 * row['changed']['by_more_than_a_level']:.0f} % |"
-        )
     real = [(name, row) for name, part in found["pairs"].items() for row in part["rows"]]
     photos = sum(part["photos"] for part in found["pairs"].values())
     lines += [

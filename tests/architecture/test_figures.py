@@ -28,7 +28,7 @@ WRITERS = {
     "docs/simulator.md": "tools/simulator_page.py",
     "docs/speed.md": "tools/speed_page.py",
     "docs/capture.md": "benchmarks/capture.py",
-    "docs/clusters.md": "benchmarks/cluster_simulation.py",
+    "docs/clusters.md": "tools/clusters_page.py",
 }
 """What fills the marked sections of a document."""
 NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
