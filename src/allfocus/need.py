@@ -16,9 +16,9 @@ CELL_PX = 32
 NEGLIGIBLE = 0.02
 """Where no pixel of a cell needs more than this share of the network's correction, the cell is left out: a correction
 of 50 grey levels of 255 would be one. Where a photo is in focus the network's own are far smaller."""
-BORDER_PX = 16  # as far as repeated edges are seen by a radius
 NEGLIGIBLE_AFTER_HALF = 0.05
 """The same at full size where half size has done its part: there 999 of 1000 corrections are below 17 levels."""
+BORDER_PX = 16  # as far as repeated edges are seen by a radius
 _ONE = 65535.0
 _ONE_OF_REST = 255.0
 _BLOCK = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them

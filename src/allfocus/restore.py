@@ -172,6 +172,8 @@ def restore(
     for scale in scales:
         stage, sides = yield from _run_stage(work, scale, stage, sides)
     assert stage is not None  # there is always a scale
+    if stage.need is not None:
+        stage.need.close()
     canvas, left_alone = _compose(photo, stage, settings, mask)
     return Restored(canvas, blur, scales, stage.tile, stage.defocus_map, left_alone, stage.seen_px)
 
