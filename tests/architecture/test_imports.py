@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-EVERYWHERE = {"errors", "atomic_file"}
+EVERYWHERE = {"errors", "atomic_file", "folders"}
 ALLOWED = {
     "errors": set(),
     "allocator": set(),
     "atomic_file": {"errors"},
+    "folders": set(),
     "scratch": set(),
     "photo": {"errors"},
     "metrics": {"errors"},

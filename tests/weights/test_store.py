@@ -9,7 +9,7 @@ import pytest
 from allfocus.errors import WeightsError
 from allfocus.weights import store
 from allfocus.weights.card import FORMAT, Card
-from allfocus.weights.store import find, installed, user_folder
+from allfocus.weights.store import find, installed
 
 
 def put(folder: Path, name: str, content: bytes = b"tensors") -> Path:
@@ -93,19 +93,6 @@ def test_a_card_of_a_newer_format_asks_for_a_newer_allfocus(tmp_path: Path) -> N
     card.write_text(json.dumps({**json.loads(card.read_text()), "format": FORMAT + 1}))
     with pytest.raises(WeightsError, match="try: a newer allfocus"):
         find(card)
-
-
-def test_the_users_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert user_folder() == tmp_path / "own"
-    monkeypatch.delenv("ALLFOCUS_MODELS")
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    assert user_folder() == tmp_path / "data" / "allfocus" / "models"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert user_folder().parts[-4:] == ("Library", "Application Support", "allfocus", "models")
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert user_folder() == tmp_path / "local" / "allfocus" / "models"
 
 
 def test_every_shipped_model_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:

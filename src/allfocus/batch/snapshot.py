@@ -8,8 +8,8 @@ import time
 
 from allfocus.batch.journal import NAME, Journal
 from allfocus.batch.store import Store, join
-from allfocus.engine.openvino import cache_folder
 from allfocus.errors import StoreError
+from allfocus.folders import cache_folder
 
 EVERY_S = 60.0
 

@@ -12,10 +12,11 @@ import torch
 from allfocus.checkpoints import dmenet_npz, dpdnet_keras
 from allfocus.checkpoints.native import load_into, metadata_of, write_tensors
 from allfocus.errors import WeightsError
+from allfocus.folders import models_folder
 from allfocus.nets.dmenet import DMENet
 from allfocus.nets.dpdnet import DPDNet, DPDNetSizes
 from allfocus.weights.card import Card
-from allfocus.weights.store import CARD_SUFFIX, SHIPPED, sha256, user_folder
+from allfocus.weights.store import CARD_SUFFIX, SHIPPED, sha256
 
 NATIVE, KERAS, TENSORLAYER = (".safetensors",), (".hdf5", ".h5"), (".npz",)
 _KEY = "baseline"
@@ -27,7 +28,7 @@ def find(name: str, published: tuple[str, ...] = ()) -> Path:
     Endings of others' published weights come after our own. WeightsError: there is none, or its card names another.
     """
     suffixes = NATIVE + published
-    for folder in (user_folder(), SHIPPED / "baselines"):
+    for folder in (models_folder(), SHIPPED / "baselines"):
         for suffix in suffixes:
             path = folder / f"{name}{suffix}"
             if path.is_file():
@@ -36,7 +37,7 @@ def find(name: str, published: tuple[str, ...] = ()) -> Path:
     raise WeightsError(
         f"there are no weights for {name}",
         " or ".join(f"{name}{suffix}" for suffix in suffixes),
-        f"name the file, or put it into {user_folder()}; it does not come with allfocus",
+        f"name the file, or put it into {models_folder()}; it does not come with allfocus",
     )
 
 

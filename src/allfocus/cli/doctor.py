@@ -31,10 +31,9 @@ def doctor_command(
     from allfocus.engine import openvino_device
     from allfocus.engine.choose import survey
     from allfocus.engine.onnxruntime import accelerators
-    from allfocus.engine.openvino import cache_folder
     from allfocus.engine.processor import Processor
     from allfocus.errors import AllfocusError
-    from allfocus.weights.store import user_folder
+    from allfocus.folders import cache_folder, models_folder
 
     report: dict[str, Any] = {
         "allfocus": __version__,
@@ -44,7 +43,7 @@ def doctor_command(
         "devices": openvino_device.found(),
         "warmed": [],
         "cache_folder": str(cache_folder()),
-        "models_folder": str(user_folder()),
+        "models_folder": str(models_folder()),
         "speed": None,
         "problem": None,
     }

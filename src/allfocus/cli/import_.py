@@ -29,11 +29,12 @@ def import_command(
     with needs("allfocus import", "train", "torch"):
         from allfocus.checkpoints import official
         from allfocus.checkpoints.release import adopt, default_name
+    from allfocus.folders import models_folder
     from allfocus.targets import check
     from allfocus.train.reach import LARGEST_PX, measure_reach
-    from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX, user_folder
+    from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX
 
-    named, folder = name or default_name(file), output or user_folder()
+    named, folder = name or default_name(file), output or models_folder()
     check([folder / f"{named}{ending}" for ending in (WEIGHTS_SUFFIX, GRAPH_SUFFIX, CARD_SUFFIX)], [file])
     found = official.read(file)
     typer.echo(f"{file}: {found.describe()}")

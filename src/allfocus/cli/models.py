@@ -33,7 +33,8 @@ def models_command(
     json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:
     """List the installed models with their size, cost and scores; with NAME, show everything about one."""
-    from allfocus.weights.store import DEFAULT, find, installed, user_folder
+    from allfocus.folders import models_folder
+    from allfocus.weights.store import DEFAULT, find, installed
 
     models = installed()
     if name is not None:
@@ -42,14 +43,14 @@ def models_command(
     if json:
         import json as json_module
 
-        rows = {"default": DEFAULT, "models": [_row(model) for model in models], "user_folder": str(user_folder())}
+        rows = {"default": DEFAULT, "models": [_row(model) for model in models], "models_folder": str(models_folder())}
         typer.echo(json_module.dumps({**rows, "networks": networks} if everything else rows, indent=2))
         return
     if name is not None:
         _print_model(models[0], default=models[0].card.name == DEFAULT)
         return
     _print_models(models, DEFAULT)
-    typer.echo(f"your own models go into {user_folder()}")
+    typer.echo(f"your own models go into {models_folder()}")
     if everything:
         typer.echo()
         _print_networks(networks)

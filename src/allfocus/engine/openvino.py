@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor, is_arm, threads_wanted
 from allfocus.errors import EngineError, EngineMemoryError, WeightsError, needs
+from allfocus.folders import cache_folder
 from allfocus.weights.ranges import ENOUGH_DB, Ranges
 from allfocus.weights.store import INT8_SUFFIX, Model
 
@@ -141,18 +141,6 @@ class OpenVINOEngine(LockedEngine):
                 raise no_memory(inputs) from error
             raise EngineError(f"OpenVINO failed ({_last_line(error)})", "a result", "--engine torch") from error
         return Estimate(found["residual"], found.get("disparity"))
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept: the variable ALLFOCUS_CACHE, or the platform's cache folder."""
-    named = os.environ.get("ALLFOCUS_CACHE")
-    if named:
-        return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "allfocus" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "allfocus"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allfocus"
 
 
 def _compile(model: Model, precision: str, threads: int | None, size: Size | None) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from allfocus.errors import InputError, WeightsError, needs
+from allfocus.folders import cache_folder
 from allfocus.metrics.pixels import COLOUR_CHANNELS, as_pair
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class LPIPS:
 def find(folder: str | Path | None = None) -> Path:
     """The folder that holds both files: the given one, else ALLFOCUS_LPIPS, else the cache. WeightsError when none."""
     named = folder or os.environ.get(FOLDER_VARIABLE)
-    place = Path(named) if named else cache_folder()
+    place = Path(named) if named else fetched_folder()
     missing = [name for name in (FEATURES_NAME, LINEAR_NAME) if not (place / name).is_file()]
     if missing:
         raise WeightsError(
@@ -110,10 +111,9 @@ def find(folder: str | Path | None = None) -> Path:
     return place
 
 
-def cache_folder() -> Path:
+def fetched_folder() -> Path:
     """Where fetched files are kept for this user."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "allfocus" / "lpips"
+    return cache_folder() / "lpips"
 
 
 def _read_features(path: Path, device: object) -> list[tuple[Tensor, Tensor]]:

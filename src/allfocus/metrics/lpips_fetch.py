@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from allfocus.atomic_file import AtomicFile
 from allfocus.errors import OutputError, WeightsError, needs
-from allfocus.metrics.lpips import FEATURES_NAME, LAYERS, LINEAR_NAME, cache_folder
+from allfocus.metrics.lpips import FEATURES_NAME, LAYERS, LINEAR_NAME, fetched_folder
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def fetch(folder: Path | None = None, alexnet: Download = ALEXNET, linear: Downl
     with needs("LPIPS", "eval", "torch"):
         import torch
         from safetensors.torch import save_file
-    place = Path(folder) if folder else cache_folder()
+    place = Path(folder) if folder else fetched_folder()
     if all((place / name).is_file() for name in (FEATURES_NAME, LINEAR_NAME)):
         return place
     try:

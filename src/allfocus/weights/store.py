@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from allfocus.errors import WeightsError
+from allfocus.folders import models_folder
 from allfocus.weights.card import Card
 from allfocus.weights.ranges import Ranges
 
@@ -72,27 +71,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def user_folder() -> Path:
-    """Where a user's own models are looked for: the variable ALLFOCUS_MODELS, or the platform's data folder."""
-    named = os.environ.get("ALLFOCUS_MODELS")
-    if named:
-        return Path(named)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "allfocus" / "models"
-
-
 def installed() -> list[Model]:
     """Every model here, by name; one in the user's folder replaces a shipped one of the same name. Not verified.
 
     Raises:
         WeightsError: a card that cannot be read.
     """
-    cards = {card.stem: card for folder in (SHIPPED, user_folder()) for card in folder.glob(f"*{CARD_SUFFIX}")}
+    cards = {card.stem: card for folder in (SHIPPED, models_folder()) for card in folder.glob(f"*{CARD_SUFFIX}")}
     return [Model.beside(cards[name]) for name in sorted(cards)]
 
 
@@ -119,14 +104,14 @@ def _card_of(name_or_path: str | Path) -> Path:
         if not path.is_file():
             raise WeightsError(f"there is no file {path}", "a weights file, its card or its graph", "check the path")
         return path.with_suffix(CARD_SUFFIX)
-    for folder in (user_folder(), SHIPPED):
+    for folder in (models_folder(), SHIPPED):
         card = folder / f"{name_or_path}{CARD_SUFFIX}"
         if card.is_file():
             return card
-    names = [card.stem for folder in (SHIPPED, user_folder()) for card in sorted(folder.glob(f"*{CARD_SUFFIX}"))]
+    names = [card.stem for folder in (SHIPPED, models_folder()) for card in sorted(folder.glob(f"*{CARD_SUFFIX}"))]
     here = ", ".join(sorted(set(names))) or "none here"
     raise WeightsError(
         f"no model is called {str(name_or_path)!r}",
         f"one of: {here}",
-        f"allfocus models, or put its three files into {user_folder()}",
+        f"allfocus models, or put its three files into {models_folder()}",
     )

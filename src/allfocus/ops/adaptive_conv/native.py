@@ -21,6 +21,7 @@ import torch
 
 from allfocus.atomic_file import AtomicFile
 from allfocus.errors import OutputError
+from allfocus.folders import cache_folder
 from allfocus.ops.adaptive_conv.contract import NEGATIVE_SLOPE
 
 SOURCE = Path(__file__).with_suffix(".cpp")
@@ -99,7 +100,7 @@ def library() -> ctypes.CDLL:
     if compiler is None:
         raise FileNotFoundError("no C++ compiler (CXX, c++, g++, clang++) is installed")
     known = "\n".join((SOURCE.read_text(encoding="utf-8"), compiler, *FLAGS, platform.machine(), _processor()))
-    path = _folder() / f"adaptive_conv-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
+    path = cache_folder() / "native" / f"adaptive_conv-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as beside:
@@ -153,8 +154,3 @@ def _processor() -> str:
         return platform.processor()
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.processor())
-
-
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "allfocus" / "native"
