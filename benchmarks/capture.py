@@ -3,14 +3,14 @@
 python benchmarks/capture.py session -o results/capture_session.json
 python benchmarks/capture.py stacks -o results/capture_stacks.json
 python benchmarks/capture.py real ../shared/data/real-val -o results/capture_real.json [--every 3]
-python benchmarks/capture.py page [--check]      # writes their figures into docs/capture.md
+
+`python tools/capture_page.py` writes their figures into docs/capture.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -35,8 +35,6 @@ from allfocus.photo.color import luma
 from allfocus.photo.tiling import Box
 from capture_truth import STACK_STEP_PX, quantile_error, simulated_stack
 
-ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- capture: begin -->", "<!-- capture: end -->"
 FOCUS_PX = 0.5
 BLOCK_PX = 8
 PLANTED = ((7.0, -5.0, 1.01, 0.5), (-16.0, 11.0, 0.985, -1.2))
@@ -46,19 +44,14 @@ PLANTED = ((7.0, -5.0, 1.01, 0.5), (-16.0, 11.0, 0.985, -1.2))
 def main() -> None:
     """One of the three questions, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", choices=("session", "stacks", "real", "page"))
+    parser.add_argument("question", choices=("session", "stacks", "real"))
     parser.add_argument("photos", nargs="?", type=Path, help="real pairs, or sharp photos for the other two")
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1, help="of the real pairs, only every Nth")
-    parser.add_argument("--check", action="store_true", help="fail where the page differs from the files")
     parser.add_argument("--good", type=int, default=40)
     parser.add_argument("--each-fault", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.question == "page":
-        raise SystemExit(page(check=arguments.check))
-    if arguments.output is None:
-        parser.error("-o is missing")
     if arguments.question == "session":
         found = session(arguments.good, arguments.each_fault, arguments.seed, arguments.photos)
     elif arguments.question == "stacks":
@@ -218,73 +211,6 @@ def real(folder: Path, every: int = 1) -> dict[str, Any]:
         "planted_miss_median_px": float(np.median(missed)),
         "pairs": rows,
     }
-
-
-def page(check: bool) -> int:
-    """Write the figures into docs/capture.md; with `check` only say whether they are there: 0, or 1 where not."""
-    document = ROOT / "docs" / "capture.md"
-    text = document.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    wanted = f"{head}{BEGIN}\n{_figures()}{END}{tail}"
-    if wanted == text:
-        return 0
-    if check:
-        print(f"{document.name} differs from the result files: python benchmarks/capture.py page", file=sys.stderr)
-        return 1
-    document.write_text(wanted, encoding="utf-8")
-    return 0
-
-
-def _figures() -> str:
-    lines = []
-    one = _stored("capture_session")
-    if one:
-        lines += [
-            f"* **Simulated session** ({one['good_pairs']} good pairs; shift to 40 px, 2 degrees, 3 %, one stop, "
-            f"colour cast, blur to 12 px, noise): registration "
-            f"error {one['registration_median_px']:.2f} px in the median, "
-            f"{one['registration_95_px']:.2f} px for 95 %; colour error "
-            f"{one['colour_levels_of_255_mean']:.1f} levels of 255 "
-            f"in focus (largest of a pair {one['colour_levels_of_255_largest']:.1f}).",
-            f"* **The gate**: {one['faulty_with_right_reason_first']} of {one['faulty_pairs']} planted "
-            f"faults were refused "
-            f"for the right reason, {one['good_rejected']} of {one['good_pairs']} good pairs were refused.",
-        ]
-    one = _stored("capture_stacks")
-    if one:
-        told = ", ".join(f"{row['psnr_away_from_edges']:.1f} dB ({row['frames']} frames)" for row in one["stacks"])
-        lines.append(f"* **Focus stacks**, simulated, against the truth away from depth edges: {told}.")
-    one = _stored("capture_real")
-    if one:
-        half, tenth, over = one["median"], one["ninth_decile"], one["median_of_photos"]
-        lines.append(
-            f"* **{one['photos']} real pairs** (DPDD test scenes at 61 %) are "
-            f"misaligned by {half['px']:.2f} px in the median "
-            f"of {one['windows']} windows (standard error {half['error_px']:.2f} px, from disjoint halves "
-            f"of windows), a tenth by more than {tenth['px']:.2f} px ({tenth['error_px']:.2f}); photo by photo "
-            f"{over['px']:.2f} px ({over['error_px']:.2f}, from halves of the photos). After registration "
-            f"{one['median_after_registration_px']:.2f} px are left. Each of {len(one['planted'])} planted warps is "
-            f"found again on every photo, within {one['planted_miss_largest_px']:.2f} px."
-        )
-    one = _stored("capture_walk")
-    if one:
-        title, scores = next((title, scores) for title, scores in one["gain"].items() if "psnr_fit_gain" in scores)
-        lines.append(
-            f"* **The walk** with {one['steps']} steps on {one['scenes']['train']} simulated pairs: "
-            f"{scores['psnr_fit_gain']:+.2f}{_error(scores)} dB of PSNR-fit over `ifan-fast` "
-            f"({title}; {scores['scenes_better']:.0f} better)."
-        )
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _error(scores: dict[str, float]) -> str:
-    return f" ± {scores['psnr_fit_gain_error']:.2f}" if "psnr_fit_gain_error" in scores else ""
-
-
-def _stored(name: str) -> dict[str, Any] | None:
-    path = ROOT / "results" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _left(source: Frame, target: Frame, warp: np.ndarray) -> Misalignment:

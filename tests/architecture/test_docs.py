@@ -29,19 +29,12 @@ WRITTEN_BY_BENCHMARKS = " ".join(
 WITH_EXAMPLES = sorted(path for path in SOURCE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 
-PAGES = ["readme", "evaluation_page", "training_page", "simulator_page", "speed_page", "clusters_page"]
+PAGES = ["readme", "evaluation_page", "training_page", "simulator_page", "speed_page", "clusters_page", "capture_page"]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_figures_of_the_pages_are_those_of_the_result_files(page: str) -> None:
     line = [sys.executable, str(ROOT / "tools" / f"{page}.py"), "--check"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_figures_of_the_capture_page_are_those_of_the_result_files() -> None:
-    pytest.importorskip("cv2")
-    line = [sys.executable, str(ROOT / "benchmarks" / "capture.py"), "page", "--check"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -27,7 +27,7 @@ WRITERS = {
     "docs/training.md": "tools/training_page.py",
     "docs/simulator.md": "tools/simulator_page.py",
     "docs/speed.md": "tools/speed_page.py",
-    "docs/capture.md": "benchmarks/capture.py",
+    "docs/capture.md": "tools/capture_page.py",
     "docs/clusters.md": "tools/clusters_page.py",
 }
 """What fills the marked sections of a document."""
