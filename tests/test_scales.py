@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allfocus.defocus.measure import Blur, local_radius_px
+from allfocus.defocus.measure import Blur, local_radius_px, window_mean
 from allfocus.errors import OptionError
-from allfocus.scales import CONTEXT_PX, check_scale, choose_scales, left_for_full_size, needs_scale
+from allfocus.scales import (
+    CONTEXT_PX,
+    GRID_PX,
+    Texture,
+    check_scale,
+    choose_scales,
+    grid_mean,
+    left_for_full_size,
+    needs_scale,
+)
 from blurred import blurred_texture
 
 
@@ -79,3 +88,43 @@ def test_need_is_local() -> None:
     part = needs_scale(picture[32:224, 64:224], finest=True)
     inside = slice(CONTEXT_PX, -CONTEXT_PX)
     np.testing.assert_allclose(part[inside, inside], whole[32:224, 64:224][inside, inside], atol=1e-5)
+
+
+def test_means_on_the_grid_are_means_over_the_window_of_pixels() -> None:
+    grid = np.random.default_rng(0).random((20, 31)).astype(np.float32)
+    pixels = grid.repeat(GRID_PX, 0).repeat(GRID_PX, 1)
+    wanted = window_mean(pixels).reshape(20, GRID_PX, 31, GRID_PX)[4:-4, 1:3, 4:-4, 1:3].mean(axis=(1, 3))
+    np.testing.assert_allclose(grid_mean(grid)[4:-4, 4:-4], wanted, atol=1e-5)  # both middle pixels of a square
+    np.testing.assert_allclose(grid_mean(np.ones((3, 5), np.float32)), 1, atol=1e-6)
+    assert not grid_mean(np.zeros((9, 9), np.float32)).any()
+
+
+def texture(sharp: np.ndarray, soft: np.ndarray | None = None) -> Texture:
+    """Of cells with 64 samples."""
+    none = np.zeros(sharp.shape)
+    return Texture(np.full(sharp.shape, 64.0), 64.0 * sharp, none if soft is None else 64.0 * soft)
+
+
+def test_surroundings_in_focus_speak_for_their_middle() -> None:
+    sharp = np.zeros((40, 60), bool)
+    sharp[:, :30] = True
+    sharp[20, 10] = sharp[5:7, 20:22] = False
+    alone = texture(sharp).in_focus(32, 64)
+    assert alone.shape == (41, 61)
+    assert (alone[:, :29] == 1).all()
+    assert (alone[:, 34:] == 0).all()
+    assert (np.diff(alone[3, 24:36]) <= 0).all()
+
+
+def test_without_texture_nothing_is_in_focus() -> None:
+    nothing = np.zeros((9, 12))
+    assert not Texture(nothing, nothing, nothing).in_focus(32, 64).any()
+
+
+@pytest.mark.parametrize(("side", "spared"), [(2, True), (3, False), (5, False)])
+def test_a_soft_patch_amid_what_is_in_focus_is_out_of_focus_if_it_is_large(side: int, spared: bool) -> None:
+    soft = np.zeros((40, 60), bool)
+    soft[20 : 20 + side, 30 : 30 + side] = True
+    alone = texture(~soft, soft).in_focus(32, 64)
+    assert (alone[20 : 21 + side, 30 : 31 + side] == float(spared)).all()
+    assert (alone[:12] == 1).all()

@@ -134,6 +134,37 @@ def full_size() -> list[str]:
     return lines
 
 
+def in_focus() -> list[str]:
+    """What leaving soft texture alone amid what is in focus gains, loses and saves."""
+    found = stored("results/in_focus.ifan-fast.json")
+    if found is None:
+        return []
+    rows = []
+    for row in found["scenes"]:
+        whole, focus, seen = row["psnr_db"], row["in_focus_psnr_db"], row["megapixels_seen"]
+        psnr = (f"{part[run]:.2f}" for part in (whole, focus) for run in ("without", "with"))
+        rows.append((row["scene"], *psnr, *(f"{seen[run]:.1f}" for run in ("without", "with"))))
+    heads = ("scene", "PSNR without (dB)", "with", "in focus: without", "with", "megapixels seen: without", "with")
+    lines = [
+        f"Without the rule and with it, `{found['model']}` in {found['precision']}, simulated 24-megapixel scenes "
+        "(`results/in_focus.ifan-fast.json`):",
+        "",
+        *table(heads, rows),
+    ]
+    for scene, title in (
+        ("slope", "A surface whose blur radius grows from 0 to 4 px, by radius"),
+        ("discs", "Discs blurred by 3 px before a surface in focus, by diameter"),
+    ):
+        parts = next(row["rows"] for row in found["surfaces"] if row["scene"] == scene)
+        rows = []
+        for part in parts:
+            place = part["radius_px"] if scene == "slope" else part["across_px"]
+            told = f"{place[0]:g} to {place[1]:g} px" if scene == "slope" else f"{place} px"
+            rows.append((told, *(f"{part['psnr_db'][run]:.2f}" for run in ("photo", "without", "with"))))
+        lines += ["", f"{title}, PSNR (dB):", "", *table((scene, "photo", "without", "with"), rows)]
+    return lines
+
+
 def by_processor() -> list[str]:
     """The default model in every file that somebody has shared, one line for each processor and engine."""
     files = sorted((ROOT / "benchmarks/shared").glob("*.json"))
@@ -177,7 +208,7 @@ def by_processor() -> list[str]:
     return lines
 
 
-SECTIONS = {"speed": measured, "full-size": full_size, "processors": by_processor}
+SECTIONS = {"speed": measured, "full-size": full_size, "in-focus": in_focus, "processors": by_processor}
 
 
 if __name__ == "__main__":

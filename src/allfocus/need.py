@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from allfocus.defocus.measure import local_radius_px
+from allfocus.defocus.measure import REACH_PX, gradient_energies, grey, radius_px_of
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Reader
 from allfocus.photo.tiling import Box
-from allfocus.scales import CONTEXT_PX, blurred_share, left_for_full_size
+from allfocus.scales import (
+    GRID_PX,
+    SHARP_PX,
+    SOFT_PX,
+    TEXTURE,
+    Texture,
+    blurred_share,
+    grid_mean,
+    left_for_full_size,
+)
 
 CELL_PX = 32
 NEGLIGIBLE = 0.02
@@ -22,11 +32,17 @@ BORDER_PX = 16  # as far as repeated edges are seen by a radius
 _ONE = 65535.0
 _ONE_OF_REST = 255.0
 _BLOCK = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them
+_BAND = 64  # rows of the grid that are finished at once
+_MARGIN = 8  # rows of the grid around them that windows reach
+_PER_CELL = CELL_PX // GRID_PX
 _WORKERS = 2  # more of them spend their time on waiting for each other in Python
 
 
 class Need:
     """What a working scale has to do at each place of a photo: `scales.needs_scale` and what coarser scales have left.
+
+    It is measured on a grid of every fourth pixel and enlarged linearly. After a coarser scale, places whose
+    surroundings are in focus are left alone (`scales.Texture`).
 
     Args:
         reader: the photo at that scale.
@@ -48,73 +64,195 @@ class Need:
     ) -> None:
         self.width, self.height = width, height
         self._reader, self._finest = reader, finest
-        self._coarser = coarser
         self._negligible = NEGLIGIBLE_AFTER_HALF if finest and coarser is not None else NEGLIGIBLE
-        self._canvas = Canvas(width, height, 1, np.uint16)
-        self._rest = Canvas(width, height, 1, np.uint8) if rest else None
+        self._across, self._down = -(-width // GRID_PX), -(-height // GRID_PX)
+        self._grid = Canvas(self._across, self._down, 1, np.uint16)
+        self._rest = Canvas(self._across, self._down, 1, np.uint8) if rest else None
         self.cells = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), bool)
         """(rows, columns) of `CELL_PX` squares: whether the scale has anything to do there."""
-        rows, columns = _BLOCK
-        blocks = [
-            Box(x, y, min(columns, width - x), min(rows, height - y))
-            for y in range(0, height, rows)
-            for x in range(0, width, columns)
-        ]
-        with ThreadPoolExecutor(_WORKERS) as workers:
-            for _ in workers.map(self._look, blocks):
-                pass
-        self._coarser = None
+        self._texture = Texture(*(np.zeros(self.cells.shape, np.float32) for _ in range(3)))
+        before = coarser if finest else None
+        with Canvas(self._across, self._down, 2, np.float32) as energies, ThreadPoolExecutor(_WORKERS) as workers:
+            _finish(workers.map(lambda block: self._measure(block, energies, before), self._blocks()))
+            _finish(workers.map(lambda band: self._judge(band, energies, coarser), self._bands()))
+            if coarser is not None:
+                alone = self._texture.in_focus(CELL_PX * reader.shrink, _PER_CELL**2)
+                _finish(workers.map(lambda band: self._leave(band, alone), self._bands()))
+            _finish(workers.map(self._find, self._bands()))
 
     def read(self, box: Box) -> np.ndarray:
         """(h, w) float32 from 0 to 1 at a box inside."""
-        return self._canvas.read(box)[..., 0] * np.float32(1 / _ONE)
+        top, left = box.y // GRID_PX, box.x // GRID_PX
+        down, across = (-(-(start + length) // GRID_PX) - first for start, length, first in (
+            (box.y, box.height, top), (box.x, box.width, left)))  # fmt: skip
+        around = _read_around(self._grid, Box(left, top, across, down))[..., 0] * np.float32(1 / _ONE)
+        values = _enlarged(_enlarged(around, GRID_PX, 0), GRID_PX, 1)
+        y, x = box.y - top * GRID_PX, box.x - left * GRID_PX
+        return values[y : y + box.height, x : x + box.width]
 
     def close(self) -> None:
         """Release the scratch."""
-        self._canvas.close()
+        self._grid.close()
         if self._rest is not None:
             self._rest.close()
 
-    def _look(self, block: Box) -> None:
-        left_over = None if self._coarser is None else self._coarser.left_for(block)
-        if self._finest and left_over is not None and left_over.max() <= self._negligible:
-            return
-        left, top = max(block.x - CONTEXT_PX, 0), max(block.y - CONTEXT_PX, 0)
-        right = min(block.x + block.width + CONTEXT_PX, self.width)
-        bottom = min(block.y + block.height + CONTEXT_PX, self.height)
-        seen = self._reader.planes(Box(left, top, right - left, bottom - top))
-        inner = np.s_[block.y - top : block.y - top + block.height, block.x - left : block.x - left + block.width]
-        radius_px = local_radius_px(seen.transpose(1, 2, 0))
-        share = blurred_share(radius_px, finest=self._finest)[inner]
-        if self._rest is not None:
-            inside = self._without_borders(radius_px, Box(left, top, right - left, bottom - top))
-            rest = left_for_full_size(inside, self._reader.shrink)[inner]
-            rest = rest if left_over is None else rest * left_over
-            self._rest.write(block, np.rint(rest * np.float32(_ONE_OF_REST)).astype(np.uint8)[..., None])
-        elif left_over is not None:
-            share = share * left_over
-        self._canvas.write(block, np.rint(share * np.float32(_ONE)).astype(np.uint16)[..., None])
-        rows, columns = (np.arange(0, side, CELL_PX) for side in share.shape)
-        largest = np.maximum.reduceat(np.maximum.reduceat(share, rows, 0), columns, 1)
-        y, x = block.y // CELL_PX, block.x // CELL_PX
-        self.cells[y : y + largest.shape[0], x : x + largest.shape[1]] = largest > self._negligible
-
-    def _without_borders(self, radius_px: np.ndarray, box: Box) -> np.ndarray:
-        """The radii with those at the photo's borders, where repeated edges look sharp, taken from further inside."""
-        reader = self._reader
-        first = [BORDER_PX - min(start, BORDER_PX) for start in (box.y, box.x)]
-        ends = [(reader.height, box.y, box.height), (reader.width, box.x, box.width)]
-        last = [min(length, size - BORDER_PX - start) for size, start, length in ends]
-        if min(last[0] - first[0], last[1] - first[1]) < 1:
-            return radius_px  # too small to have an inside
-        kept = radius_px[first[0] : last[0], first[1] : last[1]]
-        around = [(low, length - high) for low, high, (_, _, length) in zip(first, last, ends, strict=True)]
-        return np.pad(kept, around, mode="edge")
-
     def left_for(self, box: Box) -> np.ndarray | None:
-        """(h, w) float32 from 0 to 1 at a box of the picture of twice the size, which starts at an even place."""
+        """(h, w) float32 from 0 to 1 at a box of the grid of the picture of twice the size; None if nothing follows."""
         if self._rest is None:
             return None
-        half = Box(box.x // 2, box.y // 2, -(-box.width // 2), -(-box.height // 2))
-        rest = self._rest.read(half)[..., 0].repeat(2, axis=0).repeat(2, axis=1)[: box.height, : box.width]
-        return rest * np.float32(1 / _ONE_OF_REST)
+        top, left = box.y // 2, box.x // 2
+        half = Box(left, top, -(-(box.x + box.width) // 2) - left, -(-(box.y + box.height) // 2) - top)
+        around = _read_around(self._rest, half)[..., 0] * np.float32(1 / _ONE_OF_REST)
+        values = _enlarged(_enlarged(around, 2, 0), 2, 1)
+        y, x = box.y - 2 * top, box.x - 2 * left
+        return values[y : y + box.height, x : x + box.width]
+
+    def _blocks(self) -> Iterable[Box]:
+        """Of the plane, in px."""
+        rows, columns = _BLOCK
+        for y in range(0, self.height, rows):
+            for x in range(0, self.width, columns):
+                yield Box(x, y, min(columns, self.width - x), min(rows, self.height - y))
+
+    def _bands(self) -> Iterable[Box]:
+        """Of the grid."""
+        for y in range(0, self._down, _BAND):
+            yield Box(0, y, self._across, min(_BAND, self._down - y))
+
+    def _measure(self, block: Box, energies: Canvas, coarser: Need | None) -> None:
+        """The energy of the gradients before and after the known blur, in squares of the grid."""
+        x, y = block.x // GRID_PX, block.y // GRID_PX
+        place = Box(x, y, -(-block.width // GRID_PX), -(-block.height // GRID_PX))
+        left_over = None if coarser is None else coarser.left_for(_with_margin(place, self._across, self._down))
+        if left_over is not None and left_over.max() <= self._negligible:
+            return
+        left, top = max(block.x - REACH_PX, 0), max(block.y - REACH_PX, 0)
+        right = min(block.x + block.width + REACH_PX, self.width)
+        bottom = min(block.y + block.height + REACH_PX, self.height)
+        found = gradient_energies(grey(self._reader.planes(Box(left, top, right - left, bottom - top))))
+        inner = np.s_[block.y - top : block.y - top + block.height, block.x - left : block.x - left + block.width]
+        energies.write(place, np.stack([_binned(energy[inner]) for energy in found], axis=2))
+
+    def _judge(self, band: Box, energies: Canvas, coarser: Need | None) -> None:
+        """What there is to do in a band of the grid, and what is left for a finer scale."""
+        around = _with_margin(band, self._across, self._down)
+        before, after = (grid_mean(one) for one in np.moveaxis(energies.read(around), 2, 0))
+        radius_px = radius_px_of(before, after)
+        first = band.y - around.y
+        inner = np.s_[first : first + band.height]
+        share = blurred_share(radius_px, finest=self._finest, mean=grid_mean)[inner]
+        left_over = None if coarser is None else coarser.left_for(band)
+        if self._rest is not None:
+            inside = self._without_borders(radius_px, around)
+            rest = left_for_full_size(inside, self._reader.shrink, mean=grid_mean)[inner]
+            rest = rest if left_over is None else rest * left_over
+            self._rest.write(band, np.rint(rest * np.float32(_ONE_OF_REST)).astype(np.uint8)[..., None])
+        elif left_over is not None:
+            share = share * left_over
+        self._grid.write(band, np.rint(share * np.float32(_ONE)).astype(np.uint16)[..., None])
+        textured = before[inner] > TEXTURE
+        sharp = textured & (radius_px[inner] < SHARP_PX)
+        soft = textured & (radius_px[inner] > SOFT_PX)
+        if left_over is not None:
+            soft &= left_over > self._negligible
+        texture = self._texture
+        for cells, values in ((texture.textured, textured), (texture.sharp, sharp), (texture.soft, soft)):
+            _of_band(cells, band)[:] = _per_cell(np.add, values.astype(np.float32))
+
+    def _leave(self, band: Box, alone: np.ndarray) -> None:
+        """Leave a share of the need alone, given at the corners of cells."""
+        share = self._grid.read(band)[..., 0]
+        row = band.y // _PER_CELL
+        kept = 1 - alone[row : row + -(-band.height // _PER_CELL) + 1]
+        rows, columns = ((np.arange(size) + 0.5) / _PER_CELL for size in share.shape)
+        share = np.rint(share * _between(_between(kept, rows, 0), columns, 1)).astype(np.uint16)
+        self._grid.write(band, share[..., None])
+
+    def _find(self, band: Box) -> None:
+        """Tell which cells there is something to do in."""
+        share = _read_around(self._grid, band)[..., 0].astype(np.float32)
+        for axis in (0, 1):  # pixels at the border of a square lie between two samples
+            values = share if axis == 0 else share.T
+            next_to = np.maximum(values[:-2], values[2:]) - values[1:-1]
+            most = values[1:-1] + np.maximum(next_to, 0) * np.float32(0.5 - 0.5 / GRID_PX)
+            share = most if axis == 0 else most.T
+        _of_band(self.cells, band)[:] = _per_cell(np.maximum, share) > self._negligible * _ONE
+
+    def _without_borders(self, radius_px: np.ndarray, band: Box) -> np.ndarray:
+        """The radii with those at the photo's borders, where repeated edges look sharp, taken from further inside."""
+        places, border = [], BORDER_PX // GRID_PX
+        sizes = (self._reader.height, band.y, band.height), (self._reader.width, band.x, band.width)
+        for size, start, length in sizes:
+            last = (size - BORDER_PX) // GRID_PX - 1
+            if last < border:
+                return radius_px  # too small to have an inside
+            places.append(np.clip(np.clip(np.arange(start, start + length), border, last) - start, 0, length - 1))
+        return radius_px[places[0]][:, places[1]]
+
+
+def _finish(done: Iterable[None]) -> None:
+    for _ in done:
+        pass
+
+
+def _binned(values: np.ndarray) -> np.ndarray:
+    """Means over squares of the grid: (h, w) -> (h / 4, w / 4), rounded up."""
+    if any(size % GRID_PX for size in values.shape):
+        values = np.pad(values, [(0, -size % GRID_PX) for size in values.shape], mode="edge")
+    rows = values[0::GRID_PX] + values[1::GRID_PX]
+    for index in range(2, GRID_PX):
+        rows += values[index::GRID_PX]
+    sums = rows[:, 0::GRID_PX] + rows[:, 1::GRID_PX]
+    for index in range(2, GRID_PX):
+        sums += rows[:, index::GRID_PX]
+    sums *= np.float32(1 / GRID_PX**2)
+    return sums
+
+
+def _per_cell(combined: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """Values of the grid combined over each cell."""
+    rows, columns = (np.arange(0, size, _PER_CELL) for size in values.shape)
+    return combined.reduceat(combined.reduceat(values, rows, 0), columns, 1)
+
+
+def _of_band(cells: np.ndarray, band: Box) -> np.ndarray:
+    row = band.y // _PER_CELL
+    return cells[row : row + -(-band.height // _PER_CELL)]
+
+
+def _with_margin(box: Box, across: int, down: int) -> Box:
+    """A box of the grid with what windows reach around it, inside the grid."""
+    left, top = max(box.x - _MARGIN, 0), max(box.y - _MARGIN, 0)
+    right, bottom = min(box.x + box.width + _MARGIN, across), min(box.y + box.height + _MARGIN, down)
+    return Box(left, top, right - left, bottom - top)
+
+
+def _read_around(canvas: Canvas, box: Box) -> np.ndarray:
+    """A box and one place around it on each side, edges repeated."""
+    columns = np.clip(np.arange(box.x - 1, box.x + box.width + 1), 0, canvas.width - 1)
+    rows = np.clip(np.arange(box.y - 1, box.y + box.height + 1), 0, canvas.height - 1)
+    left, top = int(columns[0]), int(rows[0])
+    inside = canvas.read(Box(left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1))
+    return inside[rows - top][:, columns - left]
+
+
+def _enlarged(values: np.ndarray, factor: int, axis: int) -> np.ndarray:
+    """Linear interpolation to `factor` times as many places along an axis of (h, w), less one at either end."""
+    values = values if axis == 0 else values.T
+    count = len(values) - 2
+    steps = np.diff(values, axis=0)
+    shape = (count * factor, values.shape[1])
+    enlarged = np.empty(shape, np.float32) if axis == 0 else np.empty(shape[::-1], np.float32).T
+    for index in range(factor):
+        way = (index + 0.5) / factor - 0.5
+        first = 0 if way < 0 else 1  # from the place before, or from this one
+        np.multiply(steps[first : first + count], np.float32(way % 1), out=enlarged[index::factor])
+        enlarged[index::factor] += values[first : first + count]
+    return enlarged if axis == 0 else enlarged.T
+
+
+def _between(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Linear interpolation at places along an axis."""
+    first = np.minimum(places.astype(int), values.shape[axis] - 2)
+    way = np.expand_dims(places - first, 1 - axis).astype(np.float32)
+    return np.take(values, first, axis) * (1 - way) + np.take(values, first + 1, axis) * way

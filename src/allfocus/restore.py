@@ -20,7 +20,8 @@ from allfocus.need import CELL_PX, Need
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo, Reader
-from allfocus.photo.tiling import Box, Part, Tile, TilePlan, plan
+from allfocus.photo.regions import Cutter, Part, cost_px, seen_px
+from allfocus.photo.tiling import Box, Tile, TilePlan, plan
 from allfocus.residual import Residual
 from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
@@ -28,7 +29,6 @@ from allfocus.weights.card import Card
 OVERLAP_PX = 32
 STRIP_ROWS = 32
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
-GRAIN_PX = 128  # sides of cut tiles; an engine spends time on every new size
 FITTED_SIDE_PX = 2112
 """Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
@@ -289,8 +289,8 @@ def _run_plan(
             defocus_map.add(tile, found.disparity, need.read(tile.source))
         sharp = _inside(found.residual[0], tile.source, tile.target).transpose(1, 2, 0)
         yield Progress(scale, done, len(tiles), tile, sharp)
-    seen_px = _seen_px(tiles) + (coarser.seen_px if coarser else 0)
-    return Stage(scale, total, defocus_map, side, seen_px, need)
+    seen = seen_px(tiles) + (coarser.seen_px if coarser else 0)
+    return Stage(scale, total, defocus_map, side, seen, need)
 
 
 def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
@@ -313,20 +313,18 @@ def _tiles(
     On large photos with much to do, one size for all tiles, in an engine made for that size, may be quicker than
     tiles cut down to what is blurred.
     """
-    cut = need is not None and work.settings.gated and not work.maps
+    wanted = need.cells if need is not None and work.settings.gated and not work.maps else None
     cheapest, best = None, None
     for side in map(int, sides):
-        planned = _planned(work, reader, side)
-        tiles = planned.parts(need.cells, CELL_PX, GRAIN_PX) if cut and need else planned.tiles
-        cost = _seen_px(tiles)
+        tiles = _planned(work, reader, side).tiles if wanted is None else _cutter(work, reader, side).parts(wanted)
+        cost = cost_px(tiles)
         if cheapest is None or cost < cheapest:
             cheapest, best = cost, (tiles, side, work.engine)
     assert best is not None  # there is always a side
-    assert cheapest is not None
-    if cheapest >= FITTED_PX and len(sides) > 1 and isinstance(work.engine, FittingEngine):
+    if seen_px(best[0]) >= FITTED_PX and len(sides) > 1 and isinstance(work.engine, FittingEngine):
         planned = _planned(work, reader, FITTED_SIDE_PX)
-        tiles = planned.whole(need.cells, CELL_PX) if cut and need else planned.tiles
-        if _seen_px(tiles) * FITTED_TIME < cheapest:
+        tiles = planned.tiles if wanted is None else planned.whole(wanted, CELL_PX)
+        if seen_px(tiles) * FITTED_TIME < seen_px(best[0]):
             engine = work.engine.fitted(planned.height, planned.width)
             return best if engine is None else (tiles, FITTED_SIDE_PX, engine)
     return best
@@ -337,8 +335,9 @@ def _planned(work: _Work, reader: Reader, side: int) -> TilePlan:
     return plan(reader.width, reader.height, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
 
 
-def _seen_px(tiles: Sequence[Tile | Part]) -> int:
-    return sum(tile.source.width * tile.source.height for tile in tiles)
+def _cutter(work: _Work, reader: Reader, side: int) -> Cutter:
+    halo, multiple = _halo(work.card), work.card.multiple
+    return Cutter(reader.width, reader.height, CELL_PX, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
 
 
 class _Pictures(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from allfocus.errors import OptionError
@@ -81,33 +81,14 @@ def test_a_tile_smaller_than_its_context_is_refused_with_the_size_needed() -> No
         make(1000, 1000, side=120)
 
 
-@given(
-    st.integers(1, 700), st.integers(1, 700), st.sampled_from([240, 320, 512]), st.sampled_from([16, 64, 128]),
-    st.floats(0, 1), st.integers(0, 99),
-)  # fmt: skip
-@settings(max_examples=60, deadline=None)
-def test_parts_hold_all_that_is_wanted_with_its_weights_and_context(
-    width: int, height: int, side: int, grain: int, share: float, seed: int
-) -> None:
-    cell, halo = 32, 48
-    planned = plan(width, height, side=side, halo=halo, overlap=32, multiple=16)
-    wanted = np.random.default_rng(seed).random((-(-height // cell), -(-width // cell))) < share**3
-    parts = planned.parts(wanted, cell, grain)
-    total = np.zeros((height, width), np.float32)
-    for part in parts:
-        source, target, tile = part.source, part.target, part.tile
-        assert source.x % 16 == source.y % 16 == source.width % 16 == source.height % 16 == 0
-        for axis, length in (("x", "width"), ("y", "height")):
-            start, end = getattr(source, axis), getattr(source, axis) + getattr(source, length)
-            first, last = getattr(tile.source, axis), getattr(tile.source, axis) + getattr(tile.source, length)
-            begin, stop = getattr(target, axis), getattr(target, axis) + getattr(target, length)
-            assert first <= start <= begin < stop
-            assert stop <= end <= last
-            assert start == first or begin - start >= halo
-            assert end == last or end - stop >= halo
-        part_of = total[target.y : target.y + target.height, target.x : target.x + target.width]
-        part_of += part.weights()[..., 0]
-    pixels = wanted.repeat(cell, 0).repeat(cell, 1)[:height, :width]
-    np.testing.assert_allclose(total[pixels], 1, atol=1e-6)
-    if not wanted.any():
-        assert parts == []
+def test_whole_tiles_are_those_of_which_anything_is_wanted() -> None:
+    planned = make(700, 500)
+    wanted = np.zeros((16, 22), bool)
+    wanted[9, 13] = True  # 416 to 448 px across, 288 to 320 down
+    found = planned.whole(wanted, 32)
+    assert 0 < len(found) < len(planned.tiles)
+    for tile in planned.tiles:
+        box = tile.target
+        touched = box.x < 448 and box.x + box.width > 416 and box.y < 320 and box.y + box.height > 288
+        assert (tile in found) == touched
+    assert planned.whole(~wanted & wanted, 32) == []

@@ -13,7 +13,7 @@ from allfocus.need import Need
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box, plan
 from allfocus.residual import Residual
-from allfocus.scales import needs_scale
+from allfocus.scales import GRID_PX, needs_scale
 from allfocus.web.site import RUNTIME_FILES, build, smallest_graph
 from allfocus.weights import store
 from blurred import blurred_texture
@@ -82,9 +82,12 @@ def test_what_is_left_for_full_size_is_told_as_in_python() -> None:
         reader = decoded.unit(scale)
         coarser = Need(reader, reader.width, reader.height, finest=False, coarser=coarser, rest=True)
     assert coarser is not None
-    here = coarser.left_for(Box(0, 0, 320, 192))
+    here = coarser.left_for(Box(0, 0, 320 // GRID_PX, 192 // GRID_PX))
     assert here is not None
-    assert np.abs(np.reshape(found, here.shape) - here).max() < 0.01
+    there = np.reshape(found, (192 // GRID_PX, GRID_PX, 320 // GRID_PX, GRID_PX)).mean(axis=(1, 3))
+    difference = np.abs(there - here)
+    assert difference.max() < 0.15  # the page measures at every pixel
+    assert difference.mean() < 0.01
     assert here.min() < 0.2 < 0.8 < here.max()
 
 

@@ -19,6 +19,7 @@ FLAT = 2e-6  # squared gradient of what counts as flat
 TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
+REACH_PX = 8  # beyond it `gradient_energies` see nothing
 STRIP_ROWS = 64  # that the processor's cache holds
 
 
@@ -47,8 +48,8 @@ def measure_blur(photo: Photo) -> Blur:
     """
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
-    grey = _grey_of(reader)
-    places = (grey[box.y : box.y + box.height, box.x : box.x + box.width] for box in _places(reader))
+    whole = _grey_of(reader)
+    places = (whole[box.y : box.y + box.height, box.x : box.x + box.width] for box in _places(reader))
     radii = [radius for place in places if (radius := _place_radius_px(place)) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
@@ -65,25 +66,34 @@ def local_radius_px(pixels: np.ndarray) -> np.ndarray:
 
     Flat places count as very blurred.
     """
-    grey = _smooth(_grey(pixels), PRESMOOTH_SIGMA_PX)
-    before = window_mean(_gradient(grey)) + FLAT
-    after = window_mean(_gradient(_smooth(grey, REBLUR_SIGMA_PX))) + FLAT
+    before, after = (window_mean(energy) for energy in gradient_energies(grey(pixels.transpose(2, 0, 1))))
+    return radius_px_of(before, after)
+
+
+def gradient_energies(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared gradients of (h, w) before and after the known blur, which a place tells from `REACH_PX` around it."""
+    smooth = _smooth(grey, PRESMOOTH_SIGMA_PX)
+    return _gradient(smooth), _gradient(_smooth(smooth, REBLUR_SIGMA_PX))
+
+
+def radius_px_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The blur radius in px from means of `gradient_energies`, float32."""
     # across a whole edge the energy falls with its width, at its peak with the square
-    return _radius_of((before / after) ** 2).astype(np.float32)
+    return _radius_of(((before + FLAT) / (after + FLAT)) ** 2).astype(np.float32)
 
 
 def has_texture(pixels: np.ndarray) -> np.ndarray:
     """Where blur would show: (h, w, 3) in [0, 1] -> (h, w), root mean square gradients over 25 px above `TEXTURE`."""
-    return window_mean(_gradient(_grey(pixels))) > TEXTURE**2
+    return window_mean(_gradient(grey(pixels.transpose(2, 0, 1)))) > TEXTURE**2
 
 
 def _grey_of(reader: Reader) -> np.ndarray:
     """All of it, (h, w) float32: at most 3 megapixels of photos up to 48."""
-    grey = np.empty((reader.height, reader.width), np.float32)
+    whole = np.empty((reader.height, reader.width), np.float32)
     for y in range(0, reader.height, STRIP_ROWS):
         box = Box(0, y, reader.width, min(STRIP_ROWS, reader.height - y))
-        grey[y : y + box.height] = _grey(reader.planes(box).transpose(1, 2, 0))
-    return grey
+        whole[y : y + box.height] = grey(reader.planes(box))
+    return whole
 
 
 def _places(reader: Reader) -> list[Box]:
@@ -130,10 +140,10 @@ def _radius_of(ratio: np.ndarray) -> np.ndarray:
     return 2 * np.sqrt(np.maximum(REBLUR_SIGMA_PX**2 / np.maximum(ratio - 1, 1e-6) - PRESMOOTH_SIGMA_PX**2, 0))
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) -> (h, w) float32, mean of the channels."""
-    total = pixels[..., 0] + pixels[..., 1]
-    total += pixels[..., 2]
+def grey(planes: np.ndarray) -> np.ndarray:
+    """(3, h, w) -> (h, w) float32, mean of the channels."""
+    total = planes[0] + planes[1]
+    total += planes[2]
     total *= np.float32(1 / 3)
     return total.astype(np.float32, copy=False)
 

@@ -69,20 +69,6 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A tile cut down to the `target` that is wanted and the `source` that the network sees for it, inside its own."""
-
-    tile: Tile
-    source: Box
-    target: Box
-
-    def weights(self) -> np.ndarray:
-        """The tile's blending weights over the part's target: (h, w, 1) float32."""
-        y, x = self.target.y - self.tile.target.y, self.target.x - self.tile.target.x
-        return self.tile.weights()[y : y + self.target.height, x : x + self.target.width]
-
-
-@dataclass(frozen=True)
 class TilePlan:
     """All tiles of a photo, row by row, planned before anything runs.
 
@@ -98,22 +84,8 @@ class TilePlan:
     tiles: tuple[Tile, ...]
 
     def whole(self, wanted: np.ndarray, cell: int) -> list[Tile]:
-        """The tiles of which anything is wanted, all of one size; `wanted` and `cell` as in `parts`."""
-        return [tile for tile in self.tiles if _wanted_of(tile.target, wanted, cell).any()]
-
-    def parts(self, wanted: np.ndarray, cell: int, grain: int) -> list[Part]:
-        """Tiles cut down to what is wanted of them; those of which nothing is wanted are left out.
-
-        Args:
-            wanted: (rows, columns) bool, for squares of the photo.
-            cell: side of such a square in px; a multiple of what tiles start on.
-            grain: sides of what the network sees are multiples of it where the tile has room, so that few sizes occur.
-
-        Returns:
-            In the order of the tiles.
-        """
-        found = (_part(tile, wanted, cell, self.halo, grain) for tile in self.tiles)
-        return [part for part in found if part is not None]
+        """The tiles of which anything is wanted: `wanted` is (rows, columns) bool, for squares of `cell` px."""
+        return [tile for tile in self.tiles if cells_of(tile.target, wanted, cell).any()]
 
 
 def plan(width: int, height: int, *, side: int, halo: int, overlap: int, multiple: int) -> TilePlan:
@@ -204,37 +176,10 @@ def _spans(length: int, side: int, halo: int, overlap: int, multiple: int) -> li
     return spans
 
 
-def _part(tile: Tile, wanted: np.ndarray, cell: int, halo: int, grain: int) -> Part | None:
-    target, source = tile.target, tile.source
-    top, left = target.y // cell, target.x // cell
-    here = _wanted_of(target, wanted, cell)
-    if not here.any():
-        return None
-    rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
-    y, height, seen_y, seen_height = _cut(
-        (target.y, target.height), (source.y, source.height), top + rows[0], top + rows[-1] + 1, cell, halo, grain
-    )
-    x, width, seen_x, seen_width = _cut(
-        (target.x, target.width), (source.x, source.width), left + columns[0], left + columns[-1] + 1, cell, halo, grain
-    )
-    return Part(tile, Box(seen_x, seen_y, seen_width, seen_height), Box(x, y, width, height))
-
-
-def _wanted_of(target: Box, wanted: np.ndarray, cell: int) -> np.ndarray:
-    bottom, right = -(-(target.y + target.height) // cell), -(-(target.x + target.width) // cell)
-    return wanted[target.y // cell : bottom, target.x // cell : right]
-
-
-def _cut(
-    target: tuple[int, int], source: tuple[int, int], first: int, last: int, cell: int, halo: int, grain: int
-) -> tuple[int, int, int, int]:
-    """Start and length of what is wanted along an axis, and of what has to be seen for it."""
-    start, end = max(target[0], int(first) * cell), min(sum(target), int(last) * cell)
-    seen = max(source[0], (start - halo) // cell * cell)
-    length = end + halo - seen
-    length = min(sum(source) - source[0], length + -length % grain)
-    seen = max(source[0], min(seen, sum(source) - length))
-    return start, end - start, seen, length
+def cells_of(box: Box, cells: np.ndarray, side: int) -> np.ndarray:
+    """Of (rows, columns) squares of a picture, those that a box touches."""
+    bottom, right = -(-(box.y + box.height) // side), -(-(box.x + box.width) // side)
+    return cells[box.y // side : bottom, box.x // side : right]
 
 
 def _ramp(length: int) -> np.ndarray:
