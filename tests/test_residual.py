@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from allfocus.photo.tiling import Box
-from allfocus.residual import Residual
+from allfocus.residual import BLOCK_COLUMNS, BLOCK_ROWS, Residual, blocks
 
 
 def filled(values: np.ndarray) -> Residual:
@@ -48,6 +48,68 @@ def test_enlarging_a_box_equals_enlarging_everything(box: Box) -> None:
     whole = residual.enlarged(Box(-8, -8, 48, 40), 2)
     part = whole[:, box.y + 8 : box.y + 8 + box.height, box.x + 8 : box.x + 8 + box.width]
     np.testing.assert_array_equal(residual.enlarged(box, 2), part)
+
+
+def enlarged_slowly(values: np.ndarray) -> np.ndarray:
+    """Twice the size of (3, h, w), edges repeated: Catmull-Rom's spline at a quarter of a pixel from its points."""
+    for axis in (1, 2):
+        fine = np.empty([side * (1 + (at == axis)) for at, side in enumerate(values.shape)])
+        for place in range(fine.shape[axis]):
+            point = (place + 0.5) / 2 - 0.5
+            first = int(np.floor(point))
+            t = point - first
+            weights = (
+                (-(t**3) + 2 * t**2 - t) / 2,
+                (3 * t**3 - 5 * t**2 + 2) / 2,
+                (-3 * t**3 + 4 * t**2 + t) / 2,
+                (t**3 - t**2) / 2,
+            )
+            points = np.clip(np.arange(first - 1, first + 3), 0, values.shape[axis] - 1)
+            fine[(slice(None),) * axis + (place,)] = np.moveaxis(values, axis, -1)[..., points] @ np.array(weights)
+        values = fine
+    return values
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (BLOCK_ROWS // 2 + 3, BLOCK_COLUMNS // 2 + 5)])
+def test_enlarging_is_catmull_rom_over_the_seams_of_blocks_too(size: tuple[int, int]) -> None:
+    values = np.random.default_rng(3).uniform(-0.5, 0.5, (3, *size))
+    found = filled(values).enlarged(Box(0, 0, 2 * size[1], 2 * size[0]), 2)
+    np.testing.assert_allclose(found, enlarged_slowly(values), atol=3e-5)  # a step of the fixed point is as large
+
+
+def test_nothing_is_told_apart_from_what_was_added() -> None:
+    quarter = Residual(100, 70)
+    quarter.add(Box(60, 40, 3, 2), np.full((3, 2, 3), 0.2, np.float32))
+    quarter.add(Box(10, 10, 4, 4), np.zeros((3, 4, 4), np.float32))
+    half = Residual(200, 140, quarter)
+    half.add(Box(8, 100, 5, 6), np.full((3, 6, 5), -0.1, np.float32))
+    assert quarter.block(Box(0, 0, 30, 30)) is None
+    assert half.block(Box(0, 0, 60, 60)) is None
+    for box in (Box(110, 70, 30, 30), Box(0, 90, 20, 20)):
+        found = half.block(box)
+        assert found is not None
+        assert found.any()
+        np.testing.assert_array_equal(half.enlarged(box, 1), found)
+    assert half.enlarged(Box(0, 0, 400, 280), 2).any(axis=0).mean() < 0.02  # exact zeros beside what was added
+
+
+def test_blocks_cover_a_box_once() -> None:
+    box = Box(-3, 5, 2 * BLOCK_COLUMNS + 1, BLOCK_ROWS + 1)
+    seen = np.zeros((box.height, box.width), int)
+    for block in blocks(box):
+        assert block.width <= BLOCK_COLUMNS
+        assert block.height <= BLOCK_ROWS
+        y, x = block.y - box.y, block.x - box.x
+        seen[y : y + block.height, x : x + block.width] += 1
+    assert (seen == 1).all()
+
+
+def test_the_same_in_memory_and_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(4).uniform(-0.5, 0.5, (3, 40, 50))
+    box = Box(-5, 3, 60, 80)
+    in_memory = filled(values).enlarged(box, 2)
+    monkeypatch.setattr("allfocus.residual.MEMORY_LIMIT", 0)
+    np.testing.assert_array_equal(filled(values).enlarged(box, 2), in_memory)
 
 
 @pytest.mark.parametrize("size", [(9, 13), (8, 12), (1, 1)])

@@ -194,6 +194,29 @@ def test_a_coarse_stage_sharpens_what_the_fine_one_cannot_see() -> None:
     assert np.abs(coarse - photo).mean() > 2 * np.abs(fine - photo).mean()
 
 
+class TwoSteps(LocalEngine):
+    """Adds one number to the first tile, which is all of the coarse scale, and another to those that follow."""
+
+    def __init__(self, coarse: float, fine: float) -> None:
+        super().__init__()
+        self.coarse, self.fine = coarse, fine
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        self.areas.append(batch.size)
+        return Estimate(np.full_like(batch, self.coarse if len(self.areas) == 1 else self.fine), None)
+
+
+@pytest.mark.parametrize(("grey", "coarse", "fine", "wanted"), [(20, -0.3, 0.2, 51), (235, 0.3, -0.2, 204)])
+def test_a_fine_stage_starts_from_black_or_white_where_the_coarse_one_went_beyond(
+    grey: int, coarse: float, fine: float, wanted: int
+) -> None:
+    photo = np.full((300, 500, 3), grey, np.uint8)
+    photo[:, ::2, 1] = 128  # where nothing is cut off
+    sharp = run(photo, TwoSteps(coarse, fine), scale=2, tile=256, gated=False)[0].astype(int)
+    assert np.abs(sharp[..., 0] - wanted).max() <= 1
+    assert np.abs(sharp[:, ::2, 1] - (128 + 255 * (coarse + fine))).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [

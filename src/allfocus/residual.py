@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,8 +13,10 @@ from allfocus.photo.tiling import Box
 
 ONE = 32767.0
 MARGIN = 2
-MEMORY_LIMIT = 96 * 2**20
-"""Up to 16 megapixels it stays in memory: in a file it takes 25 ms a megapixel longer to add to."""
+MEMORY_LIMIT = 160 * 2**20
+"""Up to 27 megapixels it stays in memory, of which it takes as much as holds anything; adding to a file is slower."""
+CELL_PX = 32
+BLOCK_ROWS, BLOCK_COLUMNS = 64, 1024
 # Catmull-Rom weights at a quarter of a pixel: a fine pixel's centre lies there between four coarse ones
 CUBIC = np.array([-0.0703125, 0.8671875, 0.2265625, -0.0234375], np.float32)
 
@@ -33,41 +37,64 @@ class Residual:
         self._coarser = coarser
         # one channel below the other
         self._canvas = Canvas(width, 3 * height, 1, np.uint16, memory_limit=MEMORY_LIMIT)
+        self._filled = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), bool)  # cells with anything in them
         self._adding = threading.Lock()
 
     def add(self, box: Box, values: np.ndarray) -> None:
         """Add (3, h, w) float32 values to a box inside; sums are clipped to [-1, 1]."""
-        steps = np.rint(values * np.float32(ONE))
+        steps = values * np.float32(ONE)
+        np.rint(steps, out=steps)
+        columns = np.flatnonzero(steps.any(axis=(0, 1)))
+        if not len(columns):
+            return
         with self._adding:
-            for channel, more in enumerate(steps):
+            more = self._holds(box)
+            for channel, plane in enumerate(steps):
                 place = self._place(box, channel)
-                more += self._canvas.read(place).view(np.int16)[..., 0]
-                np.clip(more, -ONE, ONE, out=more)
-                self._canvas.write(place, more.astype(np.int16).view(np.uint16)[..., None])
+                if more:
+                    plane += self._canvas.read(place).view(np.int16)[..., 0]
+                np.clip(plane, -ONE, ONE, out=plane)
+                self._canvas.write(place, plane.astype(np.int16).view(np.uint16)[..., None])
+            self._filled[_cells(box.y, box.height), np.unique((box.x + columns) // CELL_PX)] = True
 
     def read(self, box: Box) -> np.ndarray:
         """(3, h, w) float32 at a box inside."""
-        values = np.empty((3, box.height, box.width), np.float32)
-        for channel, plane in enumerate(values):
-            steps = self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
-            np.divide(steps, np.float32(ONE), out=plane)
-        if self._coarser is not None:
-            values += self._coarser.enlarged(box, 2)
-        return values
+        return self.enlarged(box, 1)
 
     def enlarged(self, box: Box, factor: int) -> np.ndarray:
         """The residual as a stage `factor` (1, 2 or 4) times finer sees it, at a box of that stage's px: (3, h, w).
 
         Cubic interpolation, edges repeated; the box may reach outside.
         """
-        if factor == 1:
-            return self._read_replicated(box)
-        left, top = box.x // 2, box.y // 2
-        width, height = -(-(box.x + box.width) // 2) - left, -(-(box.y + box.height) // 2) - top
-        seen = Box(left - MARGIN, top - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN)
-        values = _doubled(_doubled(self.enlarged(seen, factor // 2), 1), 2)
-        y, x = box.y - 2 * top, box.x - 2 * left
-        return values[:, y : y + box.height, x : x + box.width]
+        values = np.empty((3, box.height, box.width), np.float32)
+        for block in blocks(box):
+            found = self.block(block, factor)
+            y, x = block.y - box.y, block.x - box.x
+            values[:, y : y + block.height, x : x + block.width] = 0 if found is None else found
+        return values
+
+    def block(self, box: Box, factor: int = 1) -> np.ndarray | None:
+        """The same at one of `blocks`, for the caller to write into; None where nothing was added."""
+        if factor > 1:
+            left, top = box.x // 2, box.y // 2
+            right, bottom = -(-(box.x + box.width) // 2), -(-(box.y + box.height) // 2)
+            seen = Box(left - MARGIN, top - MARGIN, right - left + 2 * MARGIN, bottom - top + 2 * MARGIN)
+            coarse = self.block(seen, factor // 2)
+            if coarse is None:
+                return None
+            y, x = box.y - 2 * top, box.x - 2 * left
+            return _doubled(coarse)[:, y : y + box.height, x : x + box.width]
+        (top, bottom), (left, right) = _within(box.y, box.height, self.height), _within(box.x, box.width, self.width)
+        inner = Box(left, top, right - left, bottom - top)
+        values = None if self._coarser is None else self._coarser.block(inner, 2)
+        if self._holds(inner):
+            own = self._own(inner)
+            values = own if values is None else np.add(own, values, out=own)
+        if values is None or inner == box:
+            return values
+        rows = np.clip(np.arange(box.y, box.y + box.height), top, bottom - 1) - top
+        columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
+        return values.take(rows, 1).take(columns, 2)
 
     def close(self) -> None:
         """Release the scratch, that of the stages before too."""
@@ -75,38 +102,84 @@ class Residual:
         if self._coarser is not None:
             self._coarser.close()
 
+    def _own(self, box: Box) -> np.ndarray:
+        values = np.empty((3, box.height, box.width), np.float32)
+        for channel, plane in enumerate(values):
+            plane[:] = self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
+        values *= np.float32(1 / ONE)
+        return values
+
+    def _holds(self, box: Box) -> bool:
+        """Whether this stage has added anything to the cells of a box."""
+        return bool(self._filled[_cells(box.y, box.height), _cells(box.x, box.width)].any())
+
     def _place(self, box: Box, channel: int) -> Box:
         return Box(box.x, box.y + channel * self.height, box.width, box.height)
 
-    def _read_replicated(self, box: Box) -> np.ndarray:
-        rows = np.clip(np.arange(box.y, box.y + box.height), 0, self.height - 1)
-        columns = np.clip(np.arange(box.x, box.x + box.width), 0, self.width - 1)
-        width, height = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
-        inner = self.read(Box(int(columns[0]), int(rows[0]), width, height))
-        if (width, height) == (box.width, box.height):
-            return inner
-        return inner[:, (rows - rows[0])[:, None], (columns - columns[0])[None, :]]
+
+def strips(box: Box) -> Iterator[Box]:
+    """A box cut into strips of `BLOCK_ROWS`."""
+    for y in range(box.y, box.y + box.height, BLOCK_ROWS):
+        yield Box(box.x, y, box.width, min(BLOCK_ROWS, box.y + box.height - y))
 
 
-def _doubled(values: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as many pixels along an axis of (3, h, w), less the `MARGIN` at its ends, which is only read.
+def blocks(box: Box) -> Iterator[Box]:
+    """A box cut into blocks that the processor's cache holds with what is made of them."""
+    for strip in strips(box):
+        for x in range(box.x, box.x + box.width, BLOCK_COLUMNS):
+            yield Box(x, strip.y, min(BLOCK_COLUMNS, box.x + box.width - x), strip.height)
+
+
+def _cells(start: int, length: int) -> slice:
+    return slice(start // CELL_PX, -(-(start + length) // CELL_PX))
+
+
+def _within(start: int, length: int, size: int) -> tuple[int, int]:
+    """First and end of the pixels of a stretch that lie inside; the nearest pixel where none does."""
+    first = min(max(start, 0), size - 1)
+    return first, max(min(start + length, size), first + 1)
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    """Twice as many rows and columns of (3, h, w) float32, less the `MARGIN` around, which is only read.
 
     Fine pixels lie a quarter of a pixel to either side of a coarse one.
     """
-    count = values.shape[axis] - 2 * MARGIN
-    shape = list(values.shape)
-    shape[axis] = count
-    total, part = np.empty(shape[1:], np.float32), np.empty(shape[1:], np.float32)
-    shape[axis] = 2 * count
-    doubled = np.empty(shape, np.float32)
-    for channel, wanted in zip(values, doubled, strict=True):  # one by one: what is made of it stays in the cache
-        for half, places in enumerate(((3, 2, 1, 0), (1, 2, 3, 4))):
-            np.multiply(_along(channel, axis, places[0], count), CUBIC[0], out=total)
-            for weight, place in zip(CUBIC[1:], places[1:], strict=True):
-                total += np.multiply(_along(channel, axis, place, count), weight, out=part)
-            wanted[(slice(None),) * (axis - 1) + (slice(half, None, 2),)] = total
-    return doubled
+    height, wide = values.shape[1] - 2 * MARGIN, values.shape[2]
+    width = wide - 2 * MARGIN
+    tall = _buffer("tall", (2, 3, height, wide))
+    _halves(values, tall)
+    # all rows as one line; what the last pixels of a row take from the next one is left out below
+    sides = _buffer("sides", (2, tall.size))
+    _halves(tall.reshape(1, -1, 1), sides[:, None, : tall.size - 2 * MARGIN, None])
+    fine = np.empty((3, height, 2, width, 2), np.float32)
+    for side, lines in enumerate(sides.reshape(2, *tall.shape)[..., :width]):
+        for half, rows in enumerate(lines):  # one by one: numpy is seven times slower on all of them
+            fine[:, :, half, :, side] = rows
+    return fine.reshape(3, 2 * height, 2 * width)
 
 
-def _along(values: np.ndarray, axis: int, start: int, count: int) -> np.ndarray:
-    return values[(slice(None),) * (axis - 1) + (slice(start, start + count),)]
+def _halves(values: np.ndarray, halves: np.ndarray) -> None:
+    """The fine pixels before and those behind the coarse ones, less the `MARGIN`, along the second axis of three."""
+    count, (before, behind) = halves.shape[2], halves
+    product = np.multiply(values, CUBIC[1], out=_buffer("nearest", values.shape))
+    nearest = product[:, 2 : 2 + count]
+    product = np.multiply(values, CUBIC[2], out=_buffer("other", values.shape))
+    np.add(nearest, product[:, 1 : 1 + count], out=before)
+    np.add(nearest, product[:, 3 : 3 + count], out=behind)
+    for weight, first, second in ((CUBIC[0], 3, 1), (CUBIC[3], 0, 4)):
+        np.multiply(values, weight, out=product)
+        before += product[:, first : first + count]
+        behind += product[:, second : second + count]
+
+
+_buffers = threading.local()
+
+
+def _buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 of this thread with any values: used again and again, it stays in the processor's cache."""
+    size = math.prod(shape)
+    held = _buffers.__dict__.get(name)
+    if held is None or held.size < size:
+        held = _buffers.__dict__[name] = np.empty(size, np.float32)
+    return held[:size].reshape(shape)

@@ -22,12 +22,11 @@ from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo, Reader
 from allfocus.photo.regions import Cutter, Part, cost_px, seen_px
 from allfocus.photo.tiling import Box, Tile, TilePlan, plan
-from allfocus.residual import Residual
+from allfocus.residual import Residual, blocks, strips
 from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
-STRIP_ROWS = 32
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
 FITTED_SIDE_PX = 2112
 """Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
@@ -280,7 +279,7 @@ def _run_plan(
         pictures = _pictures(work, scale, under, tile)
         with turn:
             found = engine.run(pictures.start, pictures.sides)
-        _take_in(photo.unit(scale), tile, pictures.start, found, need if work.settings.gated else None, under, total)
+        _take_in(tile, pictures, found, need if work.settings.gated else None, total)
         return tile, found
 
     for done, (tile, found) in enumerate(_in_order(finished, tiles, _TILES_AT_HAND), 1):
@@ -340,57 +339,81 @@ def _cutter(work: _Work, reader: Reader, side: int) -> Cutter:
     return Cutter(reader.width, reader.height, CELL_PX, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
 
 
+class _Cut(NamedTuple):
+    """What was taken off a block of values, (3, h, w), to bring it within [0, 1]: at which of them, and how much."""
+
+    places: np.ndarray
+    amounts: np.ndarray
+
+
 class _Pictures(NamedTuple):
-    """The network's input for a tile: the photo as coarser scales corrected it, (1, 3, h, w), and its views."""
+    """The network's input for a tile.
+
+    Attributes:
+        start: the photo as coarser scales corrected it, within [0, 1]: (1, 3, h, w).
+        sides: the views, (1, 6, h, w); None for a network of one view.
+        cuts: for the part of each of the source's blocks that lies in the target; None where it was within [0, 1].
+    """
 
     start: np.ndarray
     sides: np.ndarray | None
+    cuts: list[_Cut | None]
 
 
 def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part) -> _Pictures:
-    """The input for a tile, made in strips that fit the processor's cache."""
+    """The input for a tile, made in blocks that fit the processor's cache."""
     views = () if work.views is None else (work.views.right, work.views.left)
     readers = [view.unit(scale) for view in (work.photo, *views)]
     shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
-    for strip in _strips(tile.source):
-        added = None if under is None else under.enlarged(strip, 2)
-        places = np.split(_inside(shown[0], tile.source, strip), len(readers))
-        for place, reader in zip(places, readers, strict=True):
-            place[:] = reader.planes(strip)
+    cuts: list[_Cut | None] = []
+    for strip in strips(tile.source):
+        pictures = np.split(_inside(shown[0], tile.source, strip), len(readers))
+        for picture, reader in zip(pictures, readers, strict=True):
+            picture[:] = reader.planes(strip)
+        for block in blocks(strip):
+            added, cut = None if under is None else under.block(block, 2), None
             if added is not None:
-                place += added
-                np.clip(place, 0, 1, out=place)
-    return _Pictures(shown[:, :3], shown[:, 3:] if views else None)
+                corrected = [_inside(picture, strip, block) + added for picture in pictures]
+                cut = _cut(_inside(corrected[0], block, _common(block, tile.target)))
+                for picture, values in zip(pictures, corrected, strict=True):
+                    np.clip(values, 0, 1, out=_inside(picture, strip, block))
+            cuts.append(cut)
+    return _Pictures(shown[:, :3], shown[:, 3:] if views else None, cuts)
 
 
-def _take_in(
-    reader: Reader,
-    tile: Tile | Part,
-    start: np.ndarray,
-    found: Estimate,
-    need: Need | None,
-    under: Residual | None,
-    total: Residual,
-) -> None:
-    """Add what a tile's sharp picture has over the photo and what lies under the total; over the tile's target, the
-    residual becomes that picture."""
+def _cut(values: np.ndarray) -> _Cut | None:
+    if not values.size or (values.min() >= 0 and values.max() <= 1):
+        return None
+    excess = values - np.clip(values, 0, 1)
+    places = np.flatnonzero(excess != 0)
+    return _Cut(places.astype(np.int32), excess.reshape(-1)[places])
+
+
+def _take_in(tile: Tile | Part, pictures: _Pictures, found: Estimate, need: Need | None, total: Residual) -> None:
+    """Add what a tile's sharp picture has over the photo and what coarser scales have added; in `found` it becomes that
+    picture."""
     weights = tile.weights()[..., 0]
-    for strip in _strips(tile.target):
-        sharp = _inside(found.residual[0], tile.source, strip)
+    for whole, cut in zip(blocks(tile.source), pictures.cuts, strict=True):
+        block = _common(whole, tile.target)
+        if not block.width * block.height:
+            continue
+        sharp = _inside(found.residual[0], tile.source, block)
         if need is not None:
-            sharp *= need.read(strip)
-        sharp += _inside(start[0], tile.source, strip)
-        change = sharp - reader.planes(strip)
-        if under is not None:
-            change -= under.enlarged(strip, 2)
-        change *= _inside(weights, tile.target, strip)
-        total.add(strip, change)
+            sharp *= need.read(block)
+        change = sharp.copy()
+        if cut is not None:
+            change.reshape(-1)[cut.places] -= cut.amounts
+        change *= _inside(weights, tile.target, block)
+        total.add(block, change)
+        sharp += _inside(pictures.start[0], tile.source, block)
 
 
-def _strips(box: Box) -> Iterator[Box]:
-    """A box cut into strips of a few rows."""
-    for y in range(box.y, box.y + box.height, STRIP_ROWS):
-        yield Box(box.x, y, box.width, min(STRIP_ROWS, box.y + box.height - y))
+def _common(one: Box, other: Box) -> Box:
+    """Where two boxes overlap; of no width or height where they do not."""
+    x, y = max(one.x, other.x), max(one.y, other.y)
+    right = min(one.x + one.width, other.x + other.width)
+    bottom = min(one.y + one.height, other.y + other.height)
+    return Box(x, y, max(right - x, 0), max(bottom - y, 0))
 
 
 def _halo(card: Card) -> int:
@@ -405,34 +428,38 @@ def _inside(values: np.ndarray, box: Box, part: Box) -> np.ndarray:
 
 
 def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
-    """Photo plus residual in the photo's own depth and bands, in strips; and the share of unchanged pixels."""
+    """Photo plus residual in the photo's own depth and bands; and the share of unchanged pixels."""
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
-    residual = stage.residual
 
-    def compose(box: Box) -> int:
-        pixels = photo.read(box)
-        change = residual.read(box) if stage.scale == 1 else residual.enlarged(box, stage.scale)
-        change *= np.float32(settings.strength * photo.peak)
-        if settings.keep_bokeh is not None and stage.defocus_map is not None:
-            change *= stage.defocus_map.share_below(settings.keep_bokeh, box)[..., 0]
-        if mask is not None:
-            change *= mask.share(box)[..., 0]
-        if photo.bands == 1:
-            change = change.mean(axis=0, keepdims=True)
-        finished, same = np.empty_like(pixels), np.ones(pixels.shape[:2], bool)
-        for band, plane in enumerate(change):  # numpy is several times faster on rows of one channel
-            before = np.ascontiguousarray(pixels[..., band])
-            plane += before
-            np.clip(plane, 0, photo.peak, out=plane)
+    def compose(strip: Box) -> int:
+        pixels = photo.read(strip)
+        changed = 0
+        for block in blocks(strip):
+            change = stage.residual.block(block, stage.scale)
+            if change is None:
+                continue
+            change *= np.float32(settings.strength * photo.peak)
+            if settings.keep_bokeh is not None and stage.defocus_map is not None:
+                change *= stage.defocus_map.share_below(settings.keep_bokeh, block)[..., 0]
+            if mask is not None:
+                change *= mask.share(block)[..., 0]
+            if photo.bands == 1:
+                change = change.mean(axis=0, keepdims=True)
+            place = _inside(pixels.transpose(2, 0, 1), strip, block)
+            before = np.ascontiguousarray(place)  # numpy is several times faster on rows of one channel
+            change += before
+            np.clip(change, 0, photo.peak, out=change)
             if photo.depth != 32:
-                np.rint(plane, out=plane)
-            after = plane.astype(pixels.dtype)
-            finished[..., band] = after
-            same &= after == before
-        canvas.write(box, finished)
-        return int(np.count_nonzero(same))
+                np.rint(change, out=change)
+            after = change.astype(pixels.dtype)
+            place[:] = after
+            changed += int(np.count_nonzero((after != before).any(axis=0)))
+        canvas.write(strip, pixels)
+        return changed
 
+    whole = Box(0, 0, photo.width, photo.height)
     with ThreadPoolExecutor(_WORKERS) as workers:
-        untouched = sum(workers.map(compose, _strips(Box(0, 0, photo.width, photo.height))))
-    residual.close()
-    return canvas, untouched / (photo.width * photo.height)
+        changed = sum(workers.map(compose, strips(whole)))
+    stage.residual.close()
+    total = photo.width * photo.height
+    return canvas, (total - changed) / total

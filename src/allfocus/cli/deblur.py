@@ -169,8 +169,10 @@ def _is_remote(inputs: list[str], output: str | None) -> bool:
 
 
 def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
+    from allfocus.allocator import keep_freed_memory
     from allfocus.deblurrer import Deblurrer
 
+    keep_freed_memory(large=False)
     return Deblurrer(model, engine, precision)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -48,6 +50,12 @@ def vips_source(path: Path) -> pyvips.Source:
         return pyvips.Source.new_from_descriptor(file)  # has its own copy
     finally:
         os.close(file)
+
+
+def _zeros(size: int) -> mmap.mmap:
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def is_utf8(path: Path) -> bool:
@@ -100,7 +108,8 @@ class Canvas:
             raise ValueError(f"no canvas of {width}x{height}x{bands} {self.dtype}")
         size = width * height * self._pixel
         if size <= (MEMORY_LIMIT if memory_limit is None else memory_limit):
-            self._array = np.zeros((height, width, bands), self.dtype)
+            # unlike numpy's own zeros, which lie on huge pages, it takes memory only where something is written
+            self._array = np.frombuffer(_zeros(size), self.dtype).reshape(height, width, bands)
             return
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:  # on Linux it never has a name: no kill leaves it
