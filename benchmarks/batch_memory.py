@@ -17,7 +17,7 @@ import pyvips
 
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
-from allfocus.batch.local import MEGAPIXELS_AT_ONCE, LocalRun
+from allfocus.batch.local import LocalRun
 from allfocus.batch.store import Store
 from allfocus.batch.streams import streams
 from allfocus.batch.survey import Asked, tasks
@@ -50,7 +50,7 @@ def memory(photos: int) -> dict[str, Any]:
                 if count[0] % (photos // 10) == 0:
                     resident.append(resident_mb())
 
-            engines = streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE)
+            engines = streams(order, planned.queued)
             LocalRun(journal, engines, order, "weights").run(planned.work, tell, planned.queued)
     return {
         "photos": photos,

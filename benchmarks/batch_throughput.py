@@ -1,24 +1,25 @@
-"""How much of its engine's speed does a batch keep, and how well does it foretell its end?
+"""How much of its engines' rate does a batch keep, and when are they idle?
 
     python benchmarks/batch_throughput.py --data ../shared/data
 
-Writes the part `throughput` of results/batch.json. Needs an idle machine.
+Writes the part `throughput` of results/batch.json, and results/batch_engines.png, the times at which each engine is
+busy. Needs an idle machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -29,26 +30,25 @@ from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
-from allfocus.engine.base import Engine, Estimate, FittingEngine
+from allfocus.engine.base import Engine, Estimate
 from allfocus.photo.codecs import decode, encode
 from allfocus.restore import Settings, finish, restore
 from batch_photos import DATA, mosaics
-from batch_record import record
+from batch_record import RESULTS, record
 
 SETS = {
     "large": ((".jpg",), ((6000, 4000), (4240, 2832), (4240, 2832))),
     "mixed": ((".jpg", ".png", ".tif", ".webp"), ((4240, 2832), *(((2400, 1600),) * 3), *(((1200, 800),) * 9))),
     "small": ((".jpg",), ((800, 533),) * 40),
 }
-LOOK_S, TENTH = 0.05, 0.1
+FIGURE = RESULTS.with_name("batch_engines.png")
 
 
 def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
     """Interleaved, for each set of photos: engines alone, then batches of one and of several streams.
 
-    The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory, in engines that
-    are fitted where a batch fits them: photos' megapixels over the seconds, nothing decoded, gated, blended, encoded
-    or written. A batch does all of that.
+    The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory: photos' megapixels
+    over the seconds, nothing decoded, gated, blended, encoded or written. A batch does all of that.
 
     Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; and
     the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
@@ -57,32 +57,32 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
     keep_freed_memory(large=False)
     cores = len(os.sched_getaffinity(0))
     whole, parts = [Deblurrer(threads=cores)], [Deblurrer(threads=1) for _ in range(cores)]
-    engines = {f"1 engine of {cores} threads": whole, f"{cores} engines of 1 thread": parts}
-    kinds = {
-        f"1 stream of {cores} threads, 3 photos in the air": (whole, 3),
-        f"{cores} streams of 1 thread, 2 photos each in the air": (parts, 2),
-    }
-    told: dict[str, Any] = {"engine": {**vars(whole[0].engine.info), "threads": cores}, "rounds": rounds, "sets": {}}
+    kinds = {f"1 engine of {cores} threads": whole, f"{cores} engines of 1 thread": parts}
+    found: dict[str, Any] = {"engine": {**vars(whole[0].engine.info), "threads": cores}, "rounds": rounds, "sets": {}}
+    traces: dict[str, Trace] = {}
     for name in sets:
-        alone: dict[str, list[dict[str, float]]] = {kind: [] for kind in engines}
+        alone: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         with tempfile.TemporaryDirectory() as scratch:
             source, out = mosaics(data, Path(scratch) / "in", *SETS[name]), Path(scratch) / "out"
             pixels = sum(width * height for width, height in SETS[name][1]) / 1e6
-            asked, formats = batches_of(source, whole[0], Path(scratch))
+            tiles, formats = tiles_of(source, whole[0], Path(scratch))
             formats /= pixels
             for _ in range(rounds):
-                for kind, deblurrers in engines.items():
-                    alone[kind].append(engines_alone(asked, deblurrers, pixels))
+                for kind, deblurrers in kinds.items():
+                    alone[kind].append(engines_alone(tiles, deblurrers, pixels))
                     print(name, kind, alone[kind][-1], file=sys.stderr, flush=True)
-                for kind, (deblurrers, at_once) in kinds.items():
-                    batches[kind].append(run_once(source, out, deblurrers, at_once))
+                for kind, deblurrers in kinds.items():
+                    measured, trace = run_once(source, out, deblurrers)
+                    batches[kind].append(measured)
+                    traces[f"{name}, {kind}"] = trace
                     print(name, kind, batches[kind][-1], file=sys.stderr, flush=True)
         rates = {kind: median(runs, "megapixels_per_s") for kind, runs in alone.items()}
         fastest = max(rates.values())
-        engine = min(median(found, "cpu_s_per_megapixel") for found in alone.values())
-        told["sets"][name] = {
-            "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1), "tiles": len(asked),
+        engine = min(median(runs, "cpu_s_per_megapixel") for runs in alone.values())
+        found["sets"][name] = {
+            "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1),
+            "tiles": len(tiles), "megapixels_of_tiles": round(sum(map(area, tiles)) / 1e6, 1),
             "engines_alone": {kind: medians(runs) for kind, runs in alone.items()},
             "formats_cpu_s_per_megapixel": round(formats, 4),
             "most_that_the_formats_allow": round(engine / (engine + formats), 3),
@@ -97,46 +97,98 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
                     "share_of_one_engine": round(
                         median(runs, "megapixels_per_s") / rates[f"1 engine of {cores} threads"], 3
                     ),
-                    "end_foretold_after_a_tenth": [round(run["foretold"], 3) for run in runs],
                     "of_each_round": [round(run["megapixels_per_s"], 3) for run in runs],
                 }
                 for kind, runs in batches.items()
             },
         }  # fmt: skip
-    return told
+    draw(traces, FIGURE)
+    return found
 
 
-def run_once(source: Path, out: Path, deblurrers: list[Deblurrer], at_once: int) -> dict[str, float]:
-    """One batch in this process: megapixels a second, cores used, and the end foretold after a tenth of the work."""
+Trace = list[list[tuple[float, float]]]
+"""For each engine when its calls began and ended, in seconds since the batch began."""
+
+
+class Traced:
+    """An engine that notes when it is busy."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.busy: list[tuple[float, float]] = []
+
+    @property
+    def info(self) -> Any:
+        """See `Engine.info`."""
+        return self.engine.info
+
+    @property
+    def redone(self) -> int:
+        """See `Engine.redone`."""
+        return self.engine.redone
+
+    def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
+        """See `Engine.run`."""
+        began = time.monotonic()
+        found = self.engine.run(batch, pair)
+        self.busy.append((began, time.monotonic()))
+        return found
+
+
+def run_once(
+    source: Path, out: Path, deblurrers: list[Deblurrer], look: Callable[[LocalRun], None] = lambda work: None
+) -> tuple[dict[str, float], Trace]:
+    """One batch in this process, and the times of its engines.
+
+    Args:
+        source: folder of photos.
+        out: of the results; removed at the end.
+        deblurrers: one for each stream.
+        look: called once, in a thread of its own, as the batch begins.
+    """
     order = Order()
     asked = [Asked(str(path), str(path.relative_to(source))) for path in sorted(source.rglob("*")) if path.is_file()]
+    traced = [Traced(deblurrer.engine) for deblurrer in deblurrers]
     with Journal(str(out)) as journal:
         journal.start(order.key(), {}, "benchmark")
         planned = journal.plan(list(tasks(asked, Store())), order.key(), "weights")
-        work = LocalRun(journal, deblurrers, order, "weights", at_once=at_once)
-        foretold: list[float] = []
-        stop = threading.Event()
-
-        def look() -> None:
-            while not stop.wait(LOOK_S):
-                elapsed, remaining = time.monotonic() - work.started, work.remaining_s()
-                if remaining is not None and work.share() >= TENTH:
-                    foretold.append(elapsed + remaining)
-                    return
-
-        looking = threading.Thread(target=look)
+        engines = [deblurrer.on(engine) for deblurrer, engine in zip(deblurrers, traced, strict=True)]
+        work = LocalRun(journal, engines, order, "weights")
+        looking = threading.Thread(target=look, args=(work,))
         looking.start()
         used = Used()
         work.run(planned.work, lambda event: None, planned.queued)
         used.stop()
-        stop.set()
         looking.join()
         assert journal.summary().photos == {"done": len(asked)}
     shutil.rmtree(out)
+    trace = [[(began - work.started, ended - work.started) for began, ended in engine.busy] for engine in traced]
+    busy = sum(ended - began for calls in trace for began, ended in calls)
+    uses = work.used().engines
     return {
+        "seconds": used.seconds,
         **used.told(planned.megapixels),
-        "foretold": foretold[0] / used.seconds if foretold else float("nan"),
-    }  # fmt: skip
+        "engines_idle": 1 - busy / (len(trace) * used.seconds),
+        "engines_cpu_s_per_megapixel": sum(use.cpu_s for use in uses) / planned.megapixels,
+        "fresh_pages_per_megapixel": used.pages / planned.megapixels,
+    }, trace
+
+
+def draw(traces: dict[str, Trace], path: Path) -> None:
+    """A bar for each call of each engine, against time."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.1 * len(traces)), layout="constrained")
+    for axes, (title, trace) in zip(np.atleast_1d(figure.subplots(len(traces), 1)), traces.items(), strict=True):
+        for index, calls in enumerate(trace):
+            spans = [(began, ended - began) for began, ended in calls]
+            axes.broken_barh(spans, (index - 0.4, 0.8), facecolor="0.6", edgecolor="0.2", linewidth=0.4)
+        axes.set_title(f"{title}: when each engine is busy", fontsize=8, loc="left")
+        axes.set_yticks(range(len(trace)))
+        axes.set_xlim(0)
+        axes.tick_params(labelsize=7)
+    axes.set_xlabel("seconds since the batch began", fontsize=7)
+    figure.savefig(path, dpi=100)
 
 
 class Used:
@@ -144,12 +196,14 @@ class Used:
 
     def __init__(self) -> None:
         self._start = (time.monotonic(), time.process_time(), busy_s())
+        self._pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
     def stop(self) -> None:
         """The end."""
         ends = (time.monotonic(), time.process_time(), busy_s())
         self.seconds, self.cpu, every = (end - start for end, start in zip(ends, self._start, strict=True))
         self.others = max(every - self.cpu, 0.0)
+        self.pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - self._pages
 
     def told(self, megapixels: float) -> dict[str, float]:
         """Rates, and cores."""
@@ -165,66 +219,51 @@ def busy_s() -> float:
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What an engine is asked.
-
-    Attributes:
-        values: (1, 3, h, w).
-        fitted: whether it is the engine for this size that is asked.
-    """
-
-    values: np.ndarray
-    fitted: bool
-
-
 class Recorder:
     """An engine that keeps what it is asked."""
 
-    def __init__(self, engine: FittingEngine, batches: list[Batch], *, is_fitted: bool = False) -> None:
-        self.engine, self.batches, self.is_fitted = engine, batches, is_fitted
+    redone = 0
+
+    def __init__(self, engine: Engine, tiles: list[np.ndarray]) -> None:
+        self.engine, self.tiles, self.info = engine, tiles, engine.info
 
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
         """See `Engine.run`."""
-        self.batches.append(Batch(batch, self.is_fitted))
+        self.tiles.append(batch)
         return self.engine.run(batch, pair)
 
-    def fitted(self, height: int, width: int) -> Any:
-        """See `FittingEngine.fitted`."""
-        found = self.engine.fitted(height, width)
-        return None if found is None else Recorder(cast(FittingEngine, found), self.batches, is_fitted=True)
 
-
-def batches_of(source: Path, deblurrer: Deblurrer, folder: Path) -> tuple[list[Batch], float]:
+def tiles_of(source: Path, deblurrer: Deblurrer, folder: Path) -> tuple[list[np.ndarray], float]:
     """What the network is asked over all photos, and the processor's seconds that reading and writing them takes."""
-    batches: list[Batch] = []
-    recorder, formats = Recorder(cast(FittingEngine, deblurrer.engine), batches), 0.0
+    tiles: list[np.ndarray] = []
+    recorder, formats = Recorder(deblurrer.engine, tiles), 0.0
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         started = time.process_time()
         photo = decode(path)
         formats += time.process_time() - started
-        with finish(restore(photo, cast(Engine, recorder), deblurrer.model.card, Settings())).canvas as canvas:
+        with finish(restore(photo, recorder, deblurrer.model.card, Settings())).canvas as canvas:
             started = time.process_time()
             encode(photo, canvas, folder / path.name)
             formats += time.process_time() - started
-    return batches, formats
+    return tiles, formats
 
 
-def engines_alone(batches: list[Batch], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
-    """What is used while engines go through the same batches and do nothing else; each takes the next that waits."""
-    waiting = iter(sorted(batches, key=lambda batch: -batch.values.size))
-    lock = threading.Lock()
-    ready = [made_ready(deblurrer.engine, batches) for deblurrer in deblurrers]
+def engines_alone(tiles: list[np.ndarray], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
+    """What is used while engines go through the same tiles and do nothing else; each takes the next that waits."""
+    ordered = sorted(tiles, key=area, reverse=True)
+    waiting, lock = iter(ordered), threading.Lock()
+    for deblurrer in deblurrers:
+        deblurrer.engine.run(ordered[0])  # it takes its memory
 
-    def work(engines: dict[bool, Engine]) -> None:
+    def work(engine: Engine) -> None:
         while True:
             with lock:
-                batch = next(waiting, None)
-            if batch is None:
+                tile = next(waiting, None)
+            if tile is None:
                 return
-            engines[batch.fitted].run(batch.values)
+            engine.run(tile)
 
-    threads = [threading.Thread(target=work, args=(engines,)) for engines in ready]
+    threads = [threading.Thread(target=work, args=(deblurrer.engine,)) for deblurrer in deblurrers]
     used = Used()
     for thread in threads:
         thread.start()
@@ -234,18 +273,9 @@ def engines_alone(batches: list[Batch], deblurrers: list[Deblurrer], megapixels:
     return used.told(megapixels)
 
 
-def made_ready(engine: Engine, batches: list[Batch]) -> dict[bool, Engine]:
-    """The engine for any size (False) and the one for the size of the fitted batches (True), both loaded."""
-    engines = {False: engine}
-    for batch in sorted(batches, key=lambda batch: -batch.fitted):
-        if batch.fitted and True not in engines:
-            height, width = batch.values.shape[2:]
-            engines[True] = cast(FittingEngine, engine).fitted(height, width) or engine
-            engines[True].run(batch.values)
-        elif not batch.fitted:
-            engine.run(batch.values)
-            break
-    return engines
+def area(tile: np.ndarray) -> int:
+    """Pixels of a tile."""
+    return tile.shape[2] * tile.shape[3]
 
 
 def median(runs: list[dict[str, float]], key: str) -> float:
@@ -255,7 +285,7 @@ def median(runs: list[dict[str, float]], key: str) -> float:
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     """Of every figure over rounds."""
-    return {key: round(median(runs, key), 3) for key in runs[0] if key != "foretold"}
+    return {key: round(median(runs, key), 3) for key in runs[0]}
 
 
 def main() -> None:

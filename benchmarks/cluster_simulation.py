@@ -133,7 +133,7 @@ def measured_rate() -> tuple[float, dict[str, Any]]:
     """
     part = json.loads((ROOT / "results" / "batch.json").read_text())["throughput"]
     threads = part["conditions"]["threads"]
-    found = part["sets"]["large"]["batch"][f"{threads} streams of 1 thread, 2 photos each in the air"]
+    found = part["sets"]["large"]["batch"][f"{threads} engines of 1 thread"]
     return 1 / found["cpu_s_per_megapixel"], {**part["conditions"], "batch": found}
 
 

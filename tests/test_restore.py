@@ -57,7 +57,10 @@ def test_tiled_equals_untiled(size: tuple[int, int]) -> None:
 def test_each_scale_is_told_with_its_tiles() -> None:
     _, restored, seen = run(noise(300, 500), LocalEngine(), scale=2, tile=256, with_map=True)
     assert restored.scales == (2, 1)
-    assert [(step.scale, step.done, step.total) for step in seen] == [(2, 1, 1), *((1, i, 5) for i in range(1, 6))]
+    told = [(2, 0, 1), (2, 1, 1), *((1, done, 5) for done in range(6))]
+    assert [(step.scale, step.done, step.total) for step in seen] == told
+    assert all(step.scales == (2, 1) for step in seen) and len({step.planned_px for step in seen}) == 2
+    assert sum({step.scale: step.planned_px for step in seen}.values()) == restored.seen_px
 
 
 def half_soft(height: int, width: int) -> np.ndarray:
@@ -152,7 +155,7 @@ def test_a_photo_in_focus_is_not_looked_at() -> None:
 def test_the_network_is_asked_while_other_tiles_are_made_ready_and_results_keep_their_order() -> None:
     photo = blurred_texture(4, 512)
     slow, restored, seen = run(photo, LocalEngine(), tile=256)
-    assert [step.done for step in seen] == list(range(1, seen[-1].total + 1))
+    assert [step.done for step in seen] == list(range(seen[-1].total + 1))
     np.testing.assert_array_equal(slow, run(photo, LocalEngine(), tile=256)[0])
     assert restored.seen_px >= 512 * 512
 

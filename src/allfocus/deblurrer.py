@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -103,6 +104,12 @@ class Deblurrer:
         """This deblurrer once its engine is loaded. EngineError: it is not available or cannot run the model."""
         _ = self.engine.info
         return self
+
+    def on(self, engine: Engine) -> Self:
+        """The same model on another engine that has it loaded."""
+        other = copy(self)
+        other.engine = engine
+        return other
 
     def run(
         self,

@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
+from functools import partial
+from threading import Semaphore
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur, measure_blur
-from allfocus.engine.base import Engine, Estimate, FittingEngine
+from allfocus.engine.base import Engine, Estimate, FittingEngine, ParallelEngine
 from allfocus.engine.flipped import FlippedEngine
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.need import CELL_PX, Need
@@ -32,7 +33,7 @@ FITTED_SIDE_PX = 2112
 """Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
 FITTED_TIME = 0.88  # of what it takes to compute a pixel otherwise
-_TILES_AT_HAND = 2  # one in the network, one around it
+_TILES_AROUND = 1  # beside those in the network: one that is prepared or added up
 _WORKERS = 2  # more of them spend their time on waiting for each other in Python
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -84,10 +85,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` tiles are done at a working scale.
+    """`done` of `total` tiles are done at a working scale; with `done` 0 the scale begins.
 
     Attributes:
-        tile: the last of them, in px of that scale.
+        planned_px: pixels that the network sees in all tiles of this scale.
+        scales: of the photo, coarsest first.
+        tile: the last of the tiles, in px of the scale.
         sharp: (h, w, 3) the restored pixels over its target, about [0, 1].
     """
 
@@ -96,6 +99,8 @@ class Progress:
     total: int
     tile: Tile | Part | None = None
     sharp: np.ndarray | None = None
+    planned_px: int = 0
+    scales: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ def restore(
     blur = measure_blur(photo)
     requested = 1 if views is not None and settings.scale == "auto" else settings.scale
     scales = choose_scales(requested, photo.width, photo.height, blur, settings.finest)
-    work = _Work(photo, views, FlippedEngine(engine) if settings.flips else engine, card, settings, scales[-1])
+    work = _Work(photo, views, FlippedEngine(engine) if settings.flips else engine, card, settings, scales)
     stage, sides = None, _sides(card, settings)
     for scale in scales:
         stage, sides = yield from _run_stage(work, scale, stage, sides)
@@ -222,7 +227,12 @@ class _Work:
     engine: Engine
     card: Card
     settings: Settings
-    finest: int
+    scales: tuple[int, ...]
+
+    @property
+    def finest(self) -> int:
+        """The last scale."""
+        return self.scales[-1]
 
     @property
     def maps(self) -> bool:
@@ -273,7 +283,8 @@ def _run_plan(
     total = Residual(-(-photo.width // scale), -(-photo.height // scale), under)
     before = coarser.defocus_map if coarser else None
     defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
-    turn = Lock()
+    at_once = engine.at_once if isinstance(engine, ParallelEngine) else 1
+    turn = Semaphore(at_once)
 
     def finished(tile: Tile | Part) -> tuple[Tile | Part, Estimate]:
         pictures = _pictures(work, scale, under, tile)
@@ -282,12 +293,15 @@ def _run_plan(
         _take_in(tile, pictures, found, need if work.settings.gated else None, total)
         return tile, found
 
-    for done, (tile, found) in enumerate(_in_order(finished, tiles, _TILES_AT_HAND), 1):
+    told = partial(Progress, scale, total=len(tiles), planned_px=seen_px(tiles), scales=work.scales)
+    if tiles:
+        yield told(done=0)
+    for done, (tile, found) in enumerate(_in_order(finished, tiles, at_once + _TILES_AROUND), 1):
         if defocus_map is not None and found.disparity is not None:
             assert isinstance(tile, Tile) and need is not None  # nothing is left out where a map is made
             defocus_map.add(tile, found.disparity, need.read(tile.source))
         sharp = _inside(found.residual[0], tile.source, tile.target).transpose(1, 2, 0)
-        yield Progress(scale, done, len(tiles), tile, sharp)
+        yield told(done=done, tile=tile, sharp=sharp)
     seen = seen_px(tiles) + (coarser.seen_px if coarser else 0)
     return Stage(scale, total, defocus_map, side, seen, need)
 

@@ -30,6 +30,7 @@ WITH_EXAMPLES = sorted(path for path in SOURCE.rglob("*.py") if ">>> " in path.r
 
 
 PAGES = ["readme", "evaluation_page", "training_page", "simulator_page", "speed_page", "clusters_page", "capture_page"]
+PAGES += ["batch_page"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -29,6 +29,7 @@ WRITERS = {
     "docs/speed.md": "tools/speed_page.py",
     "docs/capture.md": "tools/capture_page.py",
     "docs/clusters.md": "tools/clusters_page.py",
+    "docs/batch.md": "tools/batch_page.py",
 }
 """What fills the marked sections of a document."""
 NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"

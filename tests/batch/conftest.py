@@ -30,7 +30,7 @@ def batch() -> Callable[..., list[Event]]:
 
     def run(
         place: Path, out: Path, *, order: Order | None = None, engine: Any = None, retry_failed: bool = False,
-        overwrite: bool = False, at_once: int = 2, tell: Callable[[Event], None] | None = None,
+        overwrite: bool = False, in_flight: int = 2, tell: Callable[[Event], None] | None = None,
     ) -> list[Event]:  # fmt: skip
         order, events = order or Order(), []
         with Journal(str(out)) as journal:
@@ -42,7 +42,7 @@ def batch() -> Callable[..., list[Event]]:
                 retry_failed=retry_failed,
                 overwrite=overwrite,
             )
-            work = LocalRun(journal, [stand_in(engine)], order, WEIGHTS, at_once=at_once)
+            work = LocalRun(journal, [stand_in(engine)], order, WEIGHTS, in_flight=in_flight)
 
             def note(event: Event) -> None:
                 events.append(event)

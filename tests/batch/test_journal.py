@@ -44,6 +44,13 @@ def test_photos_are_claimed_once_and_large_ones_first(tmp_path: Path) -> None:
         assert [claim and claim.name for claim in claims] == ["l", "m", "s", None]
 
 
+def test_the_smallest_may_be_claimed_first(tmp_path: Path) -> None:
+    with started(tmp_path) as journal:
+        journal.plan([task("m", 4), task("l", 9), task("s", 1)], "key", "w")
+        claims = [journal.claim(smallest=True), journal.claim(), journal.claim(smallest=True)]
+        assert [claim and claim.name for claim in claims] == ["s", "l", "m"]
+
+
 def test_only_the_photos_that_were_asked_for_are_claimed(tmp_path: Path) -> None:
     with started(tmp_path) as journal:
         journal.plan([task("a")], "key", "w")

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from allfocus.batch.entries import Claim
 from allfocus.batch.journal import NAME, SCRATCH, Journal
-from allfocus.batch.local import AFTER, Event, LocalRun, share_done
+from allfocus.batch.local import Event, LocalRun
 from allfocus.batch.work import Order
 from allfocus.errors import StoreError
-from allfocus.restore import Progress, Settings
+from allfocus.restore import Settings
 from batches import WEIGHTS, contents, stand_in, tasks_in, write_photo
 from engines import LocalEngine
 
@@ -41,9 +42,31 @@ def test_a_result_has_the_bytes_that_one_photo_alone_has(folder: Path, tmp_path:
 
 
 def test_large_photos_come_first(folder: Path, tmp_path: Path, batch: Batch) -> None:
-    events = batch(folder, tmp_path / "out", at_once=1)
+    events = batch(folder, tmp_path / "out", in_flight=1)
     sizes = [event.claim.megapixels for event in events]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_small_photos_are_there_for_the_engine_while_the_largest_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: Batch
+) -> None:
+    claimed, three, claim = [], threading.Event(), Journal.claim
+
+    def noting(journal: Journal, *, smallest: bool = False) -> Claim | None:
+        found = claim(journal, smallest=smallest)
+        claimed.append(found and found.name)
+        if len(claimed) == 3:
+            three.set()
+        return found
+
+    class Waiting(LocalEngine):
+        def run(self, batch, pair=None):
+            assert three.wait(20)
+            return super().run(batch, pair)
+
+    monkeypatch.setattr(Journal, "claim", noting)
+    batch(folder, tmp_path / "out", in_flight=3, engine=Waiting())
+    assert set(claimed[:3]) == {"below/e.png", "a.png", "b.jpg"}
 
 
 def test_a_second_run_does_nothing_and_leaves_the_files_alone(folder: Path, tmp_path: Path, batch: Batch) -> None:
@@ -102,7 +125,7 @@ def test_corrupt_vanished_and_blocked_photos_fail_alone_with_one_line_each(
         (folder / "gone.png").unlink(missing_ok=True)
 
     write_photo(folder / "large.png", 300, 200, seed=30)
-    events = batch(folder, out, at_once=1, tell=vanish)
+    events = batch(folder, out, in_flight=1, tell=vanish)
     failed = {event.claim.name: str(event.error) for event in events if event.error is not None}
     assert sorted(failed) == ["below/e.png", "broken.jpg", "empty.png", "gone.png"]
     assert "no longer exists" in failed["gone.png"] and "empty" in failed["empty.png"]
@@ -139,7 +162,7 @@ def test_a_disk_that_fills_up_is_a_line_for_each_photo_and_the_rest_is_done(
     for index in range(8):
         write_photo(tmp_path / "in" / f"{index}.png", 420 - index, 300, seed=index)
     write_photo(tmp_path / "in" / "tiny.png", 20, 20)
-    events = batch(tmp_path / "in", small_disk, at_once=1)
+    events = batch(tmp_path / "in", small_disk, in_flight=1)
     failed = {event.claim.name: str(event.error) for event in events if event.error is not None}
     assert 0 < len(failed) < 8 and "tiny.png" not in failed
     assert all("No space left" in told or "no space" in told.lower() for told in failed.values())
@@ -185,7 +208,7 @@ def test_an_interrupted_run_goes_on_where_it_was(folder: Path, tmp_path: Path, b
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch(folder, out, tell=interrupt, at_once=1)
+        batch(folder, out, tell=interrupt, in_flight=1)
     assert len(contents(out)) == 1 and not (out / SCRATCH).exists()
     assert len(batch(folder, out)) == 4
     assert contents(out) == contents(straight)
@@ -216,7 +239,7 @@ def test_two_runs_on_one_folder_share_the_work(folder: Path, tmp_path: Path, bat
 
     def one(index: int) -> None:
         both.wait()
-        done[index] = batch(folder, out, at_once=1)
+        done[index] = batch(folder, out, in_flight=1)
 
     threads = [threading.Thread(target=one, args=(index,)) for index in (0, 1)]
     for thread in threads:
@@ -245,35 +268,43 @@ def test_who_is_told_may_ask_for_the_end(folder: Path, tmp_path: Path) -> None:
     assert len(told) == 5 and told[-1] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_photos_in_the_air_are_bounded(folder: Path, tmp_path: Path) -> None:
-    order, most, air = Order(), [0.0], [0.0]
+def test_megapixels_in_flight_are_bounded(folder: Path, tmp_path: Path) -> None:
+    order, most, running = Order(), [0.0], [0.0]
 
     class Watching(LocalEngine):
         def run(self, batch, pair=None):
-            air[0] += 1
-            most[0] = max(most[0], air[0])
+            running[0] += 1
+            most[0] = max(most[0], running[0])
             found = super().run(batch, pair)
-            air[0] -= 1
+            running[0] -= 1
             return found
 
     with Journal(str(tmp_path / "out")) as journal:
         journal.start(order.key(), {}, "test")
         planned = journal.plan(tasks_in(folder), order.key(), WEIGHTS)
-        work = LocalRun(journal, [stand_in(Watching())], order, WEIGHTS, at_once=4, megapixels_at_once=0.0001)
+        work = LocalRun(journal, [stand_in(Watching())], order, WEIGHTS, in_flight=4, megapixels_in_flight=0.0001)
         work.run(planned.megapixels, lambda event: None, planned.queued)
     assert most == [1]
 
 
-def test_the_share_of_a_photo_grows_to_one_over_its_scales() -> None:
-    scales: list[int] = []
-    steps = [Progress(4, 1, 1), Progress(2, 1, 2), Progress(2, 2, 2), Progress(1, 1, 4), Progress(1, 4, 4)]
-    shares = [share_done(step, scales) for step in steps]
-    assert shares == sorted(shares) and shares[-1] == pytest.approx(1 - AFTER)
+def test_a_photo_that_goes_alone_has_its_tiles_on_every_engine(tmp_path: Path, batch: Batch) -> None:
+    write_photo(tmp_path / "in" / "wide.png", 900, 300, seed=3)
+    meeting = threading.Barrier(2, timeout=20)
 
+    class Meeting(LocalEngine):
+        """Its first tile waits until another engine has one, too."""
 
-def test_engines_take_photos_in_turn_so_that_the_two_largest_do_not_share_one(tmp_path: Path) -> None:
-    one, other = stand_in(), stand_in()
-    with Journal(str(tmp_path)) as journal:
-        journal.start("settings", {}, "test")
-        work = LocalRun(journal, [one, other], Order(), WEIGHTS, at_once=2)
-        assert work._streams == [one, other, one, other]
+        def run(self, batch, pair=None):
+            if not self.areas:
+                meeting.wait()
+            return super().run(batch, pair)
+
+    order = Order(settings=Settings(scale=1))
+    with Journal(str(tmp_path / "out")) as journal:
+        journal.start(order.key(), {}, "test")
+        planned = journal.plan(tasks_in(tmp_path / "in"), order.key(), WEIGHTS)
+        engines = [stand_in(Meeting()), stand_in(Meeting())]
+        work = LocalRun(journal, engines, order, WEIGHTS, megapixels_in_flight=0.0001)
+        work.run(planned.work, lambda event: None, planned.queued)
+    batch(tmp_path / "in", tmp_path / "straight", order=order)
+    assert contents(tmp_path / "out") == contents(tmp_path / "straight")

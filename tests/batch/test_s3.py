@@ -87,7 +87,9 @@ def run(order: StandInOrder, tell: Callable[[Event], None] | None = None) -> lis
             if tell:
                 tell(event)
 
-        LocalRun(journal, [order.deblurrer()], order, WEIGHTS, at_once=2).run(planned.megapixels, note, planned.queued)
+        LocalRun(journal, [order.deblurrer()], order, WEIGHTS, in_flight=2).run(
+            planned.megapixels, note, planned.queued
+        )
         snapshot.push(journal, now=True)
     return events
 

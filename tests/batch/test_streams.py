@@ -43,21 +43,21 @@ def test_every_thread_is_used_and_no_stream_is_too_many(threads: int, photos: in
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_a_stream_for_every_core_but_one_engine_where_photos_go_alone() -> None:
-    def loaded(order: Order, photos: int, largest: float) -> list[Any]:
-        return [found.threads for found in streams.streams(order, photos, largest, 64.0)]  # type: ignore[attr-defined]
+def test_an_engine_for_every_core_but_no_more_than_photos() -> None:
+    def loaded(order: Order, photos: int) -> list[Any]:
+        return [found.threads for found in streams.streams(order, photos)]  # type: ignore[attr-defined]
 
-    assert loaded(Loading(), 10, 24.0) == [1, 1, 1, 1]
-    assert loaded(Loading(), 2, 24.0) == [2, 2]
-    assert loaded(Loading(), 10, 100.0) == loaded(Loading(), 1, 24.0) == [4]
-    assert len(loaded(OnTorch(), 10, 24.0)) == 1
+    assert loaded(Loading(), 10) == [1, 1, 1, 1]
+    assert loaded(Loading(), 2) == [2, 2]
+    assert loaded(Loading(), 1) == [4]
+    assert len(loaded(OnTorch(), 10)) == 1
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_a_run_that_goes_on_keeps_its_threads_however_few_photos_are_left() -> None:
-    for photos, largest in ((10, 24.0), (1, 24.0), (10, 100.0)):
-        found = streams.streams(Loading(), photos, largest, 64.0, known=1)
-        assert {one.threads for one in found} == {1}  # type: ignore[attr-defined]
+    for photos in (10, 1):
+        found = streams.streams(Loading(), photos, known=1)
+        assert [one.threads for one in found] == [1, 1, 1, 1]  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("four_cores")

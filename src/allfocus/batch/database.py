@@ -1,4 +1,4 @@
-"""The SQLite file of a journal: its tables, transactions that wait for those of other processes, room on the disk."""
+"""The SQLite file of a journal: tables, transactions across processes, reserved disk space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = 1
 WAIT_S = 30.0
 
 RESERVE_BYTES, RESERVE_EACH = 2**18, 2**10
-"""Room in the file for what is still to be written, taken at the start: on a full disk failures can be noted, too."""
+"""Space reserved in the file at the start, so that failures can be recorded even on a full disk."""
 
 WAL_PAGES, WAL_BYTES = 64, 2**19
 

@@ -1,4 +1,4 @@
-"""What goes into the journal of a batch and comes out of it: photos, claims, results, plans, summaries."""
+"""Records of a batch's journal: photos, claims, results, plans, summaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from allfocus.errors import AllfocusError
 
 
 class State(StrEnum):
-    """Where a photo stands."""
+    """State of a photo in the journal."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -55,7 +55,7 @@ class PhotoTask(PhotoEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(PhotoEntry):
-    """A photo that a process has taken upon itself.
+    """A photo that a process has claimed.
 
     Attributes:
         number: its row in the journal.
@@ -70,7 +70,7 @@ class Claim(PhotoEntry):
 
 @dataclass(frozen=True)
 class Result:
-    """What a process says of a photo that it has restored.
+    """What is recorded of a restored photo.
 
     Attributes:
         content: SHA-256 of the source.
@@ -99,7 +99,7 @@ class Failure:
 
 
 class PhotoFailed(AllfocusError):
-    """A photo that failed earlier or on another machine; the text is what was said there."""
+    """A photo that failed earlier or on another machine; the text is that error."""
 
     def __init__(self, text: str) -> None:
         Exception.__init__(self, text)
@@ -111,7 +111,7 @@ class PhotoFailed(AllfocusError):
 
 @dataclass(frozen=True)
 class Planned:
-    """What a plan made of the photos of a run.
+    """What a run will do with each of its photos.
 
     Attributes:
         queued: photos to do.

@@ -167,18 +167,18 @@ class Journal:
             verdicts={task.name: verdict for task, verdict, _ in chosen},
         )
 
-    def claim(self) -> Claim | None:
-        """Take the largest photo that waits, or None when none does.
+    def claim(self, *, smallest: bool = False) -> Claim | None:
+        """Claim the largest queued photo, or the smallest; None if there is none.
 
-        Photos that were taken twice before and not finished come last: one that ends the process does not keep the
-        others from being done.
+        Photos that were claimed twice before and not finished come last, so that one that crashes the process does not
+        hold up the others.
         """
         assert self.owner is not None  # start() comes first
         with self._database.change() as database:
             row = database.execute(
-                """SELECT number, source, name, megapixels, numbers, comparison, replace, attempts + 1 AS attempt
-                   FROM photos WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
-                   ORDER BY MAX(attempts - 1, 0), megapixels DESC, number LIMIT 1"""
+                f"""SELECT number, source, name, megapixels, numbers, comparison, replace, attempts + 1 AS attempt
+                    FROM photos WHERE state = 'queued' AND number IN (SELECT number FROM wanted)
+                    ORDER BY MAX(attempts - 1, 0), megapixels {"ASC" if smallest else "DESC"}, number LIMIT 1"""
             ).fetchone()
             if row is None:
                 return None

@@ -11,33 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allfocus.batch.entries import Claim, Result
-from allfocus.batch.forecast import BatchProgress, work_of
+from allfocus.batch.forecast import BatchForecast, Used
 from allfocus.batch.journal import Journal
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, copy_twin, failure_of, fetch, publish, restore_into
 from allfocus.deblurrer import Deblurrer
+from allfocus.engine.pool import EnginePool
 from allfocus.errors import AllfocusError, JournalError, StoreError
 from allfocus.restore import Progress
 
-AT_ONCE = 3
-"""Photos in the air for a single engine: one is read, one computed, one written."""
+BESIDE_ENGINES = 2
+"""Photos in flight in addition to one per engine: one is read, one is written."""
 
-AT_ONCE_EACH = 2
-"""Photos in the air for each of several engines: while one waits for the disk, the other is computed."""
-
-MEGAPIXELS_AT_ONCE = 64.0
-"""A larger photo is in the air alone."""
+MEGAPIXELS_IN_FLIGHT = 64.0
+"""The bound of all photos in flight; a larger one is restored alone."""
 
 POLL_S = 0.5
 JOURNAL_TRIES = 5
-
-BEFORE, AFTER = 0.1, 0.05
-"""Shares of a photo's work before its first tile and after its last."""
-
-FIRST_MEGAPIXELS = 3.0
-"""What has been done of a large photo when its first tile is told."""
-
-EXTRAPOLATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -57,15 +47,6 @@ class Event:
     copied: bool = False
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What is known of a photo in the air: megapixels `done` at the moment `when`; `next` will be told at once."""
-
-    done: float
-    when: float
-    next: float
-
-
 class _Stopped(Exception):
     """Raised inside a photo's work when the run is to end."""
 
@@ -75,11 +56,11 @@ class LocalRun:
 
     Args:
         journal: started and planned.
-        deblurrers: one a stream; calls to one engine wait for each other.
+        deblurrers: of one model, each with an engine; every tile of every photo goes to an engine that is free.
         order: what to make of each photo.
         weights: hash of the weights, as in the plan.
-        at_once: photos in the air a stream; when None, `AT_ONCE` for one, `AT_ONCE_EACH` for several.
-        megapixels_at_once: bound of all photos in the air together.
+        in_flight: photos processed at the same time; see `photos_in_flight`.
+        megapixels_in_flight: the bound of their sizes together.
     """
 
     def __init__(
@@ -89,8 +70,8 @@ class LocalRun:
         order: Order,
         weights: str,
         *,
-        at_once: int | None = None,
-        megapixels_at_once: float = MEGAPIXELS_AT_ONCE,
+        in_flight: int | None = None,
+        megapixels_in_flight: float = MEGAPIXELS_IN_FLIGHT,
     ) -> None:
         assert journal.owner is not None  # start() comes first
         self.journal = journal
@@ -99,14 +80,14 @@ class LocalRun:
         self.settings = order.key()
         self.weights = weights
         self.scratch = journal.owner.path
-        self.forecast: BatchProgress | None = None
-        self.started = time.monotonic()
-        each = at_once or photos_at_once(len(deblurrers))
-        self._streams = list(deblurrers) * each  # in turn: the largest photos come first, one to each engine
-        self._budget = _Budget(megapixels_at_once)
+        self.forecast: BatchForecast | None = None
+        self.started, self._cpu_s = time.monotonic(), time.process_time()
+        self._engines = EnginePool([deblurrer.engine for deblurrer in deblurrers])
+        self._deblurrer = deblurrers[0].on(self._engines)
+        self._in_flight = in_flight or photos_in_flight(len(deblurrers))
+        self._budget = _Budget(megapixels_in_flight)
         self._stop = threading.Event()
         self._fatal: BaseException | None = None
-        self._air: dict[int, _Part] = {}
         self._lock = threading.Lock()
         self._telling = threading.Lock()
 
@@ -119,12 +100,12 @@ class LocalRun:
             photos: to do, for the forecast.
 
         Raises:
-            StoreError: a store does not answer; what was in the air waits in the journal.
+            StoreError: a store does not answer; photos in flight are queued again in the journal.
             JournalError: the journal cannot be written.
-            KeyboardInterrupt: what was in the air waits in the journal.
+            KeyboardInterrupt: photos in flight are queued again in the journal.
         """
-        self.forecast = BatchProgress(work, photos)
-        self.started = time.monotonic()
+        self.started, self._cpu_s = time.monotonic(), time.process_time()
+        self.forecast = BatchForecast(work, photos, self.started, passes=2 if self.order.settings.flips else 1)
         try:
             while True:
                 self._work(tell)
@@ -139,37 +120,29 @@ class LocalRun:
             raise
 
     def remaining_s(self) -> float | None:
-        """Estimated seconds until the end."""
+        """Estimated seconds until the end; None while nothing is known of the rate."""
         if self.forecast is None:
             return None
         with self._lock:
-            now = time.monotonic()
-            return self.forecast.remaining_s(now - self.started, self._in_the_air(now))
+            return self.forecast.remaining_s(self.used())
 
     def share(self) -> float:
-        """How much of the work is done, 0 to 1, photos in the air included."""
+        """How much of the work is done, 0 to 1, photos in flight included."""
         if self.forecast is None:
             return 0.0
         with self._lock:
-            return self.forecast.share(self._in_the_air(time.monotonic()))
+            return self.forecast.share(self.used())
 
-    def _in_the_air(self, now: float) -> float:
-        """Megapixels done of photos in the air: what was told, and since then as much as the rate so far gives.
-
-        A tile is told when it is whole, so that at any moment much more has been done than was told.
-        """
-        assert self.forecast is not None
-        told = sum(part.done for part in self._air.values())
-        total = told
-        for _ in range(EXTRAPOLATIONS):
-            each = self.forecast.done(total) / max(now - self.started, 1e-9) / max(len(self._air), 1)
-            total = told + sum(min(part.next, each * (now - part.when)) for part in self._air.values())
-        return total
+    def used(self) -> Used:
+        """What the run has used so far."""
+        return Used(time.monotonic(), time.process_time() - self._cpu_s, self._engines.uses())
 
     def _work(self, tell: Callable[[Event], None]) -> None:
         threads = [
-            threading.Thread(target=self._stream, args=(deblurrer, tell), name=f"photo-{index}", daemon=True)
-            for index, deblurrer in enumerate(self._streams)
+            threading.Thread(
+                target=self._photos, args=(index >= self._engines.at_once, tell), name=f"photo-{index}", daemon=True
+            )
+            for index in range(self._in_flight)
         ]
         for thread in threads:
             thread.start()
@@ -183,27 +156,38 @@ class LocalRun:
                 thread.join()
             raise
 
-    def _stream(self, deblurrer: Deblurrer, tell: Callable[[Event], None]) -> None:
+    def _photos(self, smallest: bool, tell: Callable[[Event], None]) -> None:
+        """One photo after another, the largest first; where `smallest`, the first photo is the smallest.
+
+        Small photos reach the engines while the largest are still being read.
+        """
         try:
             while not self._stop.is_set():
-                claim = self.journal.claim()
+                claim = self.journal.claim(smallest=smallest)
                 if claim is None:
                     return
-                self._one(claim, deblurrer, tell)
+                smallest = False
+                self._one(claim, tell)
         except BaseException as error:
             self._fatal = self._fatal or error
             self._stop.set()
 
-    def _one(self, claim: Claim, deblurrer: Deblurrer, tell: Callable[[Event], None]) -> None:
+    def _one(self, claim: Claim, tell: Callable[[Event], None]) -> None:
+        assert self.forecast is not None
         folder, content = self.scratch / str(claim.number), None
+        restored, begun = None, False
         try:
             file, content = fetch(claim.source, folder, self.store)
             with self._budget.held(claim.megapixels, self._stop):
-                staged, copied = self._staged(claim, folder, file, content, deblurrer)
+                with self._lock:
+                    self.forecast.begin(claim.number, claim.megapixels, claim.name, time.monotonic())
+                    begun = True
+                staged, copied = self._staged(claim, folder, file, content)
             self.journal.written(claim, staged.result)
             publish(staged, self.journal.folder, claim, self.store)
             self.journal.done(claim)
             event = Event(claim, staged.result, copied=copied)
+            restored = None if copied else staged.result.megapixels
         except _Stopped:
             self._give_back(claim)
             return
@@ -218,15 +202,14 @@ class LocalRun:
         finally:
             _remove(folder)
             with self._lock:
-                self._air.pop(claim.number, None)
+                if begun:
+                    self.forecast.end(claim.number, restored)
+                else:
+                    self.forecast.skip(claim.megapixels, claim.name)
         with self._telling:  # not under the other lock: `tell` may ask for `remaining_s`
-            with self._lock:
-                self._count(event)
             tell(event)
 
-    def _staged(
-        self, claim: Claim, folder: Path, file: Path, content: str, deblurrer: Deblurrer
-    ) -> tuple[Staged, bool]:
+    def _staged(self, claim: Claim, folder: Path, file: Path, content: str) -> tuple[Staged, bool]:
         alone = not (self.order.map or self.order.compare or is_url(self.journal.folder))
         twin = self.journal.twin(content, self.settings, self.weights, claim.name) if alone else None
         if twin is not None:
@@ -235,22 +218,11 @@ class LocalRun:
         def progress(step: Progress) -> None:
             if self._stop.is_set():
                 raise _Stopped
-            part = share_done(step, scales) * claim.megapixels
+            assert self.forecast is not None
             with self._lock:
-                self._air[claim.number] = _Part(part, time.monotonic(), claim.megapixels / step.total / step.scale**2)
+                self.forecast.step(claim.number, step, time.monotonic())
 
-        with self._lock:
-            self._air[claim.number] = _Part(0.0, time.monotonic(), min(claim.megapixels, FIRST_MEGAPIXELS))
-        scales: list[int] = []
-        return restore_into(folder, file, content, claim, deblurrer, self.order, progress), False
-
-    def _count(self, event: Event) -> None:
-        assert self.forecast is not None
-        if event.result is None or event.copied:
-            self.forecast.skip(work_of(event.claim.megapixels, event.claim.name))
-        else:
-            expected = work_of(event.claim.megapixels, event.claim.name)
-            self.forecast.add(expected, event.result.megapixels)
+        return restore_into(folder, file, content, claim, self._deblurrer, self.order, progress), False
 
     def _give_back(self, claim: Claim) -> None:
         try:
@@ -269,35 +241,13 @@ class LocalRun:
                 time.sleep(POLL_S)
 
 
-def photos_at_once(streams: int) -> int:
-    """Photos in the air for each of so many engines."""
-    return AT_ONCE if streams == 1 else AT_ONCE_EACH
-
-
-def share_done(step: Progress, scales: list[int]) -> float:
-    """How much of a photo's work is done after a step; a tile is told when the network has seen the next one, too.
-
-    Args:
-        step: tiles done at a working scale; scale s has 1/s^2 of the pixels.
-        scales: the scales seen so far, coarsest first; the step's is added.
-
-    >>> share_done(Progress(scale=1, done=1, total=4), [])
-    0.525
-    >>> share_done(Progress(scale=1, done=3, total=4), [2])
-    0.95
-    """
-    if step.scale not in scales:
-        scales.append(step.scale)
-    coarsest = scales[0]
-    every = [coarsest >> power for power in range(coarsest.bit_length())]
-    before = sum(1 / scale**2 for scale in every if scale > step.scale)
-    here = min(step.done + 1, step.total) / step.total / step.scale**2
-    tiles = (before + here) / sum(1 / scale**2 for scale in every)
-    return BEFORE + (1 - BEFORE - AFTER) * tiles
+def photos_in_flight(engines: int) -> int:
+    """Photos processed at the same time with so many engines."""
+    return engines + BESIDE_ENGINES
 
 
 class _Budget:
-    """Megapixels in the air; what is larger than the whole budget goes alone."""
+    """Bounds the megapixels in flight; a photo above the whole budget is restored alone."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit

@@ -18,25 +18,26 @@ from typing import Any
 
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Claim, PhotoFailed, Result
-from allfocus.batch.forecast import BatchProgress, work_of
+from allfocus.batch.forecast import BatchForecast, Used
 from allfocus.batch.journal import Journal
-from allfocus.batch.local import AT_ONCE, AT_ONCE_EACH, Event
+from allfocus.batch.local import Event, photos_in_flight
 from allfocus.batch.store import Store, is_url
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
+from allfocus.engine.pool import EnginePool
 from allfocus.engine.processor import THREADS_VARIABLE
 from allfocus.errors import AllfocusError, EngineError, OutputError, StoreError, needs
 from allfocus.scratch import ScratchFolder
 
 MOST_BLOCKS = 20_000
-"""Blocks of photos that Ray Data plans with; a killed worker's block is done again."""
+"""The most blocks that Ray Data divides the photos into; the block of a killed worker is repeated."""
 
 DEATHS = 3
-"""So many workers may die on one photo before it is given up."""
+"""A photo fails once this many workers have died on it."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster, and how large a worker is.
+    """The cluster, and the size of a worker.
 
     Attributes:
         address: "auto" for the cluster that this machine is part of, "local" for one of this machine alone, or
@@ -71,14 +72,14 @@ class ClusterRun:
         self.journal = journal
         self.order = order
         self.cluster = cluster
-        self.forecast: BatchProgress | None = None
+        self.forecast: BatchForecast | None = None
         self.started = time.monotonic()
         self._ray = _connect(cluster.address)
 
     def run(self, work: float, tell: Callable[[Event], None], photos: int = 0) -> None:
         """Work until every wanted photo is done or has failed; see `LocalRun.run`."""
-        self.forecast = BatchProgress(work, photos)
         self.started = time.monotonic()
+        self.forecast = BatchForecast(work, photos, self.started)
         claims = {claim.number: claim for claim in iter(self.journal.claim, None)}
         with contextlib.closing(self._results(list(claims.values()))) as results:
             for answer in results:
@@ -89,7 +90,11 @@ class ClusterRun:
 
     def remaining_s(self) -> float | None:
         """Estimated seconds until the end."""
-        return None if self.forecast is None else self.forecast.remaining_s(time.monotonic() - self.started)
+        return None if self.forecast is None else self.forecast.remaining_s(Used(time.monotonic()))
+
+    def share(self) -> float:
+        """How much of the work is done, 0 to 1."""
+        return 0.0 if self.forecast is None else self.forecast.share(Used(time.monotonic()))
 
     def _results(self, claims: list[Claim]) -> Generator[dict[str, Any], None, None]:
         if not claims:
@@ -111,7 +116,7 @@ class ClusterRun:
             num_gpus=self.cluster.gpus or None,
             compute=data.ActorPoolStrategy(
                 min_size=max(1, room),
-                max_concurrent_calls_per_actor=AT_ONCE if self.cluster.cpus > 1 else AT_ONCE_EACH,
+                max_concurrent_calls_per_actor=photos_in_flight(1),
                 enable_true_multi_threading=True,
             ),
             fn_constructor_kwargs={
@@ -130,9 +135,11 @@ class ClusterRun:
         assert self.forecast is not None
         if answer.get("away"):
             raise StoreError(answer["error"], "a store that responds", "the same command again later")
+        # tiles are not told: whole photos count
+        self.forecast.begin(claim.number, claim.megapixels, claim.name, time.monotonic())
         if answer.get("error") is not None:
             self.journal.failed(claim, answer["error"], answer.get("content"))
-            self.forecast.skip(work_of(claim.megapixels, claim.name))
+            self.forecast.end(claim.number, None)
             tell(Event(claim, error=PhotoFailed(answer["error"])))
             return
         result = Result(**answer["result"])
@@ -144,16 +151,16 @@ class ClusterRun:
                 shutil.rmtree(files[-1][0].parent.parent, ignore_errors=True)
         except OutputError as error:
             self.journal.failed(claim, str(error), result.content)
-            self.forecast.skip(work_of(claim.megapixels, claim.name))
+            self.forecast.end(claim.number, None)
             tell(Event(claim, error=error))
             return
         self.journal.done(claim)
-        self.forecast.add(work_of(claim.megapixels, claim.name), result.megapixels)
+        self.forecast.end(claim.number, result.megapixels)
         tell(Event(claim, result))
 
 
 class _Starts:
-    """Counts how often work on a photo began; it lives beside the driver."""
+    """An actor that counts how often each photo was started; it survives the workers."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -173,7 +180,8 @@ class _Worker:
         keep_freed_memory(large=False)
         self.order, self.folder, self.scratch, self.starts = order, folder, scratch, starts
         self.store = Store(patience_s)
-        self.deblurrer = order.deblurrer()
+        deblurrer = order.deblurrer()
+        self.deblurrer = deblurrer.on(EnginePool([deblurrer.engine]))  # the same bytes as on one machine
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         return {"answer": [json.dumps(self._one(Claim(**json.loads(claim)))) for claim in batch["claim"]]}
@@ -208,7 +216,7 @@ class _Worker:
                 held.close()
 
     def _beside(self, claim: Claim) -> Path:
-        """A folder beside the output for this attempt alone: a worker taken for dead may still write into its own."""
+        """A folder beside the output for this attempt alone: a worker presumed dead may still write to its own."""
         assert self.scratch is not None
         if not Path(self.scratch).is_dir():
             raise OutputError(

@@ -10,7 +10,7 @@ from allfocus.errors import OptionError
 
 @dataclass(frozen=True)
 class Demand:
-    """What is to be done.
+    """The photos to restore, and the time available.
 
     Attributes:
         photos: how many.
@@ -27,12 +27,12 @@ class Demand:
 
 @dataclass(frozen=True)
 class Supply:
-    """What a node gives.
+    """The throughput of a node.
 
     Attributes:
         rate: megapixels per second of one core, measured.
         cores: of a node.
-        share: of the rate that is left over a cluster (starts, stragglers, failures), 0 to 1.
+        share: of that rate that remains after starts, stragglers and failures, 0 to 1.
     """
 
     rate: float
@@ -42,7 +42,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class ClusterSize:
-    """What it takes.
+    """The cluster that meets a demand.
 
     Attributes:
         nodes: rounded up.
@@ -58,7 +58,7 @@ class ClusterSize:
 
 
 def size(demand: Demand, supply: Supply) -> ClusterSize:
-    """The smallest cluster that is done in time.
+    """The smallest cluster that finishes in time.
 
     Raises:
         OptionError: a demand or supply that is not above 0.

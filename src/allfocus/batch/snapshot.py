@@ -15,7 +15,7 @@ EVERY_S = 60.0
 
 
 class Snapshot:
-    """Keeps the copy in the store young.
+    """Renews the copy in the store.
 
     Args:
         folder: the output, a URL.
@@ -29,7 +29,7 @@ class Snapshot:
         self._sent = time.monotonic()
 
     def pull(self) -> None:
-        """Take the copy from the store where this machine has no journal yet.
+        """Download the copy if this machine has no journal yet.
 
         Raises:
             StoreError: the store does not answer.
@@ -41,7 +41,7 @@ class Snapshot:
         self.store.fetch(location, self.file.parent)
 
     def push(self, journal: Journal, *, now: bool = False) -> None:
-        """Send a copy to the store, at most every `EVERY_S` seconds unless `now`; one that fails waits for the next."""
+        """Upload a copy, at most every `EVERY_S` seconds unless `now`; a failed upload is left to the next call."""
         if not now and time.monotonic() - self._sent < EVERY_S:
             return
         self._sent = time.monotonic()

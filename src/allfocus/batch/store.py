@@ -22,7 +22,7 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
 HASH_BLOCK = 2**20
 WHOLE_AT_ONCE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
-"""Stores whose objects appear when the last byte has come; elsewhere a file is sent beside its name and moved."""
+"""Stores whose objects appear only once complete; elsewhere a file is uploaded under another name and renamed."""
 
 READ_ONLY = frozenset({"http", "https"})
 EXTRAS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
@@ -55,7 +55,7 @@ def is_url(location: str) -> bool:
 
 
 def plain(location: str) -> str:
-    """A location without `file://`, which says nothing more than a path does; URLs without a slash at the end."""
+    """A location without `file://`; URLs without a trailing slash."""
     if location.startswith("file://"):
         from urllib.parse import unquote, urlsplit
 
@@ -128,7 +128,7 @@ class Store:
                 yield _remote_item(name if is_url(name) else f"{scheme}://{name.lstrip('/')}", listing[name])
 
     def open(self, location: str) -> BinaryIO:
-        """A file that can be sought in; of a URL, only the ranges that are read are transferred (in blocks of 64 KiB).
+        """A seekable file; of a URL, only the ranges that are read are transferred (in blocks of 64 KiB).
 
         Raises:
             InputError: it is not there or may not be read. StoreError: the store does not answer.
@@ -167,7 +167,7 @@ class Store:
         return copy
 
     def check_writable(self, location: str) -> None:
-        """Refuse a place of which its kind alone says that nothing can be written there.
+        """Refuse a kind of address that cannot be written to.
 
         Raises:
             OptionError: an http address.
@@ -232,7 +232,7 @@ class Store:
         return self._systems[scheme]
 
     def _ask(self, location: str, call: Callable[[], Made]) -> Made:
-        """`call`, again and again while the store does not answer; what it definitely refuses is raised at once."""
+        """`call`, repeated while the store does not respond; a definite refusal is raised immediately."""
         deadline, pause = time.monotonic() + self.patience_s, FIRST_PAUSE_S
         while True:
             try:
@@ -253,7 +253,7 @@ class Store:
 
 
 def _is_definite(error: Exception) -> bool:
-    """Whether asking again would bring the same answer."""
+    """Whether a repeated request would fail in the same way."""
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return 400 <= status < 500 and status not in (408, 429)

@@ -12,7 +12,7 @@ from allfocus.engine.processor import Processor
 
 MOST = 8
 MEMORY_MB = 1500.0
-"""Of an engine and the photos in its air, at the most."""
+"""The most that an engine and its share of the photos in flight need."""
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
@@ -38,14 +38,12 @@ def threads_of_each(threads: int, photos: int, memory_mb: float) -> list[int]:
     return [threads // count] * count
 
 
-def streams(order: Order, photos: int, largest: float, alone: float, known: int | None = None) -> list[Deblurrer]:
+def streams(order: Order, photos: int, known: int | None = None) -> list[Deblurrer]:
     """The engines for a batch, loaded; each has the same number of threads.
 
     Args:
         order: says which.
         photos: to do.
-        largest: of them, in megapixels.
-        alone: photos of more megapixels than this are restored one by one, so one engine has to have every thread.
         known: threads of each engine when the batch was begun (`Journal.threads`): with as many the results have the
             same bytes.
 
@@ -54,9 +52,7 @@ def streams(order: Order, photos: int, largest: float, alone: float, known: int 
     """
     threads = Processor.here().threads
     if known is not None:
-        return _loaded(order, [known] * _most(threads // known, photos))
-    if largest > alone:
-        return _loaded(order, [threads])
+        return _loaded(order, [known] * _most(threads // known))
     return _loaded(order, threads_of_each(threads, photos, free_memory_mb()))
 
 
@@ -76,9 +72,9 @@ def arrival_streams(order: Order, count: int, known: int | None = None) -> list[
     return _loaded(order, [known or threads // count] * count)
 
 
-def _most(wanted: int, photos: int | None = None) -> int:
-    """As many engines as are wanted, but no more than photos and than memory has room for."""
-    return max(1, min(wanted, wanted if photos is None else photos, int(free_memory_mb() // MEMORY_MB)))
+def _most(wanted: int) -> int:
+    """As many engines as are wanted, but no more than memory has room for."""
+    return max(1, min(wanted, int(free_memory_mb() // MEMORY_MB)))
 
 
 def _loaded(order: Order, each: Sequence[int]) -> list[Deblurrer]:

@@ -19,7 +19,7 @@ from allfocus.inputs import MADE_HERE
 from allfocus.photo.formats import PHOTO_EXTENSIONS, USUAL
 
 HEADERS = 2000
-"""Above this number of photos only so many headers are read, and the other sizes follow from the bytes."""
+"""With more photos than this, only this many headers are read; the other sizes are estimated from file sizes."""
 
 READERS = 16
 SEED = 5
@@ -27,12 +27,12 @@ SEED = 5
 
 @dataclass(frozen=True)
 class Asked:
-    """One photo of a run, before it has been surveyed.
+    """One photo of a run, before its size is known.
 
     Attributes:
         source: its path or URL.
         name: of the result, below the output folder.
-        item: what a listing knew of it; None if it has to be looked up.
+        item: from a listing; None if it has to be looked up.
         numbers: name of the defocus map, or None.
         comparison: name of the before/after picture, or None.
     """

@@ -16,12 +16,12 @@ from allfocus.photo.formats import PHOTO_EXTENSIONS
 
 POLL_S, QUIET_S = 0.1, 0.5
 BACKLOG, KEPT_LATENCIES = 1000, 10_000
-"""Photos that may wait; the last ones, whose latencies the percentiles are of."""
+"""The most photos that wait; the number of latest photos that the percentiles cover."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A photo that is whole.
+    """A photo whose file is complete.
 
     Attributes:
         path: where it lies.
@@ -34,7 +34,7 @@ class Arrival:
 
 @dataclass
 class Sight:
-    """What is known of a file that may still be growing."""
+    """The last observed state of a file that may still be growing."""
 
     size: int
     modified: int
@@ -49,7 +49,7 @@ class Latencies:
     kept: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))
 
     def add(self, seconds: float) -> None:
-        """One more."""
+        """Record a latency."""
         self.kept.append(seconds)
 
     def percentile(self, share: float) -> float:
@@ -75,7 +75,7 @@ class Arrivals:
         folder: searched to the bottom, but not hidden folders.
         out: results; what lies there is never taken for a photo.
         quiet_s: how long a file has to rest. A camera that writes in bursts with longer pauses needs more.
-        backlog: whole photos that may wait; further ones are taken up when there is room, so memory is bounded.
+        backlog: complete photos that may wait; others are queued when there is room, so that memory is bounded.
         clock: seconds, monotonic.
 
     Raises:
@@ -106,10 +106,10 @@ class Arrivals:
         self._taken: dict[Path, tuple[int, int]] = {}
 
     def look(self) -> int:
-        """Look once.
+        """Scan the folder once.
 
         Returns:
-            How many photos became whole and wait now.
+            How many photos became complete.
         """
         now, seen, new = self.clock(), set(), 0
         self.held_back = 0

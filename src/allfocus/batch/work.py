@@ -24,7 +24,7 @@ from allfocus.restore import Progress, Settings
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made of every photo.
+    """What to make of every photo.
 
     Attributes:
         settings: strength, scale, tile and the bokeh to keep.
@@ -49,11 +49,11 @@ class Order:
     pixel_limit: int = MAX_PIXELS
 
     def description(self) -> dict[str, Any]:
-        """In plain values."""
+        """The fields as JSON values."""
         return asdict(self)
 
     def key(self) -> str:
-        """Hash of everything but the weights that decides the bytes of a result.
+        """Hash of all settings that affect the bytes of a result; the weights are hashed apart.
 
         >>> Order().key() == Order(settings=Settings(strength=0.5)).key()
         False
@@ -68,7 +68,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Staged:
-    """A photo that is restored and not yet in its place.
+    """A restored photo whose files are still in scratch.
 
     Attributes:
         result: for the journal.
@@ -183,6 +183,6 @@ def failure_of(source: str, error: Exception) -> AllfocusError:
 
 
 def _flush(file: Path) -> None:
-    """The file's bytes are on the disk before the journal says that they are."""
+    """Write the file's bytes to the disk before the journal records them."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())

@@ -14,7 +14,7 @@ from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Planned
 from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
 from allfocus.batch.journal import NAME, Journal
-from allfocus.batch.local import MEGAPIXELS_AT_ONCE, Event, LocalRun, photos_at_once
+from allfocus.batch.local import Event, LocalRun, photos_in_flight
 from allfocus.batch.snapshot import Snapshot
 from allfocus.batch.store import Store, is_url, join, plain
 from allfocus.batch.streams import streams
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 SAY_EVERY_S = 30.0
 PROBE_PX = (1000, 1000)
 CANVASES, CANVAS_MB = 3, 64
-"""Scratch pictures that each photo in work needs, and the most memory that one takes."""
+"""Scratch pictures per photo in flight, and the most memory that one of them takes."""
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a batch is to be run.
+    """How to run a batch.
 
     Attributes:
-        overwrite: make everything again.
+        overwrite: restore everything again.
         retry_failed: try photos again that failed.
-        dry_run: only tell what would be done.
-        cluster: run there; None is this machine.
+        dry_run: only report what would be done.
+        cluster: where to run; None for this machine.
         as_json: outcomes as JSON.
     """
 
@@ -59,7 +59,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class PhotoBatch:
-    """Photos, where their results go, and what is to be made of them.
+    """Photos, where their results go, and what to make of them.
 
     Attributes:
         folder: the output, a path or URL.
@@ -270,8 +270,7 @@ class _BatchReport(Report):
             task = bars.add_task("photos", total=1.0, forecast="")
 
             def advance() -> None:
-                assert work.forecast is not None
-                bars.update(task, completed=work.forecast.share(), forecast=_forecast(work))
+                bars.update(task, completed=work.share(), forecast=_forecast(work))
 
             yield advance
 
@@ -303,7 +302,7 @@ def _work(
 
 def _engines(order: Order, planned: Planned, threads: int | None) -> list[Deblurrer]:
     keep_freed_memory(large=False)
-    return streams(order, planned.queued, planned.largest, MEGAPIXELS_AT_ONCE, threads)
+    return streams(order, planned.queued, threads)
 
 
 def _weights(order: Order) -> str:
@@ -373,7 +372,7 @@ def _tell_dry(
     measured, memory = _probe(engines) if engines else (1.0, 0.0)
     rate = known or measured
     seconds = (planned.work + planned.queued * EACH_MEGAPIXELS) / rate
-    waiting = len(engines) * (photos_at_once(len(engines)) - 1)
+    waiting = photos_in_flight(len(engines)) - len(engines)
     memory += waiting * CANVASES * min(CANVAS_MB, 3 * planned.largest)
     space = planned.bytes * (growth or GROWTH) / 1e6
     row: dict[str, Any] = {
@@ -425,7 +424,7 @@ def _forecast(work: LocalRun | ClusterRun) -> str:
     remaining = work.remaining_s()
     rate = work.forecast.rate(time.monotonic() - work.started)
     when = "" if remaining is None else f", about {_time(remaining)} to go"
-    return f"{work.forecast.share():.0%}, {work.forecast.photos} photos, {rate:.2f} megapixels per second{when}"
+    return f"{work.share():.0%}, {work.forecast.photos} photos, {rate:.2f} megapixels per second{when}"
 
 
 def _time(seconds: float) -> str:

@@ -79,6 +79,16 @@ class FittingEngine(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class ParallelEngine(Engine, Protocol):
+    """An engine that works on several calls at the same time."""
+
+    @property
+    def at_once(self) -> int:
+        """How many; further calls wait."""
+        ...
+
+
 class LockedEngine(ABC):
     """What the engines share: one call at a time, and what is not finite in half precision runs again in float32."""
 

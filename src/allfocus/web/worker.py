@@ -176,6 +176,8 @@ class TileTeller:
 
     def __call__(self, step: Progress) -> None:
         self.desk.check(self.job)
+        if not step.done:
+            return
         self.count += 1
         event = {"is": "tile", "scale": step.scale, "done": step.done, "total": step.total}
         if self.folder is not None and step.tile is not None and step.sharp is not None:

@@ -1,0 +1,67 @@
+"""Writes the measured numbers in docs/batch.md from what benchmarks wrote: `python tools/batch_page.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from page import main, number, stored, table
+
+NAMES = {"large": "3 JPEGs of 12 and 24 megapixels", "mixed": "13 photos of four formats, 1 to 12 megapixels"}
+
+
+def throughput() -> list[str]:
+    """Megapixels a second of engines alone and of batches."""
+    part = _part("throughput")
+    if part is None:
+        return []
+    rows = []
+    for name, found in part["sets"].items():
+        for kind, batch in found["batch"].items():
+            alone = found["engines_alone"][kind]
+            cells = [number(values["megapixels_per_s"], 2) for values in (alone, batch)]
+            cells += [number(values["cpu_s_per_megapixel"], 3) for values in (alone, batch)]
+            cells += [f"{batch['share_of_fastest_engines']:.0%}", f"{batch['share_by_processor_time']:.0%}"]
+            rows.append((NAMES[name], kind, *cells, f"{batch['engines_idle']:.0%}" if "engines_idle" in batch else "-"))
+    heads = (
+        "photos", "engines", "engines alone, MP/s", "batch, MP/s", "engines alone, CPU s/MP", "batch, CPU s/MP",
+        "share of the fastest engines' rate", "share by CPU time", "engines idle",
+    )  # fmt: skip
+    formats = " and ".join(f"{found['most_that_the_formats_allow']:.0%}" for found in part["sets"].values())
+    return [
+        *table(heads, rows, words=2),
+        "",
+        f"{_conditions(part)}. Reading and writing the formats alone would leave {formats}.",
+    ]
+
+
+def forecast() -> list[str]:
+    """How near the expected end was to the real one."""
+    part = _part("forecast")
+    if part is None:
+        return []
+    rows = []
+    for name, found in part["sets"].items():
+        firsts = ", ".join(number(tenths[0], 2) for tenths in found["at_each_tenth_of_the_work"])
+        halves = ", ".join(number(tenths[4], 2) for tenths in found["at_each_tenth_of_the_work"])
+        after = found["after_a_tenth"]
+        span = f"{after['least']:.2f} to {after['most']:.2f}"
+        rows.append(
+            (NAMES.get(name, f"{found['photos']} photos of five formats, 0.2 to 24 megapixels"), firsts, halves)
+        )
+        rows[-1] = (*rows[-1], span, f"{after['within_a_fifth']:.0%}")
+    heads = ("photos", "after a tenth", "after half", "from a tenth on", "within 20 %")
+    return [*table(heads, rows), "", f"{_conditions(part)}. Of each batch one value for each of {part['rounds']} runs."]
+
+
+def _part(name: str) -> dict[str, Any] | None:
+    found = stored("results/batch.json")
+    return None if found is None else found.get(name)
+
+
+def _conditions(part: dict[str, Any]) -> str:
+    known = part["conditions"]
+    return f"{known['processor']}, {known['threads']} cores, load {known['load_before']} before the run, {known['day']}"
+
+
+if __name__ == "__main__":
+    main("docs/batch.md", {"throughput": throughput, "forecast": forecast}, __doc__)
