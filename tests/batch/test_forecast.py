@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allfocus.batch.forecast import (
@@ -190,9 +191,9 @@ def in_flight(progress: BatchForecast, seconds: float = 0.0) -> BatchForecast:
     return progress
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, derandomize=True)
 @given(
-    st.lists(st.floats(0.1, 50), min_size=4, max_size=12),
+    st.lists(st.floats(0.5, 50), min_size=1, max_size=5),
     st.integers(1, 4),
     st.sampled_from([(1,), (2, 1), (4, 2, 1)]),
     st.floats(0.25, 1.4),
@@ -202,8 +203,8 @@ def in_flight(progress: BatchForecast, seconds: float = 0.0) -> BatchForecast:
 def test_the_end_is_known_within_a_fifth_after_a_tenth_of_the_work(
     sizes: list[float], engines: int, scales: tuple[int, ...], share: float, beside: float, first_call: float
 ) -> None:
-    sizes = 8 * sizes
-    assume(max(sizes) * (engines + BESIDE_ENGINES) <= 0.1 * sum(sizes))  # a tenth is more than the photos in flight
+    in_flight = max(sizes) * (engines + BESIDE_ENGINES)
+    sizes = math.ceil(10 * in_flight / sum(sizes)) * sizes  # a tenth of the batch is no less than the photos in flight
     photos = [Photo(size, scales, share) for size in sorted(sizes, reverse=True)]
     found = after_a_tenth(Machine(photos, engines, beside=beside, first_call=first_call))
     assert min(found) >= 0.8 and max(found) <= 1.2
