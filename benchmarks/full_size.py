@@ -1,25 +1,27 @@
-"""What full size adds where half size has already worked, by blur radius, and what leaving it out changes.
+"""What full size adds where half size has already worked, and half size to a quarter, by blur radius.
 
     python benchmarks/full_size.py --scenes DIR --pairs DIR... -o results/full_size.ifan-fast.json
 
-DIR of --scenes is the scratch folder of benchmarks/large_photos.py. Each scene goes through the pipeline three times:
+DIR of --scenes is the scratch folder of benchmarks/large_photos.py. Each scene goes through the pipeline four times:
 with full size everywhere, ending at half size, and as it is (`scales.BEYOND_FULL_SIZE_PX`). Scored is PSNR against the
 sharp scene, over cells of 64 px by the radius that is measured there at half size, and over the whole; and how many
-values change by more than a grey level. Of --pairs, folders with source and target, those photos are scored (PSNR-fit)
-that are worked on at half size at all.
+values change by more than a grey level. Ending at a quarter tells what half size adds to that, by the radius that is
+measured at a quarter, and what the scene would lose without half size from a radius on. Of --pairs, folders with source
+and target, those photos are scored (PSNR-fit) that are worked on at half size at all.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyvips
 
+from allfocus import restore as pipeline
 from allfocus import scales
 from allfocus.atomic_file import write_json
 from allfocus.defocus.measure import local_radius_px, measure_blur
@@ -49,16 +51,33 @@ def full_size_everywhere() -> Iterator[None]:
         scales.BEYOND_FULL_SIZE_PX.update(kept)
 
 
-def outcomes(photo: Photo, engine: Engine, model: str) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Pixels (H, W, 3) in the photo's own depth and megapixels seen, of the three runs."""
+@contextmanager
+def ending_at_a_quarter() -> Iterator[None]:
+    """The pipeline at a quarter of the size alone."""
+    kept = pipeline.choose_scales
+    pipeline.choose_scales = lambda *_: (4,)
+    try:
+        yield
+    finally:
+        pipeline.choose_scales = kept
+
+
+RUNS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "everywhere": full_size_everywhere,
+    "half": nullcontext,
+    "now": nullcontext,
+    "quarter": ending_at_a_quarter,
+}
+
+
+def outcomes(
+    photo: Photo, engine: Engine, model: str, names: Iterable[str] = ("everywhere", "half", "now")
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Pixels (H, W, 3) in the photo's own depth and megapixels seen, of some of the runs."""
     pixels, seen = {}, {}
-    for name in ("everywhere", "half", "now"):
-        settings = Settings(finest=2 if name == "half" else 1)
-        steps = restore(photo, engine, find(model).card, settings)
-        if name == "everywhere":
-            with full_size_everywhere():
-                done = finish(steps)
-        else:
+    for name in names:
+        steps = restore(photo, engine, find(model).card, Settings(finest=2 if name == "half" else 1))
+        with RUNS[name]():
             done = finish(steps)
         with done.canvas as canvas:
             pixels[name] = canvas.read(Box(0, 0, photo.width, photo.height))
@@ -90,9 +109,8 @@ def scene(path: Path, engine: Engine, model: str) -> dict[str, Any]:
     """A simulated photo of 24 megapixels against its sharp scene."""
     photo = decode(path)
     sharp = pyvips.Image.new_from_file(str(path).replace(".photo.", ".sharp.")).numpy()
-    pixels, seen = outcomes(photo, engine, model)
-    half = photo.unit(2)
-    radius_px = 2 * cells(local_radius_px(half.read(Box(0, 0, half.width, half.height))), CELL_PX // 2)
+    pixels, seen = outcomes(photo, engine, model, RUNS)
+    radius_px, at_a_quarter_px = (radius_at(photo, scale) for scale in (2, 4))
     found = {name: errors(one, sharp) for name, one in pixels.items()}
     rows = []
     for low, high in zip(EDGES_PX, (*EDGES_PX[1:], np.inf), strict=True):
@@ -113,7 +131,31 @@ def scene(path: Path, engine: Engine, model: str) -> dict[str, Any]:
             "levels_999_of_1000_stay_below": int(np.quantile(change, 0.999)),
         },
         "rows": rows,
+        "half_over_quarter": half_over_quarter(found, at_a_quarter_px),
     }
+
+
+def radius_at(photo: Photo, scale: int) -> np.ndarray:
+    """The radius of each cell in px of the photo, measured at a scale."""
+    reader = photo.unit(scale)
+    return scale * cells(local_radius_px(reader.read(Box(0, 0, reader.width, reader.height))), CELL_PX // scale)
+
+
+def half_over_quarter(found: dict[str, np.ndarray], radius_px: np.ndarray) -> list[dict[str, Any]]:
+    """What half size adds to a quarter by radius, and what the scene loses without half size from there on."""
+    rows = []
+    for low, high in zip(EDGES_PX, (*EDGES_PX[1:], np.inf), strict=True):
+        here, beyond = (radius_px >= low) & (radius_px < high), radius_px >= low
+        if here.sum() < 10:
+            continue
+        half, quarter = found["half"], found["quarter"]
+        rows.append({
+            "radius_px": [low, None if high == np.inf else high],
+            "cells": int(here.sum()),
+            "gain_db": round(decibel(half[here]) - decibel(quarter[here]), 3),
+            "scene_without_it_from_here_on_db": round(decibel(np.where(beyond, quarter, half)) - decibel(half), 4),
+        })  # fmt: skip
+    return rows
 
 
 def pair(path: Path, target: Path, engine: Engine, model: str) -> dict[str, Any] | None:

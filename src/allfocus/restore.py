@@ -29,6 +29,9 @@ from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
+HALO_AFTER_COARSER_PX = 48
+"""Context where a coarser scale has worked and little is left to do: no value differs by more than a grey level from
+what twice the network's context gives (`context` in benchmarks/speed_trials.json)."""
 FITTED_SIDE_PX = 2112
 """Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
@@ -278,7 +281,7 @@ def _run_plan(
 ) -> Generator[Progress, None, Stage]:
     """Tile by tile: while the network runs on one, the next is prepared and the one before is added up."""
     photo, card = work.photo, work.card
-    tiles, side, engine = _tiles(work, photo.unit(scale), need, sides)
+    tiles, side, engine = _tiles(work, photo.unit(scale), coarser, need, sides)
     under = coarser.residual if coarser else None
     total = Residual(-(-photo.width // scale), -(-photo.height // scale), under)
     before = coarser.defocus_map if coarser else None
@@ -319,7 +322,7 @@ def _in_order(job: Callable[[_In], _Out], items: Iterable[_In], workers: int) ->
 
 
 def _tiles(
-    work: _Work, reader: Reader, need: Need | None, sides: tuple[float, ...]
+    work: _Work, reader: Reader, coarser: Stage | None, need: Need | None, sides: tuple[float, ...]
 ) -> tuple[Sequence[Tile | Part], int, Engine]:
     """The fastest of the plans with tiles of these sides, its side, and the engine for it.
 
@@ -329,7 +332,7 @@ def _tiles(
     wanted = need.cells if need is not None and work.settings.gated and not work.maps else None
     cheapest, best = None, None
     for side in map(int, sides):
-        tiles = _planned(work, reader, side).tiles if wanted is None else _cutter(work, reader, side).parts(wanted)
+        tiles = _planned(work, reader, side).tiles if wanted is None else _parts(work, reader, coarser, wanted, side)
         cost = cost_px(tiles)
         if cheapest is None or cost < cheapest:
             cheapest, best = cost, (tiles, side, work.engine)
@@ -348,9 +351,12 @@ def _planned(work: _Work, reader: Reader, side: int) -> TilePlan:
     return plan(reader.width, reader.height, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
 
 
-def _cutter(work: _Work, reader: Reader, side: int) -> Cutter:
+def _parts(work: _Work, reader: Reader, coarser: Stage | None, wanted: np.ndarray, side: int) -> list[Part]:
     halo, multiple = _halo(work.card), work.card.multiple
-    return Cutter(reader.width, reader.height, CELL_PX, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
+    if coarser is not None:
+        halo = min(halo, HALO_AFTER_COARSER_PX)
+    cutter = Cutter(reader.width, reader.height, CELL_PX, side=side, halo=halo, overlap=OVERLAP_PX, multiple=multiple)
+    return cutter.parts(wanted)
 
 
 class _Cut(NamedTuple):
