@@ -149,8 +149,9 @@ def restore(
     """Deblur a photo; yields after every tile, so that a caller can show progress or stop by closing the generator.
 
     The network at each scale is given the photo as the coarser scales have corrected it. Memory is bounded by the tile.
-    Pixels whose residual is zero stay unchanged, bit for bit. What is in focus at a scale, or too blurred for full size
-    to add to what half size has done, is left out before the network runs (`need.py`) unless the defocus map is wanted.
+    Pixels whose residual is zero stay unchanged, bit for bit. What is in focus at a scale, what is soft amid that after
+    a coarser one, and what is too blurred for full size to add to what half size has done, is left out before the
+    network runs (`need.py`) unless the defocus map is wanted.
     With `scale` "auto" a network of two views works at full size.
 
     Args:
