@@ -63,6 +63,12 @@ def test_each_scale_is_told_with_its_tiles() -> None:
     assert sum({step.scale: step.planned_px for step in seen}.values()) == restored.seen_px
 
 
+def test_the_largest_tile_of_a_scale_comes_first() -> None:
+    engine = LocalEngine()
+    run(half_soft(500, 512), engine, tile=256)
+    assert engine.areas == sorted(engine.areas, reverse=True)
+
+
 def half_soft(height: int, width: int) -> np.ndarray:
     """White noise on the left, which is in focus at every scale, and soft blocks from the middle on: uint8."""
     photo = noise(height, width)

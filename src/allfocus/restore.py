@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -288,19 +288,22 @@ def _run_plan(
     before = coarser.defocus_map if coarser else None
     defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
     at_once = engine.at_once if isinstance(engine, ParallelEngine) else 1
-    turn = Semaphore(at_once)
+    preparing, turn = Lock(), Semaphore(at_once)
 
     def finished(tile: Tile | Part) -> tuple[Tile | Part, Estimate]:
-        pictures = _pictures(work, scale, under, tile)
+        with preparing:  # one at a time: the network gets the first one earlier, and every one in order
+            pictures = _pictures(work, scale, under, tile)
         with turn:
             found = engine.run(pictures.start, pictures.sides)
         _take_in(tile, pictures, found, need if work.settings.gated else None, total)
         return tile, found
 
+    # the largest first: an engine takes all its memory anew when a tile is larger than those before
+    ordered = sorted(tiles, key=lambda tile: -tile.source.width * tile.source.height)
     told = partial(Progress, scale, total=len(tiles), planned_px=seen_px(tiles), scales=work.scales)
     if tiles:
         yield told(done=0)
-    for done, (tile, found) in enumerate(_in_order(finished, tiles, at_once + _TILES_AROUND), 1):
+    for done, (tile, found) in enumerate(_in_order(finished, ordered, at_once + _TILES_AROUND), 1):
         if defocus_map is not None and found.disparity is not None:
             assert isinstance(tile, Tile) and need is not None  # nothing is left out where a map is made
             defocus_map.add(tile, found.disparity, need.read(tile.source))
