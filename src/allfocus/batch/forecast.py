@@ -22,14 +22,14 @@ BESIDE_NETWORK, BESIDE_NETWORK_WEIGHT = 0.35, 0.25
 """Prior for the cost of a photo's megapixel besides the network, in megapixels through the network, and the megapixels
 of measurements that it counts as."""
 
-BEFORE, WHERE_BLURRED, WITH_TILES, AFTER = 0.17, 0.38, 0.2, 0.25
+BEFORE, WHERE_BLURRED, WITH_TILES, AFTER = 0.18, 0.33, 0.24, 0.25
 """How that cost divides: reading the photo; finding where it is blurred, at each scale; preparing and adding up its
 tiles; composing and writing the result."""
 
 SEEN_SHARE, SEEN_SHARE_WEIGHT = 1.0, 0.1
 """Prior for the share of a photo's pixels that the network sees, and the megapixels that it counts as."""
 
-FIRST_CALL = 1.2
+FIRST_CALL = 1.3
 """Time of an engine's first call over that of a later one: the first also allocates the engine's memory."""
 
 MOST_LOST = 0.35
