@@ -29,7 +29,7 @@ tiles; composing and writing the result."""
 SEEN_SHARE, SEEN_SHARE_WEIGHT = 1.0, 0.1
 """Prior for the share of a photo's pixels that the network sees, and the megapixels that it counts as."""
 
-FIRST_CALL = 1.3
+FIRST_CALL = 1.2
 """Time of an engine's first call over that of a later one: the first also allocates the engine's memory."""
 
 MOST_LOST = 0.35
