@@ -4,7 +4,7 @@
 
 Every photo of DIR/source goes through the command and is scored against DIR/target by `allfocus eval` (its rows and
 summary land in the results folder); sharp photos kept out of training go through it too, and the output is compared
-with the input: results/sharp_photos.ifan-fast.json. With --card the means go into the card of the weights as well.
+with the input: results/sharp_photos.ifan-fast.json. `python tools/card.py` writes the means into the weights' card.
 """
 
 from __future__ import annotations

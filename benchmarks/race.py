@@ -1,0 +1,155 @@
+"""Which design learns most for the same processor time?
+
+    python benchmarks/race.py --cache DIR... --pairs DIR... --runs FOLDER --lpips DIR --budget 900 [--only NAME...]
+
+Every design starts afresh and trains through `allfocus train` on the same samples, with one thread, for as many steps
+as the budget (processor seconds) pays for: a few steps are timed first. The averaged weights are then scored on each
+folder of pairs (source, target) at the residual gain that is best for that folder, and their graph is timed in OpenVINO
+beside the shipped `ifan-fast`, in turns. An interrupted race goes on where it stopped; rows of other designs are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allfocus.atomic_file import write_json
+from allfocus.checkpoints.release import release
+from allfocus.data.registry import load
+from allfocus.engine.base import Engine
+from allfocus.engine.openvino import OpenVINOEngine
+from allfocus.evaluate.measure import machine
+from allfocus.metrics.lpips import LPIPS
+from allfocus.nets.ifan import IFAN
+from allfocus.train.state import load_averaged
+from allfocus.train.tasks.registry import ifan_architecture
+from allfocus.weights.store import find
+from averaged_weights import change, network, scores
+
+GAINS = (0.35, 0.5, 0.7, 0.85, 1.0)
+TIMED_STEPS = (10, 50)
+ROUNDS = 5
+SHIPPED = "ifan-fast"
+EVERYWHERE = {"warmup": 50, "batch": 8, "patch_px": 160, "ema": 0.995, "threads": 1, "coarse_chance": 0, "seed": 11,
+              "validate_every": 10**6, "save_every": 100, "log_every": 50}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is changed of the recipe `ifan-fast`, and why."""
+
+    why: str
+    changes: dict[str, Any]
+
+
+DESIGNS = {
+    "as shipped": Design("width 32, N=17, half-size features", {}),
+    "N=8": Design("fewer filter passes: half of the head's parameters", {"net.iterations": 8}),
+    "width 24": Design("narrower", {"net.width": 24}),
+    "quarter size": Design("4x unshuffled, width 48", {"net.unshuffle": 4, "net.width": 48}),
+    "growing crops": Design("crops of 96, 128 and 160 px", {"patch_px": [96, 128, 160]}),
+    "twice the rate": Design("learning rate 6e-4", {"learning_rate": 6e-4}),
+}  # fmt: skip
+
+
+def train(design: Design, folder: Path, caches: list[Path], steps: int, *, stop_at: int | None = None) -> float:
+    """Processor seconds that it took, all processes."""
+    line = [sys.executable, "-m", "allfocus", "train", "--recipe", SHIPPED, "-o", str(folder), "--steps", str(steps)]
+    line += [word for cache in caches for word in ("--cache", str(cache))]
+    line += [word for name, value in {**EVERYWHERE, **design.changes}.items() for word in ("--set", f"{name}={value}")]
+    line += [] if stop_at is None else ["--stop-at", str(stop_at)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(line, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def steps_for(design: Design, caches: list[Path], budget: float) -> int:
+    """How many steps the budget pays for."""
+    few, more = TIMED_STEPS
+    with tempfile.TemporaryDirectory() as folder:
+        spent = [train(design, Path(folder) / str(stop), caches, 10**4, stop_at=stop) for stop in (few, more)]
+    return max(1, round(budget / ((spent[1] - spent[0]) / (more - few))))
+
+
+def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
+    """Scores at the residual gain with the highest PSNR-fit."""
+    reading = load("pairs", pairs, "test")
+    chosen = list(reading)[::every]
+    photos, targets = ([reading.read(getattr(one, side)) for one in chosen] for side in ("source", "target"))
+    changes = [change(net, photo) for photo in photos]
+    found = {gain: scores(photos, targets, changes, gain, lpips) for gain in GAINS}
+    best = max(GAINS, key=lambda gain: found[gain]["psnr_fit"])
+    return {"photos": len(photos), "gain": best, **found[best]}
+
+
+def times_shipped(run: Path) -> dict[str, Any]:
+    """Seconds of the run's graph at 1280x720 in float32, over those of the shipped network, in turns."""
+    config, net, _ = load_averaged(run)
+    with tempfile.TemporaryDirectory() as folder:
+        made = release(net, ifan_architecture(config), "racing", Path(folder), context_px=0)
+        engines: dict[str, Engine] = {"run": OpenVINOEngine(made, "float32"),
+                                      "shipped": OpenVINOEngine(find(SHIPPED), "float32")}  # fmt: skip
+        batch = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
+        seconds: dict[str, list[float]] = {name: [] for name in engines}
+        for turn in range(ROUNDS + 1):
+            for name, engine in engines.items():
+                started = time.perf_counter()
+                engine.run(batch)
+                if turn:  # the first warms up
+                    seconds[name].append(time.perf_counter() - started)
+    ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
+    return {"parameters": made.card.parameters, "macs": made.card.macs, "times_shipped": statistics.median(ratios)}
+
+
+def stored(path: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run of this command wrote."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, nargs="+", required=True)
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="DIR, or DIR:N for every Nth of it")
+    parser.add_argument("--runs", type=Path, required=True, help="where the runs lie")
+    parser.add_argument("--lpips", type=Path)
+    parser.add_argument("--budget", type=float, default=3600, help="processor seconds of each")
+    parser.add_argument("--only", nargs="*", default=list(DESIGNS))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/race.json"))
+    args = parser.parse_args()
+    lpips = LPIPS(args.lpips)
+    rows = {row["design"]: row for row in stored(args.output, {"rows": []})["rows"]}
+    for name in args.only:
+        design, folder = DESIGNS[name], args.runs / name.replace(" ", "-").replace("=", "")
+        kept = folder / "race.json"
+        known = stored(kept, {}) or {"steps": steps_for(design, args.cache, args.budget), "spent": 0.0}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(kept, known)
+        known["spent"] += train(design, folder, args.cache, known["steps"])
+        write_json(kept, known)
+        net = network(str(folder), 1.0)
+        row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": round(known["spent"])}
+        row |= times_shipped(folder) | {"scores": {}}
+        for one in args.pairs:
+            place, _, every = str(one).partition(":")
+            row["scores"][Path(place).name] = judged(net, Path(place), int(every or 1), lpips)
+        rows[name] = row
+        print(row, flush=True)
+        report = {"budget_processor_seconds": args.budget, "settings": EVERYWHERE, "machine": machine()}
+        write_json(args.output, {**report, "rows": [rows[one] for one in DESIGNS if one in rows]})
+
+
+if __name__ == "__main__":
+    main()
