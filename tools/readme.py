@@ -88,8 +88,8 @@ def speed(measured: dict[str, Any]) -> list[str]:
     return [
         f"* {machine}, {precisions}: at {network['size']}, `ifan-fast` is {times['ifan-fast']:.0f} times and `ifan` "
         f"{times['ifan']:.0f} times as fast as `ifan` in plain torch float32 in the same run. `allfocus deblur` takes "
-        f"{measured['megapixel']['median_seconds']:.1f} s for a photo of one megapixel, and {min(seconds):.0f} to "
-        f"{max(seconds):.0f} s and {memory / 1000:.1f} GB of memory for 24 megapixels with a blurred background."
+        f"{measured['megapixel']['median_seconds']:.1f} s for a photo of one megapixel, and {min(seconds):.1f} to "
+        f"{max(seconds):.1f} s and {memory / 1000:.1f} GB of memory for 24 megapixels with a blurred background."
     ]
 
 
