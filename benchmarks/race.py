@@ -32,6 +32,7 @@ from allfocus.engine.base import Engine
 from allfocus.engine.openvino import OpenVINOEngine
 from allfocus.evaluate.measure import machine
 from allfocus.metrics.lpips import LPIPS
+from allfocus.metrics.psnr import psnr_fit
 from allfocus.nets.ifan import IFAN
 from allfocus.train.state import load_averaged
 from allfocus.train.tasks.registry import ifan_architecture
@@ -40,6 +41,7 @@ from averaged_weights import change, network, scores
 
 GAINS = (0.35, 0.5, 0.7, 0.85, 1.0)
 TIMED_STEPS = (10, 50)
+IN_FOCUS_DB = 45.0  # PSNR-fit of photos with nothing to do, beside which the others would not count
 ROUNDS = 5
 SHIPPED = "ifan-fast"
 EVERYWHERE = {"warmup": 50, "batch": 8, "patch_px": 160, "ema": 0.995, "threads": 1, "coarse_chance": 0, "seed": 11,
@@ -85,10 +87,11 @@ def steps_for(design: Design, caches: list[Path], budget: float) -> int:
 
 
 def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
-    """Scores at the residual gain with the highest PSNR-fit."""
+    """Scores at the residual gain with the highest PSNR-fit; photos with nothing to do are left out."""
     reading = load("pairs", pairs, "test")
     chosen = list(reading)[::every]
-    photos, targets = ([reading.read(getattr(one, side)) for one in chosen] for side in ("source", "target"))
+    both = [tuple(reading.read(getattr(one, side)) for side in ("source", "target")) for one in chosen]
+    photos, targets = map(list, zip(*(one for one in both if psnr_fit(*one) < IN_FOCUS_DB), strict=True))
     changes = [change(net, photo) for photo in photos]
     found = {gain: scores(photos, targets, changes, gain, lpips) for gain in GAINS}
     best = max(GAINS, key=lambda gain: found[gain]["psnr_fit"])

@@ -461,11 +461,13 @@ def test_standard_streams(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_or_ascii_standard_output_stops_no_photo(tmp_path: Path) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for name in ("ä.png", "b.png"):
         saved(tmp_path / name, picture())
     with Path("/dev/full").open("wb") as full:
-        done = allfocus_command("deblur", tmp_path, "-o", tmp_path / "1", stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 2
+        line = ("deblur", tmp_path, "-o", tmp_path / "1")
+        done = allfocus_command(*line, stdout=full, stderr=subprocess.PIPE, env=buffered)
+    assert done.returncode == 2, done.stderr
     assert b"standard output could not be written" in done.stderr and b"2 of 2 photos done" in done.stderr
     assert len(list((tmp_path / "1").glob("*.png"))) == 2
     named = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}

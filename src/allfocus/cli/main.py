@@ -81,6 +81,7 @@ def _run(arguments: list[str]) -> None:
         _application(arguments)(args=arguments, prog_name="allfocus")
     except SystemExit as end:
         if end.code:
+            _bring_out()
             raise
     except ModuleNotFoundError as error:
         from allfocus.errors import MissingExtraError
@@ -96,6 +97,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _ended(error: AllfocusError) -> SystemExit:
+    _bring_out()
     with suppress(OSError, ValueError):
         print(f"allfocus: {error}", file=sys.stderr)
     return SystemExit(error.exit_code)
@@ -118,12 +120,20 @@ def _leave(code: int) -> None:
 
 def _flush() -> None:
     """Bring out what was printed; a place that is full is said once, not by the interpreter at its end."""
+    error = _bring_out()
+    if error is not None:
+        print(f"allfocus: standard output could not be written ({error})", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _bring_out() -> Exception | None:
+    """Why what was printed cannot be written, or None; it is dropped then, else the interpreter would end with 120."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         _drop_output()
-        print(f"allfocus: standard output could not be written ({error})", file=sys.stderr)
-        raise SystemExit(2) from None
+        return error
+    return None
 
 
 def _drop_output() -> None:

@@ -112,12 +112,14 @@ class LockedEngine(ABC):
         inputs = check_inputs(self._model.card, batch, pair)
         with self._lock:
             estimate = self._infer(inputs)
-            if not is_finite(estimate) and self._info.precision != "float32":
+            if is_finite(estimate):
+                return estimate
+            if self._info.precision != "float32":
                 self._redone += 1
                 estimate = self._infer_in_float32(inputs)
-        if not is_finite(estimate):
-            raise not_finite(self._info)
-        return estimate
+                if is_finite(estimate):
+                    return estimate
+        raise not_finite(self._info)
 
     @abstractmethod
     def _infer(self, inputs: list[np.ndarray]) -> Estimate:

@@ -132,7 +132,8 @@ class OpenVINOEngine(LockedEngine):
             if self._request is None:
                 self._load()
             request: Any = self._request
-            request.infer(dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True)), share_inputs=True)
+            given = dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True))
+            request.infer(given, share_inputs=True, share_outputs=True)  # else it copies what is copied below
             found = {name: np.array(request.get_tensor(name).data) for name in card.outputs}
         except (MemoryError, RuntimeError) as error:
             # a compiled model that failed half-way keeps its memory and mixes up sizes afterwards: load it afresh
