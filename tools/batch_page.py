@@ -41,14 +41,11 @@ def forecast() -> list[str]:
         return []
     rows = []
     for name, found in part["sets"].items():
-        firsts = ", ".join(number(tenths[0], 2) for tenths in found["at_each_tenth_of_the_work"])
-        halves = ", ".join(number(tenths[4], 2) for tenths in found["at_each_tenth_of_the_work"])
+        photos = NAMES.get(name, f"{found['photos']} photos of five formats, 0.2 to 24 megapixels")
+        tenths = found["at_each_tenth_of_the_work"]
+        looks = (", ".join(number(run[tenth], 2) for run in tenths) for tenth in (0, 4))
         after = found["after_a_tenth"]
-        span = f"{after['least']:.2f} to {after['most']:.2f}"
-        rows.append(
-            (NAMES.get(name, f"{found['photos']} photos of five formats, 0.2 to 24 megapixels"), firsts, halves)
-        )
-        rows[-1] = (*rows[-1], span, f"{after['within_a_fifth']:.0%}")
+        rows.append((photos, *looks, f"{after['least']:.2f} to {after['most']:.2f}", f"{after['within_a_fifth']:.0%}"))
     heads = ("photos", "after a tenth", "after half", "from a tenth on", "within 20 %")
     return [*table(heads, rows), "", f"{_conditions(part)}. Of each batch one value for each of {part['rounds']} runs."]
 

@@ -45,6 +45,12 @@ def environment(repository: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1", **more}
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def losses(run: Path) -> list[dict[str, str]]:
     with (run / "losses.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -78,21 +84,43 @@ def test_a_run_killed_in_the_middle_ends_as_if_it_had_not_been(tmp_path: Path, r
     assert losses(killed)[: len(written)] == written
 
 
-def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repository: Path) -> None:
-    cache, one, two = write_cache(tmp_path / "cache"), tmp_path / "one", tmp_path / "two"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+def two_processes(words: list[str], repository: Path, output: int = subprocess.DEVNULL) -> list[subprocess.Popen]:
+    """A command as two processes of one group, as torchrun starts them on one machine."""
     torchrun = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}  # fmt: skip
-    processes = [
+                "MASTER_PORT": free_port(), "TORCHELASTIC_RUN_ID": "test"}  # fmt: skip
+    return [
         subprocess.Popen(
-            command(cache.folder, two, 6),
-            env=environment(repository, RANK=str(rank), LOCAL_RANK=str(rank), **torchrun),
-            stdout=subprocess.DEVNULL,
+            words, env=environment(repository, RANK=str(rank), LOCAL_RANK=str(rank), **torchrun), stdout=output
         )
         for rank in (0, 1)
     ]
+
+
+LEAVES = """
+import atexit, torch.distributed
+atexit.register(lambda: print("still a member:", torch.distributed.is_initialized()))  # runs last
+from allfocus.train.config import load_config
+from allfocus.train.launch import open_fabric
+open_fabric(load_config(None, []), "cpu").barrier()
+print("was a member:", torch.distributed.is_initialized())
+"""
+
+
+def test_a_process_leaves_its_group_before_python_shuts_down(repository: Path) -> None:
+    processes = two_processes([sys.executable, "-c", LEAVES], repository, subprocess.PIPE)
+    try:
+        said = [process.communicate(timeout=250)[0].decode() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0]
+    for words in said:
+        assert words.splitlines()[-2:] == ["was a member: True", "still a member: False"]
+
+
+def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repository: Path) -> None:
+    cache, one, two = write_cache(tmp_path / "cache"), tmp_path / "one", tmp_path / "two"
+    processes = two_processes(command(cache.folder, two, 6), repository)
     try:
         run_here(cache, one, 6)
         assert [process.wait(timeout=250) for process in processes] == [0, 0]
@@ -108,9 +136,7 @@ def test_two_processes_that_share_a_batch_do_what_one_does(tmp_path: Path, repos
 
 def nodes(cache: Path, run: Path, steps: int, repository: Path) -> list[subprocess.Popen]:
     """The documented torchrun command on two "nodes" of one process each, both on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
                 "--master-addr", "127.0.0.1", "--master-port", port]  # fmt: skip
     return [

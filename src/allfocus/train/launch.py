@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Collection
 from typing import Any
@@ -75,4 +76,18 @@ def open_fabric(config: TrainConfig, accelerator: str = "auto", devices: int = 1
         plugins=None if precision == "32-true" else Autocast(precision, kind),
     )
     fabric.launch()
+    if several:
+        atexit.register(_leave_process_group)
     return fabric
+
+
+def _leave_process_group() -> None:
+    """End it while Python is whole.
+
+    Lightning does so for NCCL only. Gloo's threads release the gradients of the last step on their own; where Python
+    is already shutting down, that aborts a run that is complete.
+    """
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
