@@ -21,6 +21,7 @@ def sizing() -> list[str]:
         (name, number(run["hours"], 2), f"{run['share_of_workers_busy']:.0%}", f"{run['photos_done_again']:,}")
         for name, run in found["thousand_nodes"].items()
     ]
+    world, bounded = found["world"], found["thousand_nodes"]["nothing goes wrong"]
     heads = ("photos", "megapixels", "hours", "nodes of 16 cores", "core hours", "store, MB/s", "simulated hours")
     return [
         f"Measured: {found['megapixels_per_s_of_a_core']:.3f} megapixels a second of a core "
@@ -28,6 +29,10 @@ def sizing() -> list[str]:
         f"the journal takes {found['journal_photos_per_s']:.0f} photos a second.",
         "",
         *table(heads, plans, words=0),
+        "",
+        f"On {world['nodes']:,} nodes a million photos of 24 megapixels (10 MB each, and as much for the result) wait for "
+        f"the store, which gives {world['store_mb_per_s']:,.0f} MB/s unless a row says otherwise: workers are busy for "
+        f"{bounded['share_of_workers_busy']:.0%} of the time.",
         "",
         *table(("1,000 nodes, 16 cores", "hours", "workers busy", "photos done again"), runs),
     ]
