@@ -30,9 +30,9 @@ def sizing() -> list[str]:
         "",
         *table(heads, plans, words=0),
         "",
-        f"On {world['nodes']:,} nodes a million photos of 24 megapixels (10 MB each, and as much for the result) wait for "
-        f"the store, which gives {world['store_mb_per_s']:,.0f} MB/s unless a row says otherwise: workers are busy for "
-        f"{bounded['share_of_workers_busy']:.0%} of the time.",
+        f"On {world['nodes']:,} nodes a million photos of 24 megapixels (10 MB each, and as much for the result) wait "
+        f"for the store, which gives {world['store_mb_per_s']:,.0f} MB/s unless a row says otherwise: workers are busy "
+        f"for {bounded['share_of_workers_busy']:.0%} of the time.",
         "",
         *table(("1,000 nodes, 16 cores", "hours", "workers busy", "photos done again"), runs),
     ]

@@ -208,10 +208,10 @@ def test_a_size_that_the_file_cannot_hold_is_refused_at_once() -> None:
     head = jpeg.header(io.BytesIO(bytes(data)))
     assert head is not None
     struct.pack_into(">HH", data, head.frame_at + 5, 22_000, 22_000)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError, match=r"bytes cannot hold the 22000x22000 pixels that it states"):
         decode(bytes(data))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(("marker", "precision", "says"), [(0xC1, 12, "12-bit samples"), (0xC3, 8, "a lossless JPEG")])

@@ -211,7 +211,7 @@ def test_too_much_is_refused_before_it_is_decoded(service: Served) -> None:
             yield bytes(1_000_000)
 
     refused(service.client.post("/v1/jobs", content=endless(), headers={"content-type": "image/png"}), 413)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_options_are_refused_as_on_the_command_line(service: Served) -> None:

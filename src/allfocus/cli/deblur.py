@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json as json_lines
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allfocus.cli.options import EngineName, Precision, Scale, Strength, TileSide
+from allfocus.cli.options import EngineName, FileOptions, Precision, Scale, Strength, TileSide
 
 if TYPE_CHECKING:
     from allfocus.deblurrer import Deblurrer
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from allfocus.restore import Settings
 
 STANDARD_STREAM = "-"
-
-
-@dataclass(frozen=True)
-class How:
-    """How photos are read and written; the arguments of `Deblurrer.run` of these names."""
-
-    overwrite: bool
-    quality: int | None
-    pixel_limit: int
-    allow_damaged: bool
-    mask: Path | None
 
 
 def deblur_command(
@@ -99,7 +88,7 @@ def deblur_command(
         settings = chosen.settings(Settings(strength=strength, scale=scale, tile=tile, keep_bokeh=keep_bokeh))
         if not 0 < pixel_limit <= sys.maxsize:
             raise OptionError(f"--pixel-limit {pixel_limit:g}", "megapixels, more than 0", "--pixel-limit 500")
-        how = How(overwrite, quality, round(pixel_limit * 1e6), allow_damaged, mask)
+        how = FileOptions(overwrite, quality, round(pixel_limit * 1e6), allow_damaged, mask)
         if method != "ifan" and (map or keep_bokeh is not None):
             raise OptionError(
                 f"--map or --keep-bokeh with --method {method}", "--method ifan", f"allfocus map --method {method}"
@@ -177,7 +166,13 @@ def _deblurrer(model: str, engine: str, precision: str) -> Deblurrer:
 
 
 def _restore(
-    deblurrer: Deblurrer, plan: Plan, settings: Settings, how: How, *, views: tuple[Path, Path] | None, as_json: bool
+    deblurrer: Deblurrer,
+    plan: Plan,
+    settings: Settings,
+    how: FileOptions,
+    *,
+    views: tuple[Path, Path] | None,
+    as_json: bool,
 ) -> None:
     from allfocus.cli.report import Report, summary_of
 
@@ -221,7 +216,7 @@ def _check_stream(inputs: list[str], output: str | None, *, side_files: bool) ->
 
 
 def _through(
-    deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, how: How, *,
+    deblurrer: Deblurrer, source: str, output: str | None, settings: Settings, how: FileOptions, *,
     map: bool, compare: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """One photo from standard input, to standard output, or both; then what is said goes to standard error."""

@@ -10,10 +10,12 @@ from allfocus.inputs import PhotoJob, Plan
 
 if TYPE_CHECKING:
     from allfocus.baselines.base import Baseline
-    from allfocus.cli.deblur import How
+    from allfocus.cli.options import FileOptions
 
 
-def deblur_with(method: str, plan: Plan, how: How, *, weights: str | None = None, as_json: bool = False) -> None:
+def deblur_with(
+    method: str, plan: Plan, how: FileOptions, *, weights: str | None = None, as_json: bool = False
+) -> None:
     """Restore photos one by one with a method of one view; `weights` as in `baselines.registry.load`.
 
     Raises:
@@ -38,7 +40,7 @@ def deblur_with(method: str, plan: Plan, how: How, *, weights: str | None = None
     report.each(restore)
 
 
-def _restore(baseline: Baseline, job: PhotoJob, how: How, *, quiet: bool) -> dict[str, Any]:
+def _restore(baseline: Baseline, job: PhotoJob, how: FileOptions, *, quiet: bool) -> dict[str, Any]:
     from allfocus.atomic_file import AtomicFile, make_folder
     from allfocus.baselines.base import BaselineOptions
     from allfocus.baselines.registry import restore_photo

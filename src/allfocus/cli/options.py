@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,3 +14,14 @@ Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")
 Strength = Annotated[float, typer.Option(help="How much of the correction to apply, 0 to 1.")]
 Scale = Annotated[str, typer.Option(help="Coarsest working scale: auto, 1, 2 or 4.")]
 TileSide = Annotated[int, typer.Option(help="Tile size in px; 0 chooses automatically.")]
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How photos are read and written; the arguments of `Deblurrer.run` of these names."""
+
+    overwrite: bool
+    quality: int | None
+    pixel_limit: int
+    allow_damaged: bool
+    mask: Path | None
