@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from allfocus.photo.tiling import Box
-from allfocus.residual import BLOCK_COLUMNS, BLOCK_ROWS, Residual, blocks
+from allfocus.residual import BLOCK_COLUMNS, BLOCK_ROWS, ONE, Residual, blocks
 
 
 def filled(values: np.ndarray) -> Residual:
@@ -30,6 +33,20 @@ def test_sums_are_clipped_not_wrapped() -> None:
     residual = filled(np.full((3, 2, 2), 0.9))
     residual.add(Box(0, 0, 2, 2), np.full((3, 2, 2), 0.9, np.float32))
     assert residual.read(Box(0, 0, 2, 2)).max() == 1
+
+
+@given(
+    arrays(np.float32, (2, 3, 5, 7), elements=st.floats(-0.75, 0.75, width=32)),
+    arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32)),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_added_is_weighted_and_rounded_to_the_nearest_step(values: np.ndarray, weights: np.ndarray) -> None:
+    box = Box(1, 2, 7, 5)
+    residual = Residual(9, 8)
+    residual.add(box, values[0])
+    residual.add(box, values[1], weights)
+    wanted = np.clip(values[0].astype(np.float64) + values[1].astype(np.float64) * weights, -1, 1)
+    assert np.abs(residual.read(box) - wanted).max() <= 1.01 / ONE
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from allfocus.defocus.measure import REACH_PX, gradient_energies, grey, radius_px_of
+from allfocus.defocus.measure import BLOCK_PX, REACH_PX, STEP_PX, radius_px_of, sampled_energies
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Reader
 from allfocus.photo.tiling import Box
+from allfocus.pixel_work import AT_ONCE, in_turn
 from allfocus.scales import (
     GRID_PX,
     SHARP_PX,
@@ -31,11 +32,9 @@ NEGLIGIBLE_AFTER_HALF = 0.05
 BORDER_PX = 16  # as far as repeated edges are seen by a radius
 _ONE = 65535.0
 _ONE_OF_REST = 255.0
-_BLOCK = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them
 _BAND = 64  # rows of the grid that are finished at once
 _MARGIN = 8  # rows of the grid around them that windows reach
 _PER_CELL = CELL_PX // GRID_PX
-_WORKERS = 2  # more of them spend their time on waiting for each other in Python
 
 
 class Need:
@@ -72,13 +71,13 @@ class Need:
         """(rows, columns) of `CELL_PX` squares: whether the scale has anything to do there."""
         self._texture = Texture(*(np.zeros(self.cells.shape, np.float32) for _ in range(3)))
         before = coarser if finest else None
-        with Canvas(self._across, self._down, 2, np.float32) as energies, ThreadPoolExecutor(_WORKERS) as workers:
-            _finish(workers.map(lambda block: self._measure(block, energies, before), self._blocks()))
-            _finish(workers.map(lambda band: self._judge(band, energies, coarser), self._bands()))
+        with Canvas(self._across, self._down, 2, np.float32) as energies, ThreadPoolExecutor(AT_ONCE) as workers:
+            _finish(workers.map(in_turn(lambda block: self._measure(block, energies, before)), self._blocks()))
+            _finish(workers.map(in_turn(lambda band: self._judge(band, energies, coarser)), self._bands()))
             if coarser is not None:
                 alone = self._texture.in_focus(CELL_PX * reader.shrink, _PER_CELL**2)
-                _finish(workers.map(lambda band: self._leave(band, alone), self._bands()))
-            _finish(workers.map(self._find, self._bands()))
+                _finish(workers.map(in_turn(lambda band: self._leave(band, alone)), self._bands()))
+            _finish(workers.map(in_turn(self._find), self._bands()))
 
     def read(self, box: Box) -> np.ndarray:
         """(h, w) float32 from 0 to 1 at a box inside."""
@@ -86,7 +85,7 @@ class Need:
         down, across = (-(-(start + length) // GRID_PX) - first for start, length, first in (
             (box.y, box.height, top), (box.x, box.width, left)))  # fmt: skip
         around = _read_around(self._grid, Box(left, top, across, down))[..., 0] * np.float32(1 / _ONE)
-        values = _enlarged(_enlarged(around, GRID_PX, 0), GRID_PX, 1)
+        values = _enlarged(_enlarged(around, GRID_PX, 1), GRID_PX, 0)  # fewer rows while columns are made
         y, x = box.y - top * GRID_PX, box.x - left * GRID_PX
         return values[y : y + box.height, x : x + box.width]
 
@@ -109,7 +108,7 @@ class Need:
 
     def _blocks(self) -> Iterable[Box]:
         """Of the plane, in px."""
-        rows, columns = _BLOCK
+        rows, columns = BLOCK_PX
         for y in range(0, self.height, rows):
             for x in range(0, self.width, columns):
                 yield Box(x, y, min(columns, self.width - x), min(rows, self.height - y))
@@ -126,12 +125,12 @@ class Need:
         left_over = None if coarser is None else coarser.left_for(_with_margin(place, self._across, self._down))
         if left_over is not None and left_over.max() <= self._negligible:
             return
-        left, top = max(block.x - REACH_PX, 0), max(block.y - REACH_PX, 0)
-        right = min(block.x + block.width + REACH_PX, self.width)
-        bottom = min(block.y + block.height + REACH_PX, self.height)
-        found = gradient_energies(grey(self._reader.planes(Box(left, top, right - left, bottom - top))))
-        inner = np.s_[block.y - top : block.y - top + block.height, block.x - left : block.x - left + block.width]
-        energies.write(place, np.stack([_binned(energy[inner]) for energy in found], axis=2))
+        width, height = (GRID_PX * size for size in (place.width, place.height))  # edges are repeated
+        around = Box(block.x - REACH_PX, block.y - REACH_PX, width + 2 * REACH_PX + 2, height + 2 * REACH_PX + 2)
+        grey = self._reader.grey(around)
+        # once more a pixel further down and across: of a straight, sharp edge every second pixel says too little
+        samples = zip(sampled_energies(grey[:-2, :-2]), sampled_energies(grey[1:-1, 1:-1]), strict=True)
+        energies.write(place, np.stack([_binned(one + other) for one, other in samples], axis=2))
 
     def _judge(self, band: Box, energies: Canvas, coarser: Need | None) -> None:
         """What there is to do in a band of the grid, and what is left for a finer scale."""
@@ -195,18 +194,11 @@ def _finish(done: Iterable[None]) -> None:
         pass
 
 
-def _binned(values: np.ndarray) -> np.ndarray:
-    """Means over squares of the grid: (h, w) -> (h / 4, w / 4), rounded up."""
-    if any(size % GRID_PX for size in values.shape):
-        values = np.pad(values, [(0, -size % GRID_PX) for size in values.shape], mode="edge")
-    rows = values[0::GRID_PX] + values[1::GRID_PX]
-    for index in range(2, GRID_PX):
-        rows += values[index::GRID_PX]
-    sums = rows[:, 0::GRID_PX] + rows[:, 1::GRID_PX]
-    for index in range(2, GRID_PX):
-        sums += rows[:, index::GRID_PX]
-    sums *= np.float32(1 / GRID_PX**2)
-    return sums
+def _binned(samples: np.ndarray) -> np.ndarray:
+    """Means over squares of the grid of what was sampled in them twice."""
+    each = GRID_PX // STEP_PX
+    parts = [samples[row::each, column::each] for row in range(each) for column in range(each)]
+    return sum(parts[1:], parts[0]) * np.float32(0.5 / each**2)
 
 
 def _per_cell(combined: np.ufunc, values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -40,21 +40,27 @@ class Residual:
         self._filled = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), bool)  # cells with anything in them
         self._adding = threading.Lock()
 
-    def add(self, box: Box, values: np.ndarray) -> None:
-        """Add (3, h, w) float32 values to a box inside; sums are clipped to [-1, 1]."""
-        steps = values * np.float32(ONE)
-        np.rint(steps, out=steps)
-        columns = np.flatnonzero(steps.any(axis=(0, 1)))
+    def add(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray | None = None) -> None:
+        """Add three channels of (h, w) float32 values, times weights of (h, w), to a box inside; sums are clipped to
+        [-1, 1]."""
+        factor = np.float32(ONE) if weights is None else weights * np.float32(ONE)
+        added = _buffer("added", (3, box.height, box.width), np.int16)
+        steps = _buffer("steps", (box.height, box.width))
+        for plane, whole in zip(values, added, strict=True):
+            np.multiply(plane, factor, out=steps)
+            np.rint(steps, out=steps)
+            whole[:] = np.clip(steps, -ONE, ONE, out=steps)
+        columns = np.flatnonzero(np.bitwise_or.reduce(added, axis=1).any(axis=0))
         if not len(columns):
             return
         with self._adding:
             more = self._holds(box)
-            for channel, plane in enumerate(steps):
+            for channel, whole in enumerate(added):
                 place = self._place(box, channel)
                 if more:
-                    plane += self._canvas.read(place).view(np.int16)[..., 0]
-                np.clip(plane, -ONE, ONE, out=plane)
-                self._canvas.write(place, plane.astype(np.int16).view(np.uint16)[..., None])
+                    np.add(whole, self._canvas.read(place).view(np.int16)[..., 0], out=steps, dtype=np.float32)
+                    whole[:] = np.clip(steps, -ONE, ONE, out=steps)
+                self._canvas.write(place, whole.view(np.uint16)[..., None])
             self._filled[_cells(box.y, box.height), np.unique((box.x + columns) // CELL_PX)] = True
 
     def read(self, box: Box) -> np.ndarray:
@@ -176,10 +182,10 @@ def _halves(values: np.ndarray, halves: np.ndarray) -> None:
 _buffers = threading.local()
 
 
-def _buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 of this thread with any values: used again and again, it stays in the processor's cache."""
+def _buffer(name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
+    """Of this thread, with any values: used again and again, it stays in the processor's cache."""
     size = math.prod(shape)
     held = _buffers.__dict__.get(name)
     if held is None or held.size < size:
-        held = _buffers.__dict__[name] = np.empty(size, np.float32)
+        held = _buffers.__dict__[name] = np.empty(size, dtype)
     return held[:size].reshape(shape)

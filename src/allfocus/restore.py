@@ -23,6 +23,7 @@ from allfocus.photo.mask import Mask
 from allfocus.photo.photo import Photo, Reader
 from allfocus.photo.regions import Cutter, Part, cost_px, seen_px
 from allfocus.photo.tiling import Box, Tile, TilePlan, plan
+from allfocus.pixel_work import AT_ONCE, TURN, in_turn
 from allfocus.residual import Residual, blocks, strips
 from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
@@ -37,7 +38,6 @@ FITTED_SIDE_PX = 2112
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
 FITTED_TIME = 0.88  # of what it takes to compute a pixel otherwise
 _TILES_AROUND = 1  # beside those in the network: one that is prepared or added up
-_WORKERS = 2  # more of them spend their time on waiting for each other in Python
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -172,7 +172,7 @@ def restore(
     check_views(card, photo, views)
     if settings.keep_bokeh is not None:
         check_estimates_defocus(card)
-    blur = measure_blur(photo)
+    blur = in_turn(measure_blur)(photo)
     requested = 1 if views is not None and settings.scale == "auto" else settings.scale
     scales = choose_scales(requested, photo.width, photo.height, blur, settings.finest)
     work = _Work(photo, views, FlippedEngine(engine) if settings.flips else engine, card, settings, scales)
@@ -369,6 +369,13 @@ class _Cut(NamedTuple):
     places: np.ndarray
     amounts: np.ndarray
 
+    def taken_off(self, plane: np.ndarray, channel: int) -> np.ndarray:
+        """One channel of other values of the block, less what was taken off here."""
+        first, end = np.searchsorted(self.places, (channel * plane.size, (channel + 1) * plane.size))
+        change = plane.copy()
+        change.reshape(-1)[self.places[first:end] - channel * plane.size] -= self.amounts[first:end]
+        return change
+
 
 class _Pictures(NamedTuple):
     """The network's input for a tile.
@@ -391,17 +398,18 @@ def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part
     shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
     cuts: list[_Cut | None] = []
     for strip in strips(tile.source):
-        pictures = np.split(_inside(shown[0], tile.source, strip), len(readers))
-        for picture, reader in zip(pictures, readers, strict=True):
-            picture[:] = reader.planes(strip)
-        for block in blocks(strip):
-            added, cut = None if under is None else under.block(block, 2), None
-            if added is not None:
-                corrected = [_inside(picture, strip, block) + added for picture in pictures]
-                cut = _cut(_inside(corrected[0], block, _common(block, tile.target)))
-                for picture, values in zip(pictures, corrected, strict=True):
-                    np.clip(values, 0, 1, out=_inside(picture, strip, block))
-            cuts.append(cut)
+        with TURN:
+            pictures = np.split(_inside(shown[0], tile.source, strip), len(readers))
+            for picture, reader in zip(pictures, readers, strict=True):
+                reader.planes(strip, out=picture)
+            for block in blocks(strip):
+                added, cut = None if under is None else under.block(block, 2), None
+                if added is not None:
+                    corrected = [_inside(picture, strip, block) + added for picture in pictures]
+                    cut = _cut(_inside(corrected[0], block, _common(block, tile.target)))
+                    for picture, values in zip(pictures, corrected, strict=True):
+                        np.clip(values, 0, 1, out=_inside(picture, strip, block))
+                cuts.append(cut)
     return _Pictures(shown[:, :3], shown[:, 3:] if views else None, cuts)
 
 
@@ -416,20 +424,28 @@ def _cut(values: np.ndarray) -> _Cut | None:
 def _take_in(tile: Tile | Part, pictures: _Pictures, found: Estimate, need: Need | None, total: Residual) -> None:
     """Add what a tile's sharp picture has over the photo and what coarser scales have added; in `found` it becomes that
     picture."""
-    weights = tile.weights()[..., 0]
+    down, across = tile.ramps()
     for whole, cut in zip(blocks(tile.source), pictures.cuts, strict=True):
         block = _common(whole, tile.target)
         if not block.width * block.height:
             continue
+        start = _inside(pictures.start[0], tile.source, block)
         sharp = _inside(found.residual[0], tile.source, block)
-        if need is not None:
-            sharp *= need.read(block)
-        change = sharp.copy()
-        if cut is not None:
-            change.reshape(-1)[cut.places] -= cut.amounts
-        change *= _inside(weights, tile.target, block)
-        total.add(block, change)
-        sharp += _inside(pictures.start[0], tile.source, block)
+        y, x = block.y - tile.target.y, block.x - tile.target.x
+        with TURN:
+            share = None if need is None else need.read(block)
+            weights = down[y : y + block.height, None] * across[x : x + block.width]
+            total.add(block, _changes(sharp, start, share, cut), weights)
+
+
+def _changes(sharp: np.ndarray, start: np.ndarray, share: np.ndarray | None, cut: _Cut | None) -> Iterator[np.ndarray]:
+    """One channel after another, which the processor's cache holds: what is added to the residual; `sharp`, at first
+    what the network has found, becomes the sharp picture."""
+    for channel, plane in enumerate(sharp):
+        if share is not None:
+            plane *= share
+        yield plane if cut is None else cut.taken_off(plane, channel)
+        plane += start[channel]
 
 
 def _common(one: Box, other: Box) -> Box:
@@ -463,27 +479,32 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
             if change is None:
                 continue
             change *= np.float32(settings.strength * photo.peak)
+            shares: list[np.ndarray] = []
             if settings.keep_bokeh is not None and stage.defocus_map is not None:
-                change *= stage.defocus_map.share_below(settings.keep_bokeh, block)[..., 0]
+                shares.append(stage.defocus_map.share_below(settings.keep_bokeh, block)[..., 0])
             if mask is not None:
-                change *= mask.share(block)[..., 0]
+                shares.append(mask.share(block)[..., 0])
+            for share in shares:
+                change *= share
             if photo.bands == 1:
                 change = change.mean(axis=0, keepdims=True)
-            place = _inside(pixels.transpose(2, 0, 1), strip, block)
-            before = np.ascontiguousarray(place)  # numpy is several times faster on rows of one channel
-            change += before
-            np.clip(change, 0, photo.peak, out=change)
-            if photo.depth != 32:
-                np.rint(change, out=change)
-            after = change.astype(pixels.dtype)
-            place[:] = after
-            changed += int(np.count_nonzero((after != before).any(axis=0)))
+            differs = np.zeros(change.shape[1:], bool)
+            # one channel after another: numpy is several times faster on such rows, and the cache holds them
+            for plane, place in zip(change, _inside(pixels.transpose(2, 0, 1), strip, block), strict=True):
+                before = np.ascontiguousarray(place)
+                plane += before
+                np.clip(plane, 0, photo.peak, out=plane)
+                if photo.depth != 32:
+                    np.rint(plane, out=plane)
+                place[:] = after = plane.astype(pixels.dtype)
+                differs |= after != before
+            changed += int(np.count_nonzero(differs))
         canvas.write(strip, pixels)
         return changed
 
     whole = Box(0, 0, photo.width, photo.height)
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        changed = sum(workers.map(compose, strips(whole)))
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        changed = sum(workers.map(in_turn(compose), strips(whole)))
     stage.residual.close()
     total = photo.width * photo.height
     return canvas, (total - changed) / total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allfocus.defocus.measure import Blur, measure_blur
+from allfocus.defocus.measure import REACH_PX, Blur, measure_blur, sampled_energies
 from allfocus.photo.codecs import decode
 from blurred import blurred_texture
 
@@ -30,3 +30,19 @@ def test_a_flat_photo_has_no_blur_to_measure() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (7, 13)])
 def test_tiny_photos_are_measured_without_complaint(size: tuple[int, int]) -> None:
     assert measure_blur(decode(np.zeros((*size, 3), np.uint8))).places == 0
+
+
+@pytest.mark.parametrize("size", [(2, 2), (8, 14), (62, 30)])
+def test_sampled_energies_are_differences_of_the_smoothed_picture(size: tuple[int, int]) -> None:
+    height, width = size
+    grey = np.random.default_rng(0).random((height + 2 * REACH_PX, width + 2 * REACH_PX), np.float32)
+    for found, sigma_px in zip(sampled_energies(grey), (0.7, np.hypot(0.7, 1.0)), strict=True):
+        reach = int(np.ceil(3 * sigma_px))
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+        kernel, smooth = kernel / kernel.sum(), grey.astype(np.float64)
+        for axis in (0, 1):
+            lines = [np.convolve(line, kernel, "same") for line in np.moveaxis(smooth, axis, 0).T]
+            smooth = np.moveaxis(np.array(lines).T, 0, axis)
+        down, across = ((np.roll(smooth, -2, axis) - smooth) / 2 for axis in (0, 1))
+        wanted = (down**2 + across**2)[REACH_PX:-REACH_PX:2, REACH_PX:-REACH_PX:2]
+        np.testing.assert_allclose(found, wanted, atol=1e-6)

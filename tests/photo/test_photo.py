@@ -65,6 +65,10 @@ def test_any_box_of_any_view_is_cut_from_the_edge_padded_whole(data: st.DataObje
     assert got.shape == (box.height, box.width, 3)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=2e-7, rtol=0)
+    np.testing.assert_allclose(reader.grey(box), expected.mean(axis=2), atol=2e-7, rtol=0)
+    filled = np.full((3, *got.shape[:2]), np.nan, np.float32)
+    assert reader.planes(box, out=filled) is filled
+    np.testing.assert_array_equal(filled.transpose(1, 2, 0), got)
 
 
 @pytest.mark.parametrize("shrink", [1, 2, 4])

@@ -50,7 +50,7 @@ def test_parts_hold_all_that_is_wanted_with_its_weights_and_context(
             assert start == 0 or begin - start >= HALO
             assert end >= last or end - stop >= HALO
         part_of = total[target.y : target.y + target.height, target.x : target.x + target.width]
-        part_of += part.weights()[..., 0]
+        part_of += np.multiply.outer(*part.ramps())
     pixels = wanted.repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
     np.testing.assert_allclose(total[pixels], 1, atol=1e-6)
     if not wanted.any():

@@ -19,8 +19,11 @@ FLAT = 2e-6  # squared gradient of what counts as flat
 TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
-REACH_PX = 8  # beyond it `gradient_energies` see nothing
-STRIP_ROWS = 64  # that the processor's cache holds
+EDGES = 0.9  # of a sample's pixels have smaller gradients than what counts as its edges
+LEAST_EDGES = 8  # pixels, of every second one each way
+STEP_PX = 2  # the pipeline takes gradients at every second pixel: after smoothing the others say the same
+REACH_PX = 6  # that `sampled_energies` need around
+BLOCK_PX = (256, 512)  # rows and columns that the processor's cache holds with all that is made of them
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def measure_blur(photo: Photo) -> Blur:
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
     whole = _grey_of(reader)
-    places = (whole[box.y : box.y + box.height, box.x : box.x + box.width] for box in _places(reader))
-    radii = [radius for place in places if (radius := _place_radius_px(place)) is not None]
+    half = _halved(whole) if min(reader.width, reader.height) >= 2 * LEAST_PX else None
+    energies = _energies_of(whole), None if half is None else _energies_of(half)
+    radii = [radius for place in _places(reader) if (radius := _place_radius_px(place, *energies)) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
     return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))
@@ -71,9 +75,37 @@ def local_radius_px(pixels: np.ndarray) -> np.ndarray:
 
 
 def gradient_energies(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squared gradients of (h, w) before and after the known blur, which a place tells from `REACH_PX` around it."""
+    """Squared gradients of (h, w) before and after the known blur."""
     smooth = _smooth(grey, PRESMOOTH_SIGMA_PX)
     return _gradient(smooth), _gradient(_smooth(smooth, REBLUR_SIGMA_PX))
+
+
+def sampled_energies(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`gradient_energies` at every second pixel each way, with a quarter of the work.
+
+    The difference down is that around the pixel below, the one across that around the pixel to the right.
+
+    Args:
+        grey: (h + 2 REACH_PX, w + 2 REACH_PX) float32, h and w even.
+
+    Returns:
+        (h / 2, w / 2) float32 each.
+    """
+    lines = (grey.shape[0] - 2 * REACH_PX) // STEP_PX + 1
+
+    def line(offset: int) -> np.ndarray:
+        first = REACH_PX + offset
+        return grey[first : first + STEP_PX * lines - 1 : STEP_PX]
+
+    smooth = [line(0) * kernel[0] for kernel in _SMOOTHING]
+    pair, product = np.empty_like(smooth[0]), np.empty_like(smooth[0])
+    for offset in range(1, max(map(len, _SMOOTHING))):
+        np.add(line(offset), line(-offset), out=pair)
+        for total, kernel in zip(smooth, _SMOOTHING, strict=True):
+            if offset < len(kernel):
+                total += np.multiply(pair, kernel[offset], out=product)
+    before, after = (_squared_differences(_smooth_across(*each)) for each in zip(smooth, _SMOOTHING, strict=True))
+    return before, after
 
 
 def radius_px_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -90,10 +122,25 @@ def has_texture(pixels: np.ndarray) -> np.ndarray:
 def _grey_of(reader: Reader) -> np.ndarray:
     """All of it, (h, w) float32: at most 3 megapixels of photos up to 48."""
     whole = np.empty((reader.height, reader.width), np.float32)
-    for y in range(0, reader.height, STRIP_ROWS):
-        box = Box(0, y, reader.width, min(STRIP_ROWS, reader.height - y))
-        whole[y : y + box.height] = grey(reader.planes(box))
+    for y in range(0, reader.height, BLOCK_PX[0]):
+        box = Box(0, y, reader.width, min(BLOCK_PX[0], reader.height - y))
+        whole[y : y + box.height] = reader.grey(box)
     return whole
+
+
+def _energies_of(grey: np.ndarray) -> Energies:
+    """`sampled_energies` of all of (h, w), edges repeated: (h / 2, w / 2), rounded up."""
+    grey = np.pad(grey, [(REACH_PX, REACH_PX + size % STEP_PX) for size in grey.shape], mode="edge")
+    height, width = (size - 2 * REACH_PX for size in grey.shape)
+    energies = np.empty((2, height // STEP_PX, width // STEP_PX), np.float32)
+    for y in range(0, height, BLOCK_PX[0]):
+        for x in range(0, width, BLOCK_PX[1]):
+            block = grey[y : y + BLOCK_PX[0] + 2 * REACH_PX, x : x + BLOCK_PX[1] + 2 * REACH_PX]
+            for every, part in zip(energies, sampled_energies(block), strict=True):
+                top, left = y // STEP_PX, x // STEP_PX
+                every[top : top + part.shape[0], left : left + part.shape[1]] = part
+    before, after = energies
+    return before, after
 
 
 def _places(reader: Reader) -> list[Box]:
@@ -105,13 +152,20 @@ def _places(reader: Reader) -> list[Box]:
     return [Box(int(x), int(y), side_x, side_y) for y in ys for x in xs]
 
 
-def _place_radius_px(grey: np.ndarray) -> float | None:
+Energies = tuple[np.ndarray, np.ndarray]
+"""Of a whole picture, before and after the known blur."""
+
+
+def _place_radius_px(place: Box, whole: Energies, half: Energies | None) -> float | None:
     """At half size where it is blurred enough for that, otherwise of its middle as it is; None without texture."""
-    halved = _sample_radius_px(_halved(grey)) if min(grey.shape) >= 2 * LEAST_PX else None
+    halved = None
+    if half is not None:
+        halved = _sample_radius_px(Box(place.x // 2, place.y // 2, place.width // 2, place.height // 2), half)
     if halved is not None and halved >= TRUSTED_PX:
         return 2 * halved
-    top, left = ((size - min(size, SAMPLE_PX)) // 2 for size in grey.shape)
-    middle = _sample_radius_px(grey[top : top + SAMPLE_PX, left : left + SAMPLE_PX])
+    width, height = min(place.width, SAMPLE_PX), min(place.height, SAMPLE_PX)
+    inner = Box(place.x + (place.width - width) // 2, place.y + (place.height - height) // 2, width, height)
+    middle = _sample_radius_px(inner, whole)
     return 2 * halved if middle is None and halved is not None else middle
 
 
@@ -122,14 +176,15 @@ def _halved(grey: np.ndarray) -> np.ndarray:
     return (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
-def _sample_radius_px(grey: np.ndarray) -> float | None:
-    grey = _smooth(grey, PRESMOOTH_SIGMA_PX)
-    if min(grey.shape) < LEAST_PX:
+def _sample_radius_px(sample: Box, energies: Energies) -> float | None:
+    if min(sample.width, sample.height) < LEAST_PX:
         return None
-    before = _gradient(grey)
-    after = _gradient(_smooth(grey, REBLUR_SIGMA_PX))
-    edges = before >= max(float(np.quantile(before, 0.9)), TEXTURE**2)
-    if edges.sum() < 32:
+    rows, columns = (slice(start // STEP_PX, -(-(start + length) // STEP_PX)) for start, length in (
+        (sample.y, sample.height), (sample.x, sample.width)))  # fmt: skip
+    before, after = (energy[rows, columns].ravel() for energy in energies)
+    steepest = int(EDGES * before.size)
+    edges = before >= max(np.partition(before, steepest)[steepest], TEXTURE**2)
+    if edges.sum() < LEAST_EDGES:
         return None
     ratio = before[edges].sum() / max(float(after[edges].sum()), 1e-12)
     return min(float(_radius_of(ratio)), LARGEST_RADIUS_PX)
@@ -196,9 +251,8 @@ def _gradient(grey: np.ndarray) -> np.ndarray:
 
 def _smooth(grey: np.ndarray, sigma_px: float) -> np.ndarray:
     """Gaussian blur of (h, w) float32, edges repeated."""
-    reach = int(np.ceil(3 * sigma_px))
-    kernel = np.exp(-0.5 * (np.arange(reach + 1) / sigma_px) ** 2)
-    kernel = (kernel / (2 * kernel.sum() - kernel[0])).astype(np.float32)
+    kernel = _kernel(sigma_px)
+    reach = len(kernel) - 1
     for axis in (0, 1):
         padded, length = _edges_repeated(grey, reach, axis), grey.shape[axis]
         grey = _part(padded, reach, length, axis) * kernel[0]
@@ -207,3 +261,48 @@ def _smooth(grey: np.ndarray, sigma_px: float) -> np.ndarray:
             sides *= kernel[offset]
             grey += sides
     return grey
+
+
+def _kernel(sigma_px: float) -> np.ndarray:
+    """Of a Gaussian blur: its middle and one side, up to three sigma."""
+    reach = int(np.ceil(3 * sigma_px))
+    kernel = np.exp(-0.5 * (np.arange(reach + 1) / sigma_px) ** 2)
+    return (kernel / (2 * kernel.sum() - kernel[0])).astype(np.float32)
+
+
+_SMOOTHING = (_kernel(PRESMOOTH_SIGMA_PX), _kernel(float(np.hypot(PRESMOOTH_SIGMA_PX, REBLUR_SIGMA_PX))))
+"""Before the known blur, and with it: one Gaussian after another is one of both variances."""
+
+
+def _smooth_across(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Every second column smoothed along its row: (h, w) -> (h, w / 2), of use from the third to the third last."""
+    even, odd = (np.ascontiguousarray(values[:, first::STEP_PX]) for first in (0, 1))
+    lines = even.ravel(), odd.ravel()  # all rows as one line: numpy is three times faster; its ends are of no use
+
+    def column(offset: int) -> np.ndarray:
+        first = 2 + offset // STEP_PX
+        return lines[offset % STEP_PX][first : first + even.size - 4]
+
+    smooth = np.empty_like(even)
+    total = smooth.reshape(-1)[2:-2]
+    smooth[0, :2] = smooth[-1, -2:] = 0
+    pair = np.empty_like(total)
+    np.multiply(column(0), kernel[0], out=total)
+    for offset in range(1, len(kernel)):
+        np.add(column(offset), column(-offset), out=pair)
+        pair *= kernel[offset]
+        total += pair
+    return smooth
+
+
+def _squared_differences(values: np.ndarray) -> np.ndarray:
+    """Of neighbours two pixels apart, down and across; without the `REACH_PX` left and right."""
+    width = values.shape[1]
+    line = values.reshape(-1)
+    total, across = line[width:] - line[:-width], line[1:] - line[:-1]
+    total *= total
+    across *= across
+    total += across[: total.size]
+    total *= np.float32(1 / STEP_PX**2)
+    margin = REACH_PX // STEP_PX
+    return total.reshape(-1, width)[:, margin : width - margin]

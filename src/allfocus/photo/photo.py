@@ -148,37 +148,57 @@ class Reader:
         """The view's pixels at `box` as float32 (height, width, 3); the box may reach outside the view."""
         return np.ascontiguousarray(self.planes(box).transpose(1, 2, 0))
 
-    def planes(self, box: Box) -> np.ndarray:
-        """The same as float32 (3, height, width), as networks have it."""
+    def planes(self, box: Box, out: np.ndarray | None = None) -> np.ndarray:
+        """The same as float32 (3, height, width), as networks have it; in `out`, if that is given."""
+        view = self._repeated(box, out if self.photo.bands == 3 else None)
+        if out is None:
+            return np.repeat(view, 3, axis=0) if len(view) == 1 else view
+        if view is not out:
+            out[:] = view
+        return out
+
+    def _repeated(self, box: Box, out: np.ndarray | None = None, *, mixed: bool = False) -> np.ndarray:
+        """`_inside` at any box, edges repeated; in `out` where none are."""
         left, right = _clamped(box.x, box.width, self.width)
         top, bottom = _clamped(box.y, box.height, self.height)
-        view = self._inside(left, top, right - left, bottom - top)
-        if (right - left, bottom - top) != (box.width, box.height):
+        whole = (right - left, bottom - top) == (box.width, box.height)
+        view = self._inside(left, top, right - left, bottom - top, out if whole else None, mixed=mixed)
+        if not whole:
             columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
             rows = np.clip(np.arange(box.y, box.y + box.height), top, bottom - 1) - top
             view = view[:, rows[:, None], columns]
-        return np.repeat(view, 3, axis=0) if len(view) == 1 else view
+        return view
 
-    def _inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
-        """(bands, height, width) float32 at a place inside the view."""
+    def grey(self, box: Box) -> np.ndarray:
+        """The mean of the three, float32 (height, width)."""
+        return self._repeated(box, mixed=True)[0]
+
+    def _inside(self, x: int, y: int, width: int, height: int, out: np.ndarray | None, *, mixed: bool) -> np.ndarray:
+        """(bands, height, width) float32 at a place inside the view, all bands in one if `mixed`."""
         photo, shrink = self.photo, self.shrink
         right, bottom = min((x + width) * shrink, photo.width), min((y + height) * shrink, photo.height)
         pixels = photo.read(Box(x * shrink, y * shrink, right - x * shrink, bottom - y * shrink))
+        sums = np.uint16 if photo.depth == 8 else np.float32  # 48 x 255 fits, and 48 x 65535 is exact
+        bands, peak = photo.bands, photo.peak * shrink**2
+        if mixed and bands > 1:
+            total = pixels[..., 0].astype(sums)
+            for band in range(1, bands):
+                total += pixels[..., band]
+            pixels, bands, peak = total[..., None], 1, peak * bands
         if shrink > 1:
             missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
             if any(missing):
                 pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-            sums = np.uint16 if photo.depth == 8 else np.float32  # 16 x 255 fits, and 16 x 65535 is exact
             rows = pixels[::shrink].astype(sums)  # (height, width * shrink, bands)
             for index in range(1, shrink):
                 rows += pixels[index::shrink]
             pixels = rows
-        planes = np.empty((photo.bands, height, width), np.float32)
+        planes = np.empty((bands, height, width), np.float32) if out is None else out
         for band, plane in enumerate(planes):  # numpy is several times faster on rows of one channel
             values = np.ascontiguousarray(pixels[..., band])
             while values.shape[1] > width:
                 values = _pair_sums(values)
-            np.multiply(values, np.float32(1 / (photo.peak * shrink**2)), out=plane)
+            np.multiply(values, np.float32(1 / peak), out=plane)
         return planes
 
 

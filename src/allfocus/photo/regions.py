@@ -23,10 +23,11 @@ class Part:
     source: Box
     target: Box
 
-    def weights(self) -> np.ndarray:
-        """The tile's blending weights over the part's target: (h, w, 1) float32."""
-        y, x = self.target.y - self.tile.target.y, self.target.x - self.tile.target.x
-        return self.tile.weights()[y : y + self.target.height, x : x + self.target.width]
+    def ramps(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tile's blending weights over the part's target, as `Tile.ramps`."""
+        (down, across), tile, target = self.tile.ramps(), self.tile.target, self.target
+        y, x = target.y - tile.y, target.x - tile.x
+        return down[y : y + target.height], across[x : x + target.width]
 
 
 @dataclass(frozen=True)

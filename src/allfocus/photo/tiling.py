@@ -63,9 +63,9 @@ class Tile:
         """What the tile contributes to."""
         return Box(self.columns.target[0], self.rows.target[0], self.columns.target[1], self.rows.target[1])
 
-    def weights(self) -> np.ndarray:
-        """Blending weights over the target: (h, w, 1) float32."""
-        return (self.rows.weights()[:, None] * self.columns.weights()[None, :])[..., None]
+    def ramps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Blending weights over the target, down and across, whose product is that of a pixel: (h,), (w,) float32."""
+        return self.rows.weights(), self.columns.weights()
 
 
 @dataclass(frozen=True)
