@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allfocus.atomic_file import write_json
 from allfocus.checkpoints.release import release
 from allfocus.data.registry import load
-from allfocus.engine.base import Engine
 from allfocus.engine.openvino import OpenVINOEngine
 from allfocus.evaluate.measure import machine
 from allfocus.metrics.lpips import LPIPS
@@ -63,6 +63,7 @@ DESIGNS = {
     "quarter size": Design("4x unshuffled, width 48", {"net.unshuffle": 4, "net.width": 48}),
     "growing crops": Design("crops of 96, 128 and 160 px", {"patch_px": [96, 128, 160]}),
     "twice the rate": Design("learning rate 6e-4", {"learning_rate": 6e-4}),
+    "Muon": Design("Muon between many channels, learning rate 1e-3", {"optimiser": "muon", "learning_rate": 1e-3}),
 }  # fmt: skip
 
 
@@ -99,22 +100,32 @@ def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
 
 
 def times_shipped(run: Path) -> dict[str, Any]:
-    """Seconds of the run's graph at 1280x720 in float32, over those of the shipped network, in turns."""
+    """Seconds of the run's graph at 1280x720 in float32, over those of the shipped network, in turns.
+
+    The photo is padded to each network's multiple.
+    """
     config, net, _ = load_averaged(run)
     with tempfile.TemporaryDirectory() as folder:
-        made = release(net, ifan_architecture(config), "racing", Path(folder), context_px=0)
-        engines: dict[str, Engine] = {"run": OpenVINOEngine(made, "float32"),
-                                      "shipped": OpenVINOEngine(find(SHIPPED), "float32")}  # fmt: skip
-        batch = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
+        models = {"run": release(net, ifan_architecture(config), "racing", Path(folder), context_px=0),
+                  "shipped": find(SHIPPED)}  # fmt: skip
+        engines = {name: OpenVINOEngine(model, "float32") for name, model in models.items()}
+        photo = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
+        photos = {name: padded(photo, model.card.multiple) for name, model in models.items()}
         seconds: dict[str, list[float]] = {name: [] for name in engines}
         for turn in range(ROUNDS + 1):
             for name, engine in engines.items():
                 started = time.perf_counter()
-                engine.run(batch)
+                engine.run(photos[name])
                 if turn:  # the first warms up
                     seconds[name].append(time.perf_counter() - started)
     ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
-    return {"parameters": made.card.parameters, "macs": made.card.macs, "times_shipped": statistics.median(ratios)}
+    card = models["run"].card
+    return {"parameters": card.parameters, "macs": card.macs, "times_shipped": statistics.median(ratios)}
+
+
+def padded(photo: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    """A photo (1, 3, H, W) made larger below and on the right, to multiples."""
+    return np.pad(photo, [(0, 0), (0, 0), *((0, -side % multiple) for side in photo.shape[2:])], "edge")
 
 
 def stored(path: Path, otherwise: dict[str, Any]) -> dict[str, Any]:

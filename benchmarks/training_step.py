@@ -1,8 +1,11 @@
-"""How long does a training step take, by precision and by how the adaptive convolution is computed?
+"""How long does a training step take, by precision, by how the adaptive convolution is computed, and what else helps?
 
 Every way takes the same steps from the same weights on the same random pictures, in turn, several rounds, in one
-process with one thread (`--threads`): forward, losses, backward, clipping, optimiser, averaged weights. The median is
-kept, with the losses after the last step, and for the first and the last way the operators that took most of the time.
+process with one thread (`--threads`): forward, losses, backward, clipping, optimiser, averaged weights. Times are
+processor seconds (user and system), which other work on the machine changes less than the clock. The median is kept,
+with the losses after the last step, and for the first and the automatic way the operators that took most of the time.
+How much of that is arithmetic: the rate of the convolutions and matrix products of the automatic way, beside the best
+rate of a large matrix product in the same precision.
 
     python benchmarks/training_step.py [-o results/training_step.json]
 """
@@ -10,12 +13,13 @@ kept, with the losses after the last step, and for the first and the last way th
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +32,7 @@ from allfocus.atomic_file import write_json
 from allfocus.data.batch import Batch
 from allfocus.engine.processor import Processor
 from allfocus.nets import ifan
+from allfocus.nets.macs import count_macs
 from allfocus.ops.adaptive_conv import native
 from allfocus.train.config import TrainConfig
 from allfocus.train.launch import open_fabric, precision_here, processor_features
@@ -35,7 +40,8 @@ from allfocus.train.loop import training_step
 from allfocus.train.recipes import recipe
 from allfocus.train.state import TrainState
 
-WAYS = {
+Way = tuple[str, str]
+WAYS: dict[str, Way] = {
     "0.1.0: bf16-mixed, autograd over plain operations": ("bf16-mixed", "autograd"),
     "32-true, autograd over plain operations": ("32-true", "autograd"),
     "32-true, own gradient in plain operations": ("32-true", "plain"),
@@ -43,7 +49,14 @@ WAYS = {
     "bf16-mixed, own gradient in plain operations": ("bf16-mixed", "plain"),
     "bf16-mixed, own gradient in C++": ("bf16-mixed", "native"),
 }
+"""Precision, and how the adaptive convolution is computed."""
+TRIED = ("compiled by torch", "weights contiguous, pictures channels last", "4 crops of 224 px instead of 8 of 160 px")
+"""What was tried on top of the automatic way."""
+COMPILED = ("feature_extractor", "filter_encoder", "fuse", "decoder", "disparity_estimator")
+PRODUCTS = ("aten::convolution_backward", "aten::mkldnn_convolution", "aten::convolution_overrideable", "aten::addmm",
+            "aten::mm")  # fmt: skip
 SHOWN = 14
+PROFILED = 4
 
 
 def main() -> None:
@@ -55,27 +68,35 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     processor = Processor.here()
-    batch = pictures(args.batch, args.patch)
-    states = {name: start(precision, args) for name, (precision, _) in WAYS.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    automatic = f"{precision_here('auto', 'cpu', processor_features())}, own gradient in C++"
+    first = next(iter(WAYS))
+    ways = {**WAYS, **{f"{automatic}, {what}": WAYS[automatic] for what in TRIED}}
+    states = {name: start(precision, args) for name, (precision, _) in ways.items()}
+    batches = dict.fromkeys(ways, pictures(args.batch, args.patch))
+    compiled, contiguous, fewer = (f"{automatic}, {what}" for what in TRIED)
+    batches[fewer] = pictures(4, 224)
+    batches[contiguous] = channels_last(batches[contiguous])
+    make_contiguous(states[contiguous])
+    compiling = compile_parts(states[compiled], batches[compiled])
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     loss: dict[str, float] = {}
     for turn in range(args.rounds + 1):  # the first one warms up
-        for name, (_, way) in WAYS.items():
+        for name, (_, way) in ways.items():
             with computed(way):
-                began = time.perf_counter()
-                loss[name] = float(training_step(states[name], batch)["total"])
+                began = time.process_time()
+                loss[name] = float(training_step(states[name], batches[name])["total"])
                 if turn:
-                    seconds[name].append(time.perf_counter() - began)
+                    seconds[name].append(time.process_time() - began)
         print(f"round {turn} of {args.rounds}", flush=True)
     rows = {
         name: {
-            "seconds": round(statistics.median(taken), 4),
+            "processor_seconds": round(statistics.median(taken), 4),
             "all": [round(one, 4) for one in taken],
             "loss": loss[name],
         }
         for name, taken in seconds.items()
     }
-    first, last = next(iter(WAYS)), f"{precision_here('auto', 'cpu', processor_features())}, own gradient in C++"
+    seen = {name: operators(states[name], batches[name], WAYS[name][1]) for name in (first, automatic)}
     found = {
         "batch": args.batch,
         "patch_px": args.patch,
@@ -86,12 +107,69 @@ def main() -> None:
         "torch": torch.__version__,
         "native": native.obstacle() or "compiled",
         "steps": rows,
-        "automatic": last,
-        "times_faster": round(rows[first]["seconds"] / rows[last]["seconds"], 3),
-        "operators": {name: operators(states[name], batch, WAYS[name][1]) for name in (first, last)},
+        "automatic": automatic,
+        "times_faster": round(paired(seconds[first], seconds[automatic]), 3),
+        "seconds_to_compile": round(compiling, 1),
+        "arithmetic": arithmetic(states[automatic], batches[automatic], seen[automatic]),
+        "operators": {name: dict(list(one.items())[:SHOWN]) for name, one in seen.items()},
     }
     write_json(args.output, found)
-    print(json.dumps({name: row["seconds"] for name, row in rows.items()}, indent=1), found["times_faster"])
+    print(json.dumps({name: row["processor_seconds"] for name, row in rows.items()}, indent=1), found["times_faster"])
+
+
+def paired(first: list[float], second: list[float]) -> float:
+    """The median of the ratios of steps that were taken one after the other."""
+    return statistics.median(one / other for one, other in zip(first, second, strict=True))
+
+
+def make_contiguous(state: TrainState) -> None:
+    """Weights as torch stores them without being told, which is how oneDNN gives their gradients."""
+    for weight in (*state.task.parameters(), *state.averaged.parameters()):
+        weight.data = weight.data.contiguous()
+
+
+def channels_last(batch: Batch) -> Batch:
+    """Its pictures, channels last."""
+    pictures = (one.contiguous(memory_format=torch.channels_last) for one in (batch.centre, batch.sharp))
+    return Batch(*pictures, batch.coc)
+
+
+def compile_parts(state: TrainState, batch: Batch) -> float:
+    """Compile all but the adaptive convolution; seconds by the clock until the first step is done."""
+    for name in COMPILED:
+        getattr(state.task.net, name).compile()
+    began = time.perf_counter()
+    training_step(state, batch)
+    return time.perf_counter() - began
+
+
+def arithmetic(state: TrainState, batch: Batch, seen: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Multiply-accumulates of a step, the share of its time that they take, and their rate beside the processor's.
+
+    Backward multiplies twice for each product forward; the filters are predicted again there, which is counted too.
+    """
+    net = copy.deepcopy(state.task.net).to("meta")
+    forward = count_macs(net, torch.empty(batch.centre.shape, device="meta")).convolution
+    head = net.filter_head.project.weight.numel() * batch.centre[:, 0].numel() // net.multiple**2
+    in_products = sum(seen[name]["ms"] for name in PRODUCTS if name in seen) / 1e3
+    whole = sum(one["ms"] for one in seen.values()) / 1e3
+    side = 2048
+    half = precision_here("auto", "cpu", processor_features()) == "bf16-mixed"
+    matrix = torch.rand(side, side, dtype=torch.bfloat16 if half else torch.float32)
+    best = min(timed(lambda: matrix @ matrix) for _ in range(10))
+    return {
+        "gigamacs": round((3 * forward + head) / 1e9, 2),
+        "share_of_time": round(in_products / whole, 3),
+        "gigamacs_a_second": round((3 * forward + head) / 1e9 / in_products, 1),
+        "best_gigamacs_a_second": round(side**3 / 1e9 / best, 1),
+    }
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Processor seconds that something takes."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 def start(precision: str, args: argparse.Namespace) -> TrainState:
@@ -127,11 +205,15 @@ def computed(way: str) -> Iterator[None]:
 
 
 def operators(state: TrainState, batch: Batch, way: str) -> dict[str, dict[str, float]]:
-    """Calls and own time in ms of the operators that take most, of one step."""
+    """Calls and own time in ms of the operators of a step, means of several; those that take most first."""
     with computed(way), profile(activities=[ProfilerActivity.CPU]) as seen:
-        training_step(state, batch)
+        for _ in range(PROFILED):
+            training_step(state, batch)
     rows = sorted(seen.key_averages(), key=lambda row: -row.self_cpu_time_total)
-    return {row.key: {"calls": row.count, "ms": round(row.self_cpu_time_total / 1e3, 2)} for row in rows[:SHOWN]}
+    return {
+        row.key: {"calls": row.count / PROFILED, "ms": round(row.self_cpu_time_total / 1e3 / PROFILED, 2)}
+        for row in rows
+    }
 
 
 if __name__ == "__main__":

@@ -103,6 +103,25 @@ def runs() -> list[str]:
     return table(("weights", "gain", *SETS), rows)
 
 
+def race() -> list[str]:
+    """What designs learn for the same processor time."""
+    found = stored("results/race.json")
+    names = {"real-val": "real-val", "lytro-val": "lytro-val", "test_c": "SynDP"}
+    rows = []
+    for row in found["rows"]:
+        scores = (row["scores"][one] for one in names)
+        shown = (f"{one['psnr_fit']:.2f} / {one['lpips']:.3f} (x{one['gain']:g})" for one in scores)
+        what = row["design"] if row["design"] == row["why"] else f"{row['design']}: {row['why']}"
+        rows.append([what, f"{row['steps']:,}", number(row["times_shipped"], 2), *shown])
+    return [
+        *table(("design", "steps", "time of a photo", *names.values()), rows),
+        "",
+        f"{found['budget_processor_seconds']:.0f} processor seconds each on {found['machine']['processor']}, one "
+        f"thread, seed {found['settings']['seed']}, batches of {found['settings']['batch']} crops. The time of a photo "
+        "is over that of the shipped `ifan-fast`; the factor in brackets is the gain on the residual.",
+    ]
+
+
 def wanted_gains() -> list[str]:
     """By which factor the shipped residual should have been multiplied, by blur radius."""
     found = stored("results/averaged_weights.json")["rows"]
@@ -130,15 +149,23 @@ def weights_of(rows: Sequence[Mapping[str, Any]], set_name: str, run: str, share
 def step_time() -> list[str]:
     """How long a training step takes."""
     found = stored("benchmarks/training_step.json")
-    rows = [[name, number(row["seconds"], 2)] for name, row in found["steps"].items()]
+    automatic, best = found["automatic"], found["arithmetic"]
+    rows = [
+        [name.replace(f"{automatic}, ", "the last, "), number(row["processor_seconds"], 3)]
+        for name, row in found["steps"].items()
+    ]
     features = [
         name for name in ("AMX", "AVX512-BF16") if name.replace("-", "_").lower() in found["processor"]["features"]
     ]
     return [
         *table(("precision, adaptive convolution", "s"), rows),
         "",
-        f"Median seconds of a step of batch {found['batch']} of {found['patch_px']} px, {found['threads']} thread, "
-        f"{found['processor']['name']} with {', '.join(features)}, at a load of {found['load']:.0f}.",
+        f"Median processor seconds of a step of batch {found['batch']} of {found['patch_px']} px, {found['threads']} "
+        f"thread, {found['processor']['name']} with {', '.join(features)}. {automatic} is {found['times_faster']:.2f} "
+        f"times as fast as 0.1.0 (median of {found['rounds']} pairs). Convolutions and matrix products take "
+        f"{100 * best['share_of_time']:.0f} % of its time, {best['gigamacs_a_second']:.0f} thousand million "
+        "multiply-accumulates a second; a product of two large matrices reaches "
+        f"{best['best_gigamacs_a_second']:.0f}. To compile took {found['seconds_to_compile']:.0f} s.",
     ]
 
 
@@ -147,6 +174,7 @@ SECTIONS = {
     "carry-over": carried_over,
     "local-filters": local_filters,
     "runs": runs,
+    "race": race,
     "wanted-gains": wanted_gains,
     "residual-gains": residual_gains,
     "step-time": step_time,

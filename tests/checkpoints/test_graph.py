@@ -20,6 +20,7 @@ FAST = Architecture(iterations=2, unshuffle=2, width=8)
 NETWORKS = {
     "full": Architecture(iterations=3, width=8),
     "fast": FAST,
+    "quarter size": Architecture(iterations=2, unshuffle=4, width=8),
     "tied": Architecture(iterations=2, width=8, tied=True),
     "dual": Architecture(iterations=2, width=8, views=2),
     "dual fast": Architecture(iterations=2, width=8, views=2, unshuffle=2),

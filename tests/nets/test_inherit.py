@@ -14,19 +14,22 @@ def parent() -> IFAN:
     return IFAN(iterations=2, unshuffle=2, width=4).eval()
 
 
-def test_full_size_gives_the_mean_of_what_the_parent_gives_for_the_photo_with_every_px_repeated(parent: IFAN) -> None:
-    child = IFAN(iterations=2, width=4).eval()
+@pytest.mark.parametrize("unshuffle", [2, 4])
+def test_full_size_gives_the_mean_of_what_the_parent_gives_for_the_photo_with_every_px_repeated(unshuffle: int) -> None:
+    torch.manual_seed(3)
+    parent, child = IFAN(iterations=2, unshuffle=unshuffle, width=4).eval(), IFAN(iterations=2, width=4).eval()
+    assert can_inherit(parent, child)
     inherit(parent, child)
     linear = parent.decoder.out, child.decoder.out  # a linear end, to compare exactly
     photo = torch.rand(1, 3, 32, 48)
-    repeated = photo.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    repeated = photo.repeat_interleave(unshuffle, dim=2).repeat_interleave(unshuffle, dim=3)
     with torch.no_grad():
         for end in linear:
             end[1].negative_slope = 1.0
         theirs, ours = parent(repeated), child(photo)
         for end in linear:
             end[1].negative_slope = 0.1
-    assert torch.allclose(ours.residual, functional.avg_pool2d(theirs.residual, 2), atol=1e-5)
+    assert torch.allclose(ours.residual, functional.avg_pool2d(theirs.residual, unshuffle), atol=1e-5)
     assert torch.allclose(ours.disparity, theirs.disparity, atol=1e-5)
 
 
@@ -63,3 +66,4 @@ def test_full_size_and_both_views_at_once(parent: IFAN) -> None:
 def test_other_networks_are_no_children(parent: IFAN, other: dict[str, int]) -> None:
     assert not can_inherit(parent, IFAN(**{"iterations": 2, "width": 4, **other}))
     assert not can_inherit(IFAN(iterations=2, width=4), parent)  # half size does not come from full size
+    assert not can_inherit(IFAN(iterations=2, width=4, unshuffle=4), parent)  # nor from quarter size

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from allfocus.nets.macs import Macs, count_macs
+from allfocus.nets.ifan import IFAN
+from allfocus.nets.macs import Macs, count_macs, macs_of_network
 
 
 def test_a_strided_convolution_with_activation() -> None:
@@ -32,3 +33,10 @@ def test_no_hook_stays_behind() -> None:
     net = nn.Sequential(nn.LeakyReLU())
     count_macs(net, torch.zeros(1, 1, 1, 1))
     assert not net[0]._forward_hooks
+
+
+def test_a_photo_of_720p_is_padded_to_what_the_network_takes() -> None:
+    net = IFAN(iterations=1, unshuffle=4, width=4)
+    with torch.device("meta"):
+        wanted = count_macs(IFAN(iterations=1, unshuffle=4, width=4), torch.empty(1, 3, 736, 1280))
+    assert macs_of_network(net, 1) == wanted

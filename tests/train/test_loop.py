@@ -15,7 +15,7 @@ from allfocus.data.source import Batches
 from allfocus.errors import DataError, OptionError, TrainingError
 from allfocus.train.config import LossWeights, NetConfig, TrainConfig, load_config
 from allfocus.train.loop import train, training_step
-from allfocus.train.state import TrainState, load_averaged
+from allfocus.train.state import OPTIMISERS, TrainState, load_averaged
 from allfocus.train.trained_on import TrainedOn
 from train.conftest import write_cache
 
@@ -32,9 +32,11 @@ def steps(state: TrainState, cache: SampleCache, count: int) -> list[float]:
     return [training_step(state, batch)["total"].item() for batch in batches]
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_a_killed_run_continues_with_the_same_losses(
-    tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open
+    tmp_path: Path, cache: SampleCache, config: TrainConfig, fabric: Open, optimiser: str
 ) -> None:
+    config = replace(config, optimiser=optimiser)  # type: ignore[arg-type]
     straight = TrainState.start(config, fabric(config))
     expected = steps(straight, cache, 6)
 

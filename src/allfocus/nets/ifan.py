@@ -170,7 +170,7 @@ class IFAN(nn.Module):
     Args:
         iterations: N, pairs of 1-D filters applied one after the other.
         views: 1 predicts the filters from the photo; 2 from the right and the left dual-pixel view.
-        unshuffle: 1, or 2 for the fast member.
+        unshuffle: 1, 2 for the fast member, or 4.
         tied: use the vertical filters in the horizontal pass as well, as the released checkpoints do.
         width: channels at full size (32 in the paper).
         residual_gain: scale of the initial weights of the last convolution; below 1 starts near the identity.
@@ -188,8 +188,10 @@ class IFAN(nn.Module):
         residual_gain: float = 1.0,
     ) -> None:
         super().__init__()
-        if views not in (1, 2) or unshuffle not in (1, 2):
-            raise OptionError(f"views={views}, unshuffle={unshuffle}", "1 or 2 for each", "use the defaults")
+        if views not in (1, 2) or unshuffle not in (1, 2, 4):
+            raise OptionError(
+                f"views={views}, unshuffle={unshuffle}", "1 or 2 views; unshuffle 1, 2 or 4", "use the defaults"
+            )
         self.iterations, self.views, self.unshuffle, self.tied, self.width = iterations, views, unshuffle, tied, width
         colours = 3 * unshuffle**2
         deep = 4 * width

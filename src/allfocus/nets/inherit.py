@@ -21,7 +21,7 @@ def can_inherit(parent: IFAN, child: IFAN) -> bool:
     alike = all(getattr(parent, name) == getattr(child, name) for name in ("iterations", "tied", "width")) and type(
         parent
     ) is type(child)
-    return alike and child.unshuffle <= parent.unshuffle and child.views >= parent.views
+    return alike and child.unshuffle in (1, parent.unshuffle) and child.views >= parent.views
 
 
 @torch.no_grad()
@@ -30,9 +30,9 @@ def inherit(parent: IFAN, child: IFAN) -> None:
 
     Two views: each takes half of the weights, so that a pair of equal views gives what the single photo gave. What
     differs between the views passes through fresh random weights besides, which cancel out on equal views. Full size:
-    the child sees a photo as the parent sees it enlarged by 2 with every px repeated, and gives the mean of the
-    parent's four (but for the last activation, which comes after the mean instead of before). Blur of r px looks to the
-    child like 2r px to the parent; that is to be learnt too.
+    the child sees a photo as the parent, on features of 1/2 (1/4), sees it enlarged by 2 (4) with every px repeated,
+    and gives the mean of the parent's 4 (16), but for the last activation, which comes after the mean and not before.
+    Blur of r px looks to the child like 2r (4r) px to the parent; that is to be learnt too.
     """
     weights = dict(parent.state_dict())
     if child.unshuffle < parent.unshuffle:

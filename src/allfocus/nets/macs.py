@@ -78,13 +78,15 @@ def count_macs(module: nn.Module, *inputs: torch.Tensor | None) -> Macs:
 
 
 def macs_of_network(net: nn.Module, views: int) -> Macs:
-    """Operations of a deblurring network on one photo of `PAPER_WIDTH` x `PAPER_HEIGHT`.
+    """Operations of a deblurring network on one photo of `PAPER_WIDTH` x `PAPER_HEIGHT`, padded to its multiple.
 
     The network moves to the meta device, which loses its weights.
     """
     net.to("meta")
-    photo = torch.empty(1, 3, PAPER_HEIGHT, PAPER_WIDTH, device="meta")
-    pair = torch.empty(1, 6, PAPER_HEIGHT, PAPER_WIDTH, device="meta")
+    multiple: int = net.multiple  # type: ignore[assignment]
+    height, width = (side + -side % multiple for side in (PAPER_HEIGHT, PAPER_WIDTH))
+    photo = torch.empty(1, 3, height, width, device="meta")
+    pair = torch.empty(1, 6, height, width, device="meta")
     return count_macs(net, *([photo, pair] if views > 1 else [photo]))
 
 

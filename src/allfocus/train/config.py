@@ -73,7 +73,8 @@ class TrainConfig:
         steps: optimiser steps in all.
         batch: samples a step, over all processes.
         patch_px: side of the training crops, a multiple of 16; several take equal shares of the run, one after another.
-        optimiser: "radam" decays weights apart from the gradient, as "adamw" does; "adam" is for DPDNet.
+        optimiser: "radam" decays weights apart from the gradient, as "adamw" does; "adam" is for DPDNet; "muon" takes
+            other steps than "adamw" for convolutions between many channels (`train.muon`).
         learning_rate: peak, reached after the warm-up.
         reblurring_rate: rate of the reblurring network over that; its filters multiply 2N times too, and start near 0.
         warmup: steps of linear warm-up.
@@ -105,7 +106,7 @@ class TrainConfig:
     steps: int = 8000
     batch: int = 8
     patch_px: int | list[int] = 192
-    optimiser: Literal["adamw", "radam", "adam"] = "adamw"
+    optimiser: Literal["adamw", "radam", "adam", "muon"] = "adamw"
     learning_rate: float = 5e-4
     reblurring_rate: float = 1.0
     warmup: int = 200

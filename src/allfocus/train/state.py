@@ -20,6 +20,7 @@ from allfocus.errors import DataError, OptionError, TrainingError
 from allfocus.nets.ifan import IFAN
 from allfocus.nets.inherit import can_inherit, inherit
 from allfocus.train.config import TrainConfig
+from allfocus.train.muon import Muon
 from allfocus.train.tasks.base import Task
 from allfocus.train.tasks.registry import build
 
@@ -36,6 +37,9 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
         taught, config.learning_rate, weight_decay=config.weight_decay, decoupled_weight_decay=True
     ),
     "adam": lambda taught, config: torch.optim.Adam(taught, config.learning_rate, fused=_fused(config)),
+    "muon": lambda taught, config: Muon(
+        taught, config.learning_rate, weight_decay=config.weight_decay, fused=_fused(config)
+    ),
 }
 
 

@@ -85,13 +85,13 @@ def predicted_adaptive_convolution(
         common = torch.get_autocast_dtype(kind)
     else:
         common = functools.reduce(torch.promote_types, (one.dtype for one in (features, embedding, weight)))
-    planes_weight, planes_bias = _plane_rows(weight[:, :, 0, 0], layout, tied), _plane_rows(bias, layout, tied)
+    planes_weight, planes_bias = (_plane_rows(one.to(common), layout, tied) for one in (weight.flatten(1), bias))
     with torch.autocast(kind, enabled=False):
         return _PredictedPasses.apply(  # type: ignore[no-any-return]
             features,
             embedding.to(common),
-            planes_weight.to(common),
-            planes_bias.to(common),
+            planes_weight,
+            planes_bias,
             activate_last,
             choose(features, backend).name,
         )
