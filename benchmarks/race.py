@@ -63,7 +63,7 @@ DESIGNS = {
     "quarter size": Design("4x unshuffled, width 48", {"net.unshuffle": 4, "net.width": 48}),
     "growing crops": Design("crops of 96, 128 and 160 px", {"patch_px": [96, 128, 160]}),
     "twice the rate": Design("learning rate 6e-4", {"learning_rate": 6e-4}),
-    "Muon": Design("Muon between many channels, learning rate 1e-3", {"optimiser": "muon", "learning_rate": 1e-3}),
+    "Muon": Design("between many channels, learning rate 1e-3", {"optimiser": "muon", "learning_rate": 1e-3}),
 }  # fmt: skip
 
 
