@@ -17,6 +17,7 @@ from allfocus.data.source import Batches, Source
 from allfocus.data.stream import SimulatedStream
 from allfocus.errors import DataError
 from allfocus.simulate.simulator import SimulatorConfig
+from allfocus.train.config import TrainConfig
 
 
 def write(path: Path, picture: np.ndarray) -> None:
@@ -37,11 +38,8 @@ def dpdd(tmp_path: Path) -> Path:
 
 
 def feed(source: Source, fields: tuple[str, ...], rank: int = 0, processes: int = 1) -> Batches:
-    return Batches(source, fields, 4, _side, AugmentConfig(), 7, rank, processes)
-
-
-def _side(step: int) -> int:
-    return 32
+    side_at = TrainConfig(patch_px=32).patch_at  # worker processes import it, which they cannot from a test
+    return Batches(source, fields, 4, side_at, AugmentConfig(), 7, rank, processes)
 
 
 def test_pairs_in_dpdds_layout_keep_16_bits_and_views(dpdd: Path) -> None:
