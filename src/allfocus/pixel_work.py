@@ -1,7 +1,8 @@
 """How many threads of a process work on pixels at a time, in Python.
 
-Such work is many short steps, and each gives Python's lock back while numpy computes. With more threads, as a batch
-has, a third of the time goes into passing that lock from one to another (`benchmarks/speed_trials.json`).
+Such work is many short steps, and each gives Python's lock back while numpy computes. With more threads than cores, as
+a batch has, a third of the time goes into passing that lock from one to another (`benchmarks/speed_trials.json`).
+Measured on two cores; that a quarter of many cores can share the lock is an assumption.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-AT_ONCE = 2
+from allfocus.engine.processor import Processor
+
+AT_ONCE = max(2, Processor.here().threads // 4)
 TURN = threading.Semaphore(AT_ONCE)
 """Held for a block of pixels at most, and never while waiting for a network."""
 

@@ -30,7 +30,7 @@ ALLOWED = {
     "train": {"errors", "allocator", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights",
               "defocus", "scales"},
     "residual": {"errors", "photo"},
-    "pixel_work": set(),
+    "pixel_work": {"engine"},
     "need": {"photo", "scales", "defocus", "pixel_work"},
     "defocus": {"errors", "photo", "weights"},
     "scales": {"errors", "defocus"},
