@@ -38,6 +38,9 @@ RUNS = (
     ("half and half", "oblique6", 0.5, "0.7"),
     ("`plain6`: the same on the samples of `crisp5`, stopped after 900 steps", "plain6", 1.0, "0.7"),
     ("half and half", "plain6", 0.5, "0.7"),
+    ("`muon10`: 2,000 steps of Muon at 5e-4 from `plain6`, on the same samples", "muon10", 1.0, "0.7"),
+    ("half and half", "muon10", 0.5, "0.7"),
+    ("three tenths of it, seven tenths shipped", "muon10", 0.3, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
