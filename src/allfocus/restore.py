@@ -25,7 +25,6 @@ from allfocus.photo.regions import Cutter, Part, cost_px, seen_px
 from allfocus.photo.tiling import Box, Tile, TilePlan, plan
 from allfocus.pixel_work import AT_ONCE, TURN, in_turn
 from allfocus.residual import Residual, blocks, strips
-from allfocus.reused import REUSED
 from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
 
@@ -396,7 +395,7 @@ def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part
     """The input for a tile, made in blocks that fit the processor's cache."""
     views = () if work.views is None else (work.views.right, work.views.left)
     readers = [view.unit(scale) for view in (work.photo, *views)]
-    shown = REUSED.empty((1, 3 * len(readers), tile.source.height, tile.source.width))
+    shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
     cuts: list[_Cut | None] = []
     for strip in strips(tile.source):
         with TURN:

@@ -19,16 +19,12 @@ from allfocus.deblurrer import Deblurrer
 from allfocus.engine.pool import EnginePool
 from allfocus.errors import AllfocusError, JournalError, StoreError
 from allfocus.restore import Progress
-from allfocus.reused import REUSED
 
 BESIDE_ENGINES = 2
 """Photos in flight in addition to one per engine: one is read, one is written."""
 
 MEGAPIXELS_IN_FLIGHT = 64.0
 """The bound of all photos in flight; a larger one is restored alone."""
-
-KEPT_BYTES = 256 * 2**20
-"""Of photos, residuals and tiles that are done, for those to come."""
 
 POLL_S = 0.5
 JOURNAL_TRIES = 5
@@ -109,7 +105,6 @@ class LocalRun:
             KeyboardInterrupt: photos in flight are queued again in the journal.
         """
         self.started, self._cpu_s = time.monotonic(), time.process_time()
-        REUSED.keep(KEPT_BYTES)
         self.forecast = BatchForecast(work, photos, self.started, passes=2 if self.order.settings.flips else 1)
         try:
             while True:
@@ -123,8 +118,6 @@ class LocalRun:
         except BaseException:
             self._stop.set()
             raise
-        finally:
-            REUSED.keep(0)
 
     def remaining_s(self) -> float | None:
         """Estimated seconds until the end; None while nothing is known of the rate."""

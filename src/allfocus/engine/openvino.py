@@ -20,7 +20,6 @@ from allfocus.engine.base import EngineInfo, Estimate, LockedEngine, no_memory
 from allfocus.engine.processor import Processor, is_arm, threads_wanted
 from allfocus.errors import EngineError, EngineMemoryError, WeightsError, needs
 from allfocus.folders import cache_folder
-from allfocus.reused import REUSED
 from allfocus.weights.ranges import ENOUGH_DB, Ranges
 from allfocus.weights.store import INT8_SUFFIX, Model
 
@@ -135,7 +134,7 @@ class OpenVINOEngine(LockedEngine):
             request: Any = self._request
             given = dict(zip(card.inputs, map(np.ascontiguousarray, inputs), strict=True))
             request.infer(given, share_inputs=True, share_outputs=True)  # else it copies what is copied below
-            found = {name: _copy_of(request.get_tensor(name).data) for name in card.outputs}
+            found = {name: np.array(request.get_tensor(name).data) for name in card.outputs}
         except (MemoryError, RuntimeError) as error:
             # a compiled model that failed half-way keeps its memory and mixes up sizes afterwards: load it afresh
             self._request = self._compiled = None
@@ -143,12 +142,6 @@ class OpenVINOEngine(LockedEngine):
                 raise no_memory(inputs) from error
             raise EngineError(f"OpenVINO failed ({_last_line(error)})", "a result", "--engine torch") from error
         return Estimate(found["residual"], found.get("disparity"))
-
-
-def _copy_of(values: np.ndarray) -> np.ndarray:
-    copy = REUSED.empty(values.shape)
-    copy[:] = values
-    return copy
 
 
 def _compile(model: Model, precision: str, threads: int | None, size: Size | None) -> Any:

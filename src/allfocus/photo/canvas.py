@@ -17,7 +17,6 @@ import pyvips
 
 from allfocus.errors import OutputError
 from allfocus.photo.tiling import Box
-from allfocus.reused import REUSED
 
 MEMORY_LIMIT = 64 * 2**20
 
@@ -110,9 +109,7 @@ class Canvas:
         size = width * height * self._pixel
         if size <= (MEMORY_LIMIT if memory_limit is None else memory_limit):
             # unlike numpy's own zeros, which lie on huge pages, it takes memory only where something is written
-            lent = REUSED.zeros(size)
-            memory = np.frombuffer(_zeros(size), np.uint8) if lent is None else lent
-            self._array = memory.view(self.dtype).reshape(height, width, bands)
+            self._array = np.frombuffer(_zeros(size), self.dtype).reshape(height, width, bands)
             return
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:  # on Linux it never has a name: no kill leaves it
