@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allfocus.cli.report import Report
+from allfocus.cli.report import Report, with_name
 from allfocus.inputs import Plan
 from allfocus.restore import Progress
 
@@ -28,3 +28,8 @@ def test_a_bar_counts_tiles_from_the_first_and_never_of_none(monkeypatch: pytest
     shown = terminal.getvalue()
     assert "None" not in shown and "0/" not in shown
     assert "2/2 tiles" in shown
+
+
+def test_a_failure_names_its_photo_once() -> None:
+    assert with_name(Path("a.jpg"), "a.jpg is empty") == "a.jpg is empty"
+    assert with_name(Path("a.jpg"), "no space is left") == "a.jpg: no space is left"

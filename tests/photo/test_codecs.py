@@ -22,7 +22,7 @@ import roundtrip_photos
 from allfocus.errors import InputError, OptionError, OutputError
 from allfocus.photo import decoder
 from allfocus.photo.canvas import Canvas
-from allfocus.photo.codecs import decode, encode, losses
+from allfocus.photo.codecs import decode, encode, header, losses
 from allfocus.photo.photo import Photo
 from allfocus.photo.tiling import Box
 
@@ -222,9 +222,9 @@ def header_only_png(width: int, height: int) -> bytes:
     def chunk(kind: bytes, payload: bytes) -> bytes:
         return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    fields = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", fields) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
     )
 
 
@@ -276,6 +276,17 @@ def test_a_file_cut_short_is_never_taken(
     ):
         decode(data[: int(len(data) * share)])
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_reason_is_of_this_file_and_not_of_one_read_before(tmp_path: Path) -> None:
+    for name, data in (("whole.avif", pillow(RGB, "avif")), ("cut.jpg", pillow(RGB, "jpeg")[:-300])):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "cut.avif").write_bytes((tmp_path / "whole.avif").read_bytes()[:-300])
+    header(tmp_path / "whole.avif")
+    with pytest.raises(InputError, match=r"premature end of JPEG image"):
+        decode(tmp_path / "cut.jpg")
+    with pytest.raises(InputError, match=r"\(it ends early\)"):
+        decode(tmp_path / "cut.avif")
 
 
 @pytest.mark.parametrize("head", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"RIFF\0\0\0\0WEBP"])

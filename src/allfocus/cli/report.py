@@ -112,7 +112,7 @@ class Report:
         if self.total > 1 and (self.failures or self.passed) and not self.as_json:
             print(f"{self._counts()}{':' if self.failures else ''}", file=sys.stderr)
             for path, failure in self.failures:
-                print(f"  {path}: {failure}", file=sys.stderr)
+                print(f"  {with_name(path, failure)}", file=sys.stderr)
         if self.failures:
             raise SystemExit(AllfocusError.exit_code)
 
@@ -197,6 +197,11 @@ class Report:
             print(text, flush=True, file=self._to)
         except (OSError, ValueError) as error:
             self.lost = error
+
+
+def with_name(path: Path | str, failure: AllfocusError | str) -> str:
+    """A failure with the name of its photo, once."""
+    return str(failure) if str(failure).startswith(str(path)) else f"{path}: {failure}"
 
 
 def summary_of(facts: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ def status_command(
     from allfocus.batch.journal import Journal
     from allfocus.batch.snapshot import Snapshot
     from allfocus.batch.store import Store, is_url, plain
+    from allfocus.cli.report import with_name
 
     folder, store = plain(folder), Store()
     snapshot = Snapshot(folder, store) if is_url(folder) else None
@@ -38,4 +39,4 @@ def status_command(
     if rate is not None:
         print(f"{rate:.2f} megapixels per second in the last run")
     for failure in summary.failures if failures else ():
-        print(f"  {failure.source}: {failure.error}")
+        print(f"  {with_name(failure.source, failure.error)}")

@@ -71,6 +71,7 @@ class Decoder:
                 formats.READABLE,
                 "export it as TIFF or PNG",
             )
+        pyvips.vips_lib.vips_error_clear()  # the header of a whole AVIF leaves complaints, which the next error would bear
         self.format = formats.READ[format]
         self.head = head
         self.size = size
@@ -300,7 +301,7 @@ def reason(error: pyvips.Error) -> str:
     """The one line of a libvips error that says most."""
     for line in str(error.detail or error.message).splitlines():
         text = re.sub(r"^\w+: ", "", line.strip())
-        if text.startswith("bad seek"):
+        if "bad seek to " in text:
             return "it ends early"
         if text and not text.startswith(("unable to call", "unable to fetch")):
             return text

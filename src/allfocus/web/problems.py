@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
+_ONLY_THERE = re.compile(", or .*--(allow-damaged|pixel-limit).*")  # options that a request does not have
 
 
 class Refusal(Exception):
@@ -34,8 +36,9 @@ class Refusal(Exception):
 
     @classmethod
     def of(cls, error: AllfocusError) -> Refusal:
-        """The refusal for an error of the library."""
-        return cls(status_of(error), error.got, error.expected, error.hint)
+        """The refusal for an error of the library; what it suggests is what a request can say, too."""
+        hint = re.sub(r"--([a-z-]+)", _field, _ONLY_THERE.sub("", error.hint))
+        return cls(status_of(error), error.got, error.expected, hint)
 
     def to_json(self) -> dict[str, Any]:
         """The body of the answer."""
@@ -57,6 +60,11 @@ class Refusal(Exception):
         from starlette.responses import JSONResponse  # the worker, which has no HTTP, starts without it
 
         return JSONResponse(self.to_json(), self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def _field(option: re.Match[str]) -> str:
+    """--keep-bokeh as a request has it: keep_bokeh."""
+    return option[1].replace("-", "_")
 
 
 def status_of(error: AllfocusError) -> int:

@@ -46,7 +46,8 @@ async function openFiles(files) {
     } catch (error) {
       document.body.dataset.state = 'open';
       $('panel').hidden = false;
-      say(`${file.name}: ${error.message || 'this browser cannot read it'}`, true);
+      const message = error.message || 'this browser cannot read it';
+      say(message.startsWith(file.name) ? message : `${file.name}: ${message}`, true);
     }
   }
   strip();
