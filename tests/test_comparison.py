@@ -10,7 +10,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
-from allfocus.comparison import write_comparison
+from allfocus.comparison import GAP_PX, write_comparison
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
@@ -66,6 +66,15 @@ def test_another_profile_is_applied(tmp_path: Path) -> None:
 def test_a_profile_that_says_nothing_here_is_left_out(tmp_path: Path, profile: bytes) -> None:
     Image.fromarray(pixels()).save(tmp_path / "a.png", icc_profile=profile)
     assert np.abs(shown(tmp_path / "a.png") - COLOUR).max() <= 4
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 600), (600, 240)])
+def test_rows_lie_close_together(tmp_path: Path, height: int, width: int) -> None:
+    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(tmp_path / "a.png")
+    shown(tmp_path / "a.png")
+    light = np.asarray(Image.open(tmp_path / "pair.jpg").convert("L")).mean(axis=1) > 200
+    gaps = np.flatnonzero(np.diff(np.concatenate([[False], light, [False]]).astype(int))).reshape(-1, 2)
+    assert gaps.shape == (3, 2) and np.ptp(gaps, axis=1).max() <= GAP_PX + 2
 
 
 def test_transparency_is_shown_over_white_and_grey_in_grey(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_results_in_an_output_folder_inside_are_passed_over_and_said(tmp_path: P
     Ledger(tmp_path / "in" / "out").add("a.jpg")
     plan = collect([str(tmp_path / "in")], tmp_path / "in" / "out")
     assert [job.source.name for job in plan.jobs] == ["a.jpg", "own.jpg"]
-    assert plan.passed_over == (f"passed over 1 results of allfocus, such as {tmp_path / 'in' / 'out' / 'a.jpg'}",)
+    assert plan.passed_over == (f"passed over 1 result of allfocus, such as {tmp_path / 'in' / 'out' / 'a.jpg'}",)
     elsewhere = collect([str(tmp_path / "in")], None)
     assert [job.source.name for job in elsewhere.jobs] == ["a.jpg", "own.jpg"]
 

@@ -235,7 +235,7 @@ PUBLISHED_DIFFERENCES = {
     "D helps beside F and R": "+0.09",
     "R helps beside F and D": "+0.19",
 }
-"""Differences of PSNR between rows of the paper's ablation table (results/published.csv)."""
+"""Differences of PSNR between rows of the paper's ablation table (evaluate/published.csv)."""
 LARGEST_PX = 14.0
 SECTIONS = {
     "radius": by_radius,

@@ -34,7 +34,9 @@ def write_comparison(before: Photo, after: Canvas, target: Path, *, overwrite: b
     enlarge = (whole.width - GAP_PX) / 2 / side
     for x, y in _most_changed(pictures[0], pictures[1], side):
         rows.append(_row([picture.crop(x, y, side, side).resize(enlarge, kernel="cubic") for picture in pictures]))
-    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE)
+    sheet = rows[0]
+    for row in rows[1:]:  # below each other; the cells of `arrayjoin` would all be as high as the highest
+        sheet = sheet.join(row, "vertical", expand=True, shim=GAP_PX, background=WHITE)
     with AtomicFile(target, overwrite=overwrite, permissions=before.permissions) as output:
         try:
             with vips_name(output.temporary) as name:

@@ -300,6 +300,7 @@ def _is_result(path: Path) -> bool:
 
 def _passed_over(results: list[Path], hidden: list[Path]) -> Iterator[str]:
     if results:
-        yield f"passed over {len(results)} results of allfocus, such as {results[0]}"
+        number = f"{len(results)} {'result' if len(results) == 1 else 'results'}"
+        yield f"passed over {number} of allfocus, such as {results[0]}"
     if hidden:
         yield f"passed over {len(hidden)} hidden folders, such as {hidden[0]}; name one to restore what is in it"

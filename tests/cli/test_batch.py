@@ -55,7 +55,7 @@ def test_a_folder_is_done_once_and_status_tells_of_it(
     with pytest.raises(SystemExit, match="0"):
         main(["status", str(out)])
     told = capfd.readouterr().out
-    assert "3 photos" in told and "done" in told and "1 photos" in told and "broken.png" in told
+    assert "3 photos" in told and "done" in told and "1 photo," in told and "broken.png" in told
     with pytest.raises(SystemExit, match="0"):
         main(["status", str(out), "--json"])
     assert json.loads(capfd.readouterr().out)["photos"] == {"done": 3, "failed": 1}
@@ -64,9 +64,9 @@ def test_a_folder_is_done_once_and_status_tells_of_it(
 def test_failures_are_tried_again_when_asked(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     run(folder, "-o", tmp_path / "out")
-    assert "--retry-failed tries them again" not in capfd.readouterr().err
+    assert "--retry-failed tries again" not in capfd.readouterr().err
     run(folder, "-o", tmp_path / "out")
-    assert "--retry-failed tries them again" in capfd.readouterr().err
+    assert "--retry-failed tries again" in capfd.readouterr().err
     assert run(folder, "-o", tmp_path / "out", "--retry-failed") == 2
     with Journal(str(tmp_path / "out")) as journal:
         assert len(journal.summary().failures) == 1

@@ -163,3 +163,20 @@ def test_the_process_ends_at_once_only_where_it_holds_nothing(monkeypatch: pytes
         assert not entry._holds_nothing()
     monkeypatch.setitem(sys.modules, "ray", sys)
     assert not entry._holds_nothing()
+
+
+def test_help_shows_every_word_that_is_written_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich takes [words in brackets] for markup and drops them unless they are escaped."""
+    from typer.main import get_command
+    from typer.testing import CliRunner
+
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("NO_COLOR", "1")
+    application = entry._application([])
+    for name, command in get_command(application).commands.items():
+        for inner, one in getattr(command, "commands", {"": command}).items():
+            shown = CliRunner().invoke(application, [name, *inner.split(), "--help"])
+            assert shown.exit_code == 0
+            for parameter in one.params:
+                words = (getattr(parameter, "help", None) or "").replace("\\[", "[")
+                assert words in shown.output, (name, inner, words)

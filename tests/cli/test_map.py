@@ -46,7 +46,7 @@ def test_both_files_are_written_beside_the_photo(photo: Path, method: str) -> No
 
 def test_the_numbers_alone_under_another_name(photo: Path, tmp_path: Path) -> None:
     told = run(str(photo), "-o", str(tmp_path / "other.tif"), "--no-picture")
-    assert "radius of the blur disc" in told
+    assert "blur radius in half of the photo" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.tif", "photo.png"]
 
 

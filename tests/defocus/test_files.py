@@ -73,8 +73,8 @@ def test_the_map_of_a_restored_photo_is_written_strip_by_strip(tmp_path: Path) -
     np.testing.assert_array_equal(picture[: radius.height, 65:135], coloured(radius.read() / 32.0))
 
 
-@pytest.mark.parametrize(("largest_px", "peak_px"), [(0.0, 16.0), (17.0, 32.0), (500.0, 128.0)])
-def test_the_brightest_colour_is_16_px_or_a_double(largest_px: float, peak_px: float) -> None:
+@pytest.mark.parametrize(("largest_px", "peak_px"), [(0.0, 4.0), (4.5, 8.0), (17.0, 32.0), (500.0, 128.0)])
+def test_the_brightest_colour_is_4_px_or_a_double(largest_px: float, peak_px: float) -> None:
     radius = DefocusMap(160, 160, 16)
     radius.signed_px[:] = -largest_px
     assert peak_of(radius) == peak_px

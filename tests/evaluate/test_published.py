@@ -1,4 +1,4 @@
-"""Every number of the tables in the IFAN paper is in results/published.csv, and nothing else is said to be from it."""
+"""Every number of the tables in the IFAN paper is in published.csv, and nothing else is said to be from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from allfocus.errors import DataError
-from allfocus.evaluate.published import COLUMNS, Published, read
+from allfocus.evaluate.published import COLUMNS, Published, published, read
 
 METRICS = ("psnr", "ssim", "mae_x10", "lpips", "params_m", "macs_b", "seconds")
 CHECK = "✓"
@@ -17,7 +17,7 @@ SHARED_COSTS = {"none": "D", "D": "D", "F": "F+D", "F+D": "F+D", "F+R": "F+D", "
 
 @pytest.fixture(scope="module")
 def numbers(repository: Path) -> list[Published]:
-    return read(repository / "results" / "published.csv")
+    return published(repository / "results")
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,8 @@ def test_indoor_and_outdoor_make_the_whole(numbers: list[Published]) -> None:
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "published.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        published(tmp_path)
     with pytest.raises(DataError, match=words):
         read(tmp_path / "published.csv")
     with pytest.raises(DataError, match="cannot be read"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allfocus.evaluate.published import Published, read
+from allfocus.evaluate.published import Published, published
 from allfocus.evaluate.render import FORMATS, cell_text
 from allfocus.evaluate.strata import strata
 from allfocus.evaluate.tables import Cell, Table, ablation, comparison, own_tables, paper_tables, read_results
@@ -17,7 +17,7 @@ from allfocus.evaluate.tables import Cell, Table, ablation, comparison, own_tabl
 
 @pytest.fixture(scope="module")
 def numbers(repository: Path) -> list[Published]:
-    return read(repository / "results" / "published.csv")
+    return published(repository / "results")
 
 
 def stored(method: str, set_name: str, psnr: float, **more: Any) -> dict[str, Any]:

@@ -206,7 +206,8 @@ class _BatchReport(Report):
             else:
                 self._pending[photo.name] = photo.source
         if before and not self.as_json:
-            print(f"{len(before)} photos failed before; --retry-failed tries them again", file=sys.stderr)
+            number = f"{len(before)} photo{'s' if len(before) > 1 else ''}"
+            print(f"{number} failed before; --retry-failed tries again", file=sys.stderr)
 
     def refuse(self) -> None:
         """Name what was left alone on purpose, and what was named and cannot be restored."""

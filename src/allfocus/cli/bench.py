@@ -34,7 +34,7 @@ def bench_command(
         str, typer.Option(help="Also whole photos of these sizes, start to exit, as 1,24,100; minutes to hours.")
     ] = "",
     photo_precisions: Annotated[
-        str, typer.Option(help="Precisions for the whole photos, comma-separated. [all]")
+        str, typer.Option(help="Precisions for the whole photos, comma-separated.")
     ] = "float32,bfloat16,int8",
     profile: Annotated[
         Path | None, typer.Option(help="Also write where OpenVINO's time goes, layer by layer, as JSON.")

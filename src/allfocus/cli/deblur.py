@@ -33,9 +33,11 @@ def deblur_command(
     right: Annotated[Path | None, typer.Option(help="Right dual-pixel view, for a model of two views.")] = None,
     speed: Annotated[str, typer.Option(help="fast, balanced or best: time against quality.")] = "balanced",
     model: Annotated[
-        str | None, typer.Option(help="A name from `allfocus models`, or a weights file. [as --speed has it]")
+        str | None, typer.Option(help="A name from `allfocus models`, or a weights file. \\[as --speed has it]")
     ] = None,
-    method: Annotated[str, typer.Option(help="ifan, or for comparison: ebdb, jnb, dmenet, dpdnet-s.")] = "ifan",
+    method: Annotated[
+        str, typer.Option(help="ifan (the --model), or to compare: ebdb, jnb, dmenet, dpdnet-s.")
+    ] = "ifan",
     engine: EngineName = "auto",
     precision: Precision = "auto",
     strength: Strength = 1.0,
@@ -53,7 +55,7 @@ def deblur_command(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results; input photos are never replaced.")] = False,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF results. [the source's, 90 or more]"),
+        typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF results. \\[the source's, 90 or more]"),
     ] = None,
     allow_damaged: Annotated[
         bool, typer.Option("--allow-damaged", help="Deblur what can be read of a damaged photo.")
@@ -70,7 +72,7 @@ def deblur_command(
     worker_gpus: Annotated[float, typer.Option(help="Cluster: GPUs per worker.")] = 0.0,
     json: Annotated[bool, typer.Option(help="Print one JSON object per photo.")] = False,
 ) -> None:
-    """Deblur out-of-focus photos. Originals are never changed; existing results are skipped.
+    """Deblur out-of-focus photos. Originals are never changed; results that are there are kept.
 
     A folder with -o is a batch: a journal in the output folder records what is done, so the same command resumes after
     any interruption. Inputs and outputs may be s3:// and gs:// addresses; inputs also http://.

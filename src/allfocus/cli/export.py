@@ -22,7 +22,7 @@ def export_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .onnx, .xml, .pt or .pytorch.")],
     format: Annotated[str, typer.Option(help="onnx, openvino, torchscript or official.")] = "onnx",
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Fix the photo size in px; without, any size works. [any size]")
+        str | None, typer.Option(metavar="WxH", help="Fix the photo size in px; without, any size works.")
     ] = None,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Export a network of `allfocus models --all` with random weights.")

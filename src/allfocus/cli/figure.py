@@ -18,11 +18,11 @@ def figure_command(
     ],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     data: Annotated[str, typer.Option(help=f"One of {', '.join(LOADERS)}.")] = "pairs",
-    scene: Annotated[list[str] | None, typer.Option(help="Name of a scene; repeat for more. [the first]")] = None,
+    scene: Annotated[list[str] | None, typer.Option(help="Name of a scene; repeat for more. \\[the first]")] = None,
     limit: Annotated[int, typer.Option(help="Number of scenes, if none is named.")] = 3,
     crop: Annotated[
         list[str] | None,
-        typer.Option(help="Area to enlarge: X,Y,WIDTH,HEIGHT; repeat for more. [where most detail came back]"),
+        typer.Option(help="Area to enlarge: X,Y,WIDTH,HEIGHT; repeat for more. \\[where most detail came back]"),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Name of the figure, written as PNG and PDF.")] = Path(
         "figure"
@@ -33,11 +33,13 @@ def figure_command(
 ) -> None:
     """Draw input, methods and ground truth side by side, with marked and enlarged crops."""
     from allfocus.data.registry import load
-    from allfocus.errors import DataError
+    from allfocus.errors import DataError, needs
     from allfocus.evaluate.figures import Crop, draw, make_row
     from allfocus.evaluate.methods import MethodSpec
     from allfocus.targets import check
 
+    with needs("allfocus figure", "eval", "matplotlib"):
+        import matplotlib  # noqa: F401  (refused here, not after minutes of work)
     pairs = load(data, root)
     by_name = {pair.name: pair for pair in pairs}
     unknown = [name for name in scene or () if name not in by_name]

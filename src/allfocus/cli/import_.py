@@ -12,9 +12,9 @@ MEASURED_PHOTOS = 4
 
 def import_command(
     file: Annotated[Path, typer.Argument(help="A released checkpoint, for instance IFAN.pytorch.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model. [that of the file, and -released]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model. \\[that of the file, and -released]")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for its three files. [where --model looks]")
+        Path | None, typer.Option("-o", "--output", help="Folder for its three files. \\[where --model looks]")
     ] = None,
     photos: Annotated[
         Path | None,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from allfocus.photo.photo import Photo
 
 NETWORK = "ifan"
-_NETWORK_PEAK_PX = 16.0
 
 
 def map_command(
@@ -34,7 +33,7 @@ def map_command(
     import numpy as np
 
     from allfocus.cli.report import bar
-    from allfocus.defocus.files import check_files, picture_beside, write_picture, write_tiff
+    from allfocus.defocus.files import check_files, peak_of, picture_beside, write_picture, write_tiff
     from allfocus.errors import OptionError
     from allfocus.photo.codecs import decode
     from allfocus.targets import check
@@ -44,21 +43,20 @@ def map_command(
     target = output or photo.with_name(f"{photo.stem}.map.tiff")
     check((target, picture_beside(target)) if picture else (target,), (photo,))
     check_files(target, picture=picture, overwrite=overwrite)
-    estimate, peak_px = _estimator(method, weights)
+    estimate = _estimator(method, weights)
     decoded = decode(photo)
     with bar(photo.name) as progress:
         radius_px = estimate(decoded, progress)
     write_tiff(radius_px, target, method, overwrite=overwrite)
     if picture:
-        write_picture(radius_px, picture_beside(target), peak or peak_px, overwrite=overwrite)
+        write_picture(radius_px, picture_beside(target), peak or peak_of(radius_px), overwrite=overwrite)
     quartiles = [round(float(value), 2) for value in np.percentile(radius_px, (25, 50, 75, 95))]
     if json:
         _print_json(photo, target, picture, method, quartiles)
         return
-    print(
-        f"{target}  {decoded.width}x{decoded.height}, {method}: half of the photo is blurred by {quartiles[1]:g} px or"
-    )
-    print(f"  more (quarter {quartiles[2]:g} px, one in twenty {quartiles[3]:g} px); radius of the blur disc")
+    print(f"{target}  {decoded.width}x{decoded.height}, {method}")
+    half, quarter, few = quartiles[1:]
+    print(f"  blur radius in half of the photo {half:g} px or more, in a quarter {quarter:g}, in a twentieth {few:g}")
     if picture:
         print(f"  picture: {picture_beside(target)}")
 
@@ -66,22 +64,19 @@ def map_command(
 Estimator = Callable[["Photo", "Callable[[float, str], None] | None"], "NDArray[np.float32]"]
 
 
-def _estimator(method: str, weights: str | None) -> tuple[Estimator, float]:
-    """The estimator of the map and its largest radius, px; refuses before the photo is read."""
+def _estimator(method: str, weights: str | None) -> Estimator:
+    """The estimator of the map; refuses before the photo is read."""
     from allfocus.errors import OptionError
 
     if method == NETWORK:
-        return _network(weights), _NETWORK_PEAK_PX
+        return _network(weights)
     from allfocus.baselines.registry import METHODS, load, map_photo
 
     maps = [name for name, known in METHODS.items() if known.maps]
     if method not in maps:
         raise OptionError(f"no map method is called {method!r}", f"one of {', '.join(maps)}, {NETWORK}", "'ebdb'")
     baseline = load(method, weights)
-    from allfocus.baselines.deconvolution import SIGMA_TO_RADIUS, MapBaseline
-
-    peak_px = SIGMA_TO_RADIUS * baseline.peak_sigma_px if isinstance(baseline, MapBaseline) else _NETWORK_PEAK_PX
-    return lambda photo, progress: map_photo(baseline, photo, progress), peak_px
+    return lambda photo, progress: map_photo(baseline, photo, progress)
 
 
 def _network(weights: str | None) -> Estimator:

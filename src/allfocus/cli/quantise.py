@@ -16,7 +16,7 @@ HELD_BACK = 12
 def quantise_command(
     photos: Annotated[Path, typer.Option(help="Folder of sharp photos; defocus is simulated on them.")],
     model: ModelName = "ifan-fast",
-    left_out: Annotated[
+    leave_out: Annotated[
         Path | None, typer.Option(help="Text file with the names of photos to leave out, one per line.")
     ] = None,
     crops: Annotated[int, typer.Option(min=1, help="Number of simulated photos to measure on.")] = 60,
@@ -32,7 +32,7 @@ def quantise_command(
     from allfocus.weights.store import INT8_SUFFIX, find
 
     found = find(model)
-    names = () if left_out is None else tuple(left_out.read_text(encoding="utf-8").split())
+    names = () if leave_out is None else tuple(leave_out.read_text(encoding="utf-8").split())
     stream = SimulatedStream(photos, names)
     pictures = [
         stream.crop(np.random.default_rng([seed, number]), SIDE_PX, ()).centre[0].numpy()

@@ -220,8 +220,9 @@ def bar(name: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], No
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress as Bars
 
     with Bars(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(name, total=1.0)
-        yield lambda done, stage: bars.update(task, completed=done, description=f"{name}: {stage}")
+        task = bars.add_task(escape(name), total=1.0)
+        yield lambda done, stage: bars.update(task, completed=done, description=escape(f"{name}: {stage}"))

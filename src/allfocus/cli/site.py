@@ -15,7 +15,7 @@ def site_command(
     model: ModelName = "ifan-fast",
     runtime: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The dist folder of onnxruntime-web, if already downloaded. [fetched by npm]"),
+        typer.Option(metavar="DIR", help="The dist folder of onnxruntime-web, if already there. \\[fetched by npm]"),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Write into an existing folder.")] = False,
 ) -> None:

@@ -34,8 +34,11 @@ def status_command(
     }  # fmt: skip
     for state, word in words.items():
         if summary.photos.get(state):
-            print(f"{summary.photos[state]:6d} photos, {summary.megapixels[state]:8.1f} megapixels {word}")
-    print(f"{summary.processes} processes working on it")
+            number = summary.photos[state]
+            noun = "photo, " if number == 1 else "photos,"
+            print(f"{number:6d} {noun} {summary.megapixels[state]:8.1f} megapixels {word}")
+    working = summary.processes
+    print(f"{working or 'no'} {'process is' if working == 1 else 'processes are'} working on it")
     if rate is not None:
         print(f"{rate:.2f} megapixels per second in the last run")
     for failure in summary.failures if failures else ():

@@ -29,7 +29,7 @@ def watch_command(
         ),
     ] = 1,
     idle_exit: Annotated[
-        float | None, typer.Option(metavar="S", help="Exit after S seconds without a new photo. [never]")
+        float | None, typer.Option(metavar="S", help="Exit after S seconds without a new photo. \\[never]")
     ] = None,
     json: Annotated[bool, typer.Option(help="Print one JSON object per photo.")] = False,
 ) -> None:

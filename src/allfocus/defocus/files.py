@@ -24,7 +24,7 @@ _STOPS = np.array([[24, 15, 61], [49, 74, 143], [33, 134, 140], [95, 194, 95], [
 _LEGEND_PX, _BAR_PX, _MARGIN_PX = 64, 18, 12
 _BACKGROUND, _INK = 24, 235
 _SMALLEST_PX = 200
-_PEAKS_PX, _ALMOST_ALL = (16.0, 32.0, 64.0, 128.0), 0.98
+_PEAKS_PX, _ALMOST_ALL = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0), 0.98
 STRIP_ROWS = 256
 
 
@@ -102,9 +102,10 @@ def write_picture(
         _save(picture.pngsave, output)
 
 
-def peak_of(defocus_map: DefocusMap) -> float:
-    """A radius in px for the brightest colour: 16 and its doubles, so that maps are alike where they can be."""
-    large_px = float(np.quantile(np.abs(defocus_map.signed_px), _ALMOST_ALL))
+def peak_of(radius_px: NDArray | DefocusMap) -> float:
+    """A radius in px for the brightest colour: 4 and its doubles, so that maps are alike where they can be."""
+    values = radius_px.signed_px if isinstance(radius_px, DefocusMap) else radius_px
+    large_px = float(np.quantile(np.abs(values), _ALMOST_ALL))
     return next((peak for peak in _PEAKS_PX if large_px <= peak), _PEAKS_PX[-1])
 
 

@@ -1,4 +1,4 @@
-"""Numbers from papers, as they were printed, each with its source: `results/published.csv`."""
+"""Numbers from papers, as they were printed, each with its source: published.csv, beside this file."""
 
 from __future__ import annotations
 
@@ -58,13 +58,20 @@ def read(path: Path) -> list[Published]:
                 )
             numbers = [Published(**row) for row in reader]
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})", "published numbers", "--results DIR") from error
+        got = f"{path} cannot be read ({error.strerror})"
+        raise DataError(got, "published numbers", "check its permissions") from error
     for one in numbers:
         try:
             float(one.value)
         except ValueError as error:
             raise DataError(f"{path} holds {one.value!r} for {one.method}", "a number", "correct this line") from error
     return numbers
+
+
+def published(results: Path) -> list[Published]:
+    """The numbers that come with allfocus, or those of a published.csv among the results. DataError: as `read`."""
+    own = results / NAME
+    return read(own if own.exists() else Path(__file__).with_name(NAME))
 
 
 def pick(numbers: Sequence[Published], table: str, set_name: str, method: str, metric: str) -> list[Published]:

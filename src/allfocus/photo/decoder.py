@@ -71,7 +71,7 @@ class Decoder:
                 formats.READABLE,
                 "export it as TIFF or PNG",
             )
-        pyvips.vips_lib.vips_error_clear()  # the header of a whole AVIF leaves complaints, which the next error would bear
+        pyvips.vips_lib.vips_error_clear()  # the header of a whole AVIF leaves complaints that a later error would tell
         self.format = formats.READ[format]
         self.head = head
         self.size = size

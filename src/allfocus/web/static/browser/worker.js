@@ -127,7 +127,7 @@ async function restoreFile({ id, file, options, mask }) {
   const sorted = Uint16Array.from(radius).sort(), large = sorted[Math.floor(0.98 * (sorted.length - 1))] / 100;
   let binary = '';
   new Uint8Array(radius.buffer).forEach((byte) => { binary += String.fromCharCode(byte); });
-  const map = { width: photo.width, height: photo.height, cell_px: defocus.cell, columns: defocus.columns, rows: defocus.rows, step_px: 0.01, peak_px: [16, 32, 64, 128].find((peak) => large <= peak) ?? 128, radius: btoa(binary) };
+  const map = { width: photo.width, height: photo.height, cell_px: defocus.cell, columns: defocus.columns, rows: defocus.rows, step_px: 0.01, peak_px: [4, 8, 16, 32, 64, 128].find((peak) => large <= peak) ?? 128, radius: btoa(binary) };
   const notes = [...photo.notes, ...lost];
   if (photo.format === 'jpeg') notes.push('written by the browser: JPEG quality 95, its own chroma');
   if (photo.format === 'webp') notes.push(`written by the browser: WebP ${photo.lossless ? 'without loss' : 'quality 95'}`);
