@@ -191,7 +191,7 @@ def ablation() -> list[str]:
         "",
         f"{training['steps']} steps of {training['batch']} crops of {training['patch_px']} px, "
         f"{record['samples']['count']} samples, width {training['net']['width']}, "
-        f"{len(record['seeds'])} seed{'s' * (len(record['seeds']) != 1)}; in brackets the seeds one by one.",
+        f"{len(record['seeds'])} {'seeds; in brackets the seeds one by one' if len(record['seeds']) > 1 else 'seed'}.",
     ]
 
 

@@ -95,6 +95,7 @@ def test_every_line_of_a_command_block_is_a_command_that_is_checked(document: Pa
                 "export",
                 "kill",
                 "wait",
+                "source",
             )  # run by tests/web/test_docs.py
             assert words[0].rpartition("/")[2] in known, f"{document.name}: {line}"
 

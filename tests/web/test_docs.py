@@ -18,7 +18,7 @@ from allfocus.web.limits import Limits
 from web.conftest import Served, blurred, jpeg, opened
 
 PAGES = ("engineers", "photographers")
-INSTALLED = {"pip install 'allfocus[serve]'", "pip install 'allfocus[site]'"}
+INSTALLED = {"pip install '.[serve]'", "pip install '.[site]'"}
 """Run by tests/test_packaging.py with the wheel."""
 SITE = {"allfocus site -o site", "python -m http.server -d site"}
 """Run by tests/test_packaging.py too, because they need npm."""
