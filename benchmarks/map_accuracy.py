@@ -77,7 +77,7 @@ def stored(root: Path, every: int) -> Iterator[Scene]:
 
 def of_photo(deblurrer: Deblurrer, photo: NDArray[np.float32], scale: str) -> Map:
     """What the pipeline makes of a photo or of a view taken for one."""
-    done = deblurrer.run(photo, settings=Settings(scale=scale))
+    done = deblurrer.run(photo, settings=Settings(scale=scale, with_map=True))
     assert done.defocus_map is not None
     return done.defocus_map.read(), _each_px(done.defocus_map.signed_px, done.defocus_map.cell_px, photo)
 

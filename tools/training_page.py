@@ -12,13 +12,13 @@ from page import main, number, stored, table
 
 SETS = ("real-val", "lytro-val")
 RUNS = (
-    ("shipped", "ifan-fast", 0.0, "0.7"),
-    ("shipped", "ifan-fast", 0.0, "0.85"),
+    ("stage 6", "ifan-fast-stage6", 0.0, "0.7"),
+    ("stage 6", "ifan-fast-stage6", 0.0, "0.85"),
     (
         "`broad`: 2,350 of 8,000 steps at rate 3e-4, sharp cores on 35 % and strange detail on 50 % of the samples",
         "broad", 1.0, "0.7",
     ),
-    ("half of it, half shipped", "broad", 0.5, "0.7"),
+    ("half of it, half stage 6", "broad", 0.5, "0.7"),
     ("`crisp1`: 900 steps at 1.5e-4, LPIPS x 0.1, grain up to .006 on 60 %", "crisp1", 1.0, "0.7"),
     ("half and half", "crisp1", 0.5, "0.7"),
     (
@@ -26,7 +26,7 @@ RUNS = (
         "crisp3", 1.0, "0.7",
     ),
     ("half and half", "crisp3", 0.5, "0.75"),
-    ("`grain4`: 500 steps at 1e-4 from the shipped weights, that grain, no LPIPS", "grain4", 1.0, "0.7"),
+    ("`grain4`: 500 steps at 1e-4 from stage 6, that grain, no LPIPS", "grain4", 1.0, "0.7"),
     ("half and half", "grain4", 0.5, "0.7"),
     ("half and half", "grain4", 0.5, "0.85"),
     ("`crisp5`: 3,500 steps at 1e-4 from `crisp3`, LPIPS x 0.03, grain up to .008 on 50 %", "crisp5", 1.0, "0.7"),
@@ -40,7 +40,7 @@ RUNS = (
     ("half and half", "plain6", 0.5, "0.7"),
     ("`muon10`: 2,000 steps of Muon at 5e-4 from `plain6`, on the same samples", "muon10", 1.0, "0.7"),
     ("half and half", "muon10", 0.5, "0.7"),
-    ("three tenths of it, seven tenths shipped", "muon10", 0.3, "0.7"),
+    ("three tenths of it, seven tenths stage 6", "muon10", 0.3, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
@@ -50,7 +50,10 @@ def stages() -> list[str]:
     rows = []
     for name in ("ifan-fast", "ifan", "ifan-dual-fast"):
         found = Provenance.read(name)
-        start = "" if found.parent is None else f", from the last stage of `{found.parent.model}`"
+        parent = found.parent
+        start = "" if parent is None else f", from stage {parent.stages[-1].number} of `{parent.model}`"
+        if found.average_with is not None:
+            start += f"; mean of the weights of stages {found.average_with} and {found.stages[-1].number}"
         steps = sum(map(steps_of, found.stages))
         rows.append([f"`{name}`", f"{len(found.stages)}{start}", f"{steps:,}{' more' if found.parent else ''}"])
     return table(("model", "stages", "steps"), rows, words=3)
@@ -97,7 +100,7 @@ def mean(photos: Mapping[str, Any], *path: str) -> str:
 
 
 def runs() -> list[str]:
-    """The runs that did not replace the shipped weights."""
+    """Runs that started from stage 6 of `ifan-fast`, and their averages with it."""
     found = stored("results/averaged_weights.json")["rows"]
     rows = []
     for label, run, share, gain in RUNS:
@@ -126,15 +129,15 @@ def race() -> list[str]:
 
 
 def wanted_gains() -> list[str]:
-    """By which factor the shipped residual should have been multiplied, by blur radius."""
+    """By which factor the residual of stage 6 should have been multiplied, by blur radius."""
     found = stored("results/averaged_weights.json")["rows"]
-    factors = {name: weights_of(found, name, "ifan-fast", 0.0)["wanted_factor_by_radius_px"] for name in SETS}
+    factors = {name: weights_of(found, name, "ifan-fast-stage6", 0.0)["wanted_factor_by_radius_px"] for name in SETS}
     heads = ("radius, px", *factors[SETS[0]])
     return table(heads, [[name, *(number(one, 2) for one in factors[name].values())] for name in SETS])
 
 
 def residual_gains() -> list[str]:
-    """What other factors on the shipped residual would give."""
+    """What other factors on the residual of stage 6 would give."""
     found = stored("results/residual_gain.json")["sets"]
     rows = [
         [name, *(f"{found[one][name]['psnr_fit']:.2f} / {found[one][name]['lpips']:.3f}" for one in SETS)]

@@ -80,6 +80,18 @@ def test_the_settings_of_a_stage_survive_their_file(tmp_path: Path) -> None:
                 assert load_config(path) == TrainConfig.from_dict(found.stages[int(path.stem) - 1].settings)
 
 
+def test_the_last_stage_is_averaged_with_an_earlier_one(written: Path) -> None:
+    told = yaml.safe_load(written.read_text())
+    told["stages"].append({**told["stages"][0], "number": 2})
+    written.write_text(yaml.safe_dump({**told, "average_with": 1, "share": 0.25}))
+    release = Provenance.read(written).commands(Path("PHOTOS"), Path("OUT"), reach=Path("BLURRED"))[-1]
+    assert release.line.startswith("allfocus release OUT/two/2 ")
+    assert "--average-with OUT/two/1 --share 0.25" in release.line
+    written.write_text(yaml.safe_dump({**told, "average_with": 2}))
+    with pytest.raises(OptionError, match=r"average_with 2; expected one of \[1\]"):
+        Provenance.read(written)
+
+
 @pytest.mark.slow
 def test_a_replay_goes_from_photos_to_a_released_model(written: Path, tmp_path: Path) -> None:
     photos, pairs = tmp_path / "photos", tmp_path / "pairs" / "source"

@@ -24,7 +24,8 @@ def release_command(
     ] = None,
     gain: Annotated[float, typer.Option(help="Factor on the residual, for calibration on real photos.")] = 1.0,
     average_with: Annotated[
-        str | None, typer.Option(help="Model or run whose weights are averaged with the run's, after --gain.")
+        str | None,
+        typer.Option(help="Model or run whose weights are averaged with the run's; a model has its gain."),
     ] = None,
     share: Annotated[float, typer.Option(help="The run's share in that average.")] = 0.5,
     failures: Annotated[Path | None, typer.Option(help="Text file for the card, one known failure per line.")] = None,
@@ -38,7 +39,7 @@ def release_command(
 
     from allfocus.data.cache import SampleCache
     from allfocus.targets import check
-    from allfocus.train.state import average, load_averaged
+    from allfocus.train.state import load_averaged
     from allfocus.train.tasks.registry import BASELINES
     from allfocus.train.trained_on import TrainedOn, training_data
     from allfocus.weights.store import CARD_SUFFIX, GRAPH_SUFFIX, WEIGHTS_SUFFIX
@@ -51,10 +52,7 @@ def release_command(
         spec = SampleCache(cache).spec
         seen = replace(seen, trained_on=training_data(Path(spec.photos), spec.left_out), simulator=spec.simulator)
     write = _write_baseline if config.architecture in BASELINES else _write_ifan
-    if gain != 1.0 and hasattr(net, "scale_residual"):
-        net.scale_residual(gain)
-    if average_with is not None:
-        average(net, average_with, share)
+    _calibrate(net, gain, average_with, share)
     card, path = write(config, net, name, output, photos)
     replace(
         card,
@@ -66,6 +64,20 @@ def release_command(
         command=command,
     ).write(path.with_suffix(".json"))
     typer.echo(f"{path}: {card.parameters:,} parameters, step {step} of this run, reach {card.context_px} px")
+
+
+def _calibrate(net: Any, gain: float, average_with: str | None, share: float) -> None:
+    """Scale the residual and average the weights: with a run's before, as its residual is not scaled yet; with a
+    model's, which was scaled when it was released, afterwards."""
+    from allfocus.train.state import average
+
+    with_run = average_with is not None and Path(average_with).is_dir()
+    if average_with is not None and with_run:
+        average(net, average_with, share)
+    if gain != 1.0 and hasattr(net, "scale_residual"):
+        net.scale_residual(gain)
+    if average_with is not None and not with_run:
+        average(net, average_with, share)
 
 
 def _write_ifan(config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None) -> tuple[Card, Path]:

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,11 @@ class Provenance:
         model: its name.
         stages: in order.
         samples: by name; those of the parent may be used as well.
-        parent: the model whose last stage the first one starts from, or None.
+        parent: the model whose last stage the first one starts from, or None; in the file a name, and `parent_stage`
+            where it was an earlier stage.
         gain: factor on the residual when it was released.
+        average_with: number of the stage whose weights the last stage's were averaged with; None for its own alone.
+        share: the last stage's in that average.
         known_failures: for the card, one sentence each.
     """
 
@@ -87,6 +90,8 @@ class Provenance:
     samples: Mapping[str, Samples]
     parent: Provenance | None = None
     gain: float = 1.0
+    average_with: int | None = None
+    share: float = 0.5
     known_failures: tuple[str, ...] = ()
 
     @classmethod
@@ -104,10 +109,10 @@ class Provenance:
             stored = yaml.safe_load(path.read_text(encoding="utf-8"))
             samples = {key: Samples(**values) for key, values in (stored.pop("samples", None) or {}).items()}
             stages = tuple(TrainingStage(**{**one, "samples": tuple(one["samples"])}) for one in stored.pop("stages"))
-            parent = stored.pop("parent", None)
+            parent, of_parent = stored.pop("parent", None), stored.pop("parent_stage", None)
             stored["known_failures"] = tuple(stored.get("known_failures", ()))
             above = path.with_name(f"{parent}{SUFFIX}")
-            before = None if parent is None else cls.read(above if above.is_file() else parent)
+            before = None if parent is None else cls.read(above if above.is_file() else parent)._until(of_parent)
             found = cls(path.name.removesuffix(SUFFIX), stages, samples, before, **stored)
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             names = ", ".join(one.name for one in fields(TrainingStage))
@@ -117,7 +122,19 @@ class Provenance:
             unknown = [one for one in stage.samples if one not in found.all_samples()]
             if unknown:
                 raise OptionError(f"{path}: stage {stage.number} uses {unknown}", "samples it names", "define them")
+        numbers = [stage.number for stage in stages]
+        if found.average_with not in (None, *numbers[:-1]):
+            raise OptionError(f"{path}: average_with {found.average_with}", f"one of {numbers[:-1]}", "an earlier one")
         return found
+
+    def _until(self, last: int | None) -> Provenance:
+        """With the stages up to that number; all if it is None."""
+        if last is None:
+            return self
+        stages = tuple(stage for stage in self.stages if stage.number <= last)
+        if not stages or stages[-1].number != last:
+            raise OptionError(f"stage {last} of {self.model}", f"1 to {self.stages[-1].number}", "parent_stage: 1")
+        return replace(self, stages=stages, average_with=None)
 
     def all_samples(self) -> dict[str, Samples]:
         """Its own and those of its parents."""
@@ -139,6 +156,9 @@ class Provenance:
             failures, run = output / self.model / "known_failures.txt", self._run(output, self.stages[-1])
             words = ("release", str(run), "--name", self.model, "-o", str(output / "models"))
             words += ("--photos", str(reach), "--gain", f"{self.gain:g}", "--failures", str(failures))
+            if self.average_with is not None:
+                earlier = next(stage for stage in self.stages if stage.number == self.average_with)
+                words += ("--average-with", str(self._run(output, earlier)), "--share", f"{self.share:g}")
             words += ("--command", f"allfocus train --provenance {self.model}")
             found.append(Command(words, {failures: "\n".join(self.known_failures) + "\n"}))
         return found
