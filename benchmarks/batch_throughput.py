@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,15 @@ import numpy as np
 
 from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
-from allfocus.batch.local import LocalRun
+from allfocus.batch.local import LocalRun, photos_in_flight
 from allfocus.batch.store import Store
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.base import Engine, Estimate
+from allfocus.engine.pool import EnginePool
 from allfocus.photo.codecs import decode, encode
+from allfocus.photo.photo import Photo
 from allfocus.restore import Settings, finish, restore
 from batch_photos import DATA, mosaics
 from batch_record import RESULTS, record
@@ -45,10 +48,13 @@ FIGURE = RESULTS.with_name("batch_engines.png")
 
 
 def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Interleaved, for each set of photos: engines alone, then batches of one and of several streams.
+    """Interleaved, for each set of photos: engines alone, the pipeline in memory, batches; of one and several streams.
 
     The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory: photos' megapixels
-    over the seconds, nothing decoded, gated, blended, encoded or written. A batch does all of that.
+    over the seconds, nothing decoded, gated, blended, encoded or written. A batch does all of that. The pipeline in
+    memory stands between them: `restore` on decoded photos, as many at a time as in a batch, nothing encoded or
+    written. Its share of the fastest engines' rate is what is left beside the network, and the share of its rate that a
+    batch has is what formats, journal and scheduling leave.
 
     Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; and
     the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
@@ -62,16 +68,20 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
     traces: dict[str, Trace] = {}
     for name in sets:
         alone: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+        pipelines: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         with tempfile.TemporaryDirectory() as scratch:
             source, out = mosaics(data, Path(scratch) / "in", *SETS[name]), Path(scratch) / "out"
             pixels = sum(width * height for width, height in SETS[name][1]) / 1e6
-            tiles, formats = tiles_of(source, whole[0], Path(scratch))
+            photos, tiles, formats = tiles_of(source, whole[0], Path(scratch))
             formats /= pixels
             for _ in range(rounds):
                 for kind, deblurrers in kinds.items():
                     alone[kind].append(engines_alone(tiles, deblurrers, pixels))
                     print(name, kind, alone[kind][-1], file=sys.stderr, flush=True)
+                for kind, deblurrers in kinds.items():
+                    pipelines[kind].append(pipeline_in_memory(photos, deblurrers, pixels))
+                    print(name, kind, pipelines[kind][-1], file=sys.stderr, flush=True)
                 for kind, deblurrers in kinds.items():
                     measured, trace = run_once(source, out, deblurrers)
                     batches[kind].append(measured)
@@ -84,6 +94,13 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
             "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1),
             "tiles": len(tiles), "megapixels_of_tiles": round(sum(map(area, tiles)) / 1e6, 1),
             "engines_alone": {kind: medians(runs) for kind, runs in alone.items()},
+            "pipeline_in_memory": {
+                kind: {
+                    **medians(runs),
+                    "share_of_fastest_engines": round(median(runs, "megapixels_per_s") / fastest, 3),
+                }
+                for kind, runs in pipelines.items()
+            },
             "formats_cpu_s_per_megapixel": round(formats, 4),
             "most_that_the_formats_allow": round(engine / (engine + formats), 3),
             "batch": {
@@ -96,6 +113,9 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
                     "share_of_fastest_engines": round(median(runs, "megapixels_per_s") / fastest, 3),
                     "share_of_one_engine": round(
                         median(runs, "megapixels_per_s") / rates[f"1 engine of {cores} threads"], 3
+                    ),
+                    "share_of_pipeline_in_memory": round(
+                        median(runs, "megapixels_per_s") / median(pipelines[kind], "megapixels_per_s"), 3
                     ),
                     "of_each_round": [round(run["megapixels_per_s"], 3) for run in runs],
                 }
@@ -229,23 +249,26 @@ class Recorder:
 
     def run(self, batch: np.ndarray, pair: np.ndarray | None = None) -> Estimate:
         """See `Engine.run`."""
-        self.tiles.append(batch)
+        self.tiles.append(batch.copy())
         return self.engine.run(batch, pair)
 
 
-def tiles_of(source: Path, deblurrer: Deblurrer, folder: Path) -> tuple[list[np.ndarray], float]:
-    """What the network is asked over all photos, and the processor's seconds that reading and writing them takes."""
+def tiles_of(source: Path, deblurrer: Deblurrer, folder: Path) -> tuple[list[Photo], list[np.ndarray], float]:
+    """The photos, decoded; what the network is asked over all of them; and the processor's seconds that reading and
+    writing them takes."""
+    photos: list[Photo] = []
     tiles: list[np.ndarray] = []
     recorder, formats = Recorder(deblurrer.engine, tiles), 0.0
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         started = time.process_time()
         photo = decode(path)
         formats += time.process_time() - started
+        photos.append(photo)
         with finish(restore(photo, recorder, deblurrer.model.card, Settings())).canvas as canvas:
             started = time.process_time()
             encode(photo, canvas, folder / path.name)
             formats += time.process_time() - started
-    return tiles, formats
+    return photos, tiles, formats
 
 
 def engines_alone(tiles: list[np.ndarray], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
@@ -269,6 +292,22 @@ def engines_alone(tiles: list[np.ndarray], deblurrers: list[Deblurrer], megapixe
         thread.start()
     for thread in threads:
         thread.join()
+    used.stop()
+    return used.told(megapixels)
+
+
+def pipeline_in_memory(photos: list[Photo], deblurrers: list[Deblurrer], megapixels: float) -> dict[str, float]:
+    """What is used while decoded photos are restored, as many at a time as in a batch, and nothing is written."""
+    pool, card = EnginePool([deblurrer.engine for deblurrer in deblurrers]), deblurrers[0].model.card
+
+    def work(photo: Photo) -> None:
+        finish(restore(photo, pool, card, Settings())).canvas.close()
+
+    ordered = sorted(photos, key=lambda photo: -photo.width * photo.height)
+    used = Used()
+    with ThreadPoolExecutor(photos_in_flight(len(deblurrers))) as workers:
+        for _ in workers.map(work, ordered):
+            pass
     used.stop()
     return used.told(megapixels)
 

@@ -238,6 +238,19 @@ def test_settings_out_of_range_are_refused(chosen: dict[str, float], told: str) 
         Settings(**chosen)  # type: ignore[arg-type]
 
 
+def test_restored_tiles_are_told_to_who_asks() -> None:
+    photo = blurred_texture(6.0, 256)
+    restored, _, seen = run(photo, LocalEngine(), with_tiles=True)
+    last = seen[-1]
+    assert last.tile is not None and last.sharp is not None
+    box = last.tile.target
+    found = restored[box.y : box.y + box.height, box.x : box.x + box.width] / 255
+    np.testing.assert_allclose(np.clip(last.sharp, 0, 1), found, atol=0.51 / 255)
+    plain, _, seen = run(photo, LocalEngine())
+    assert all(step.sharp is None for step in seen)
+    assert np.abs(plain.astype(int) - restored).max() <= 1
+
+
 def test_closing_the_generator_stops_the_work() -> None:
     engine = LocalEngine()
     steps = restore(decode(noise(600, 600)), engine, card(), Settings(scale=1, tile=256, with_map=True))

@@ -17,14 +17,18 @@ def throughput() -> list[str]:
     rows = []
     for name, found in part["sets"].items():
         for kind, batch in found["batch"].items():
-            alone = found["engines_alone"][kind]
-            cells = [number(values["megapixels_per_s"], 2) for values in (alone, batch)]
-            cells += [number(values["cpu_s_per_megapixel"], 3) for values in (alone, batch)]
-            cells += [f"{batch['share_of_fastest_engines']:.0%}", f"{batch['share_by_processor_time']:.0%}"]
+            alone, pipeline = found["engines_alone"][kind], found["pipeline_in_memory"][kind]
+            cells = [number(values["megapixels_per_s"], 2) for values in (alone, pipeline, batch)]
+            cells += [number(values["cpu_s_per_megapixel"], 3) for values in (alone, pipeline, batch)]
+            shares = batch["share_of_fastest_engines"], pipeline["share_of_fastest_engines"]
+            shares += batch["share_of_pipeline_in_memory"], batch["share_by_processor_time"]
+            cells += [f"{share:.0%}" for share in shares]
             rows.append((NAMES[name], kind, *cells, f"{batch['engines_idle']:.0%}" if "engines_idle" in batch else "-"))
     heads = (
-        "photos", "engines", "engines alone, MP/s", "batch, MP/s", "engines alone, CPU s/MP", "batch, CPU s/MP",
-        "share of the fastest engines' rate", "share by CPU time", "engines idle",
+        "photos", "engines", "engines alone, MP/s", "pipeline in memory, MP/s", "batch, MP/s",
+        "engines alone, CPU s/MP", "pipeline, CPU s/MP", "batch, CPU s/MP",
+        "batch of the fastest engines' rate", "pipeline of the fastest engines' rate", "batch of the pipeline's rate",
+        "batch by CPU time", "engines idle",
     )  # fmt: skip
     formats = " and ".join(f"{found['most_that_the_formats_allow']:.0%}" for found in part["sets"].values())
     return [

@@ -16,7 +16,7 @@ MARGIN = 2
 MEMORY_LIMIT = 160 * 2**20
 """Up to 27 megapixels it stays in memory, of which it takes as much as holds anything; adding to a file is slower."""
 CELL_PX = 32
-BLOCK_ROWS, BLOCK_COLUMNS = 64, 1024
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 1536
 # Catmull-Rom weights at a quarter of a pixel: a fine pixel's centre lies there between four coarse ones
 CUBIC = np.array([-0.0703125, 0.8671875, 0.2265625, -0.0234375], np.float32)
 

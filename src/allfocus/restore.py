@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +64,7 @@ class Settings:
         finest: 1, or 2 to end at half size on large photos (`scales.LARGE_PX`).
         flips: whether to average the results for the photo and its mirror image.
         with_map: whether the defocus map is wanted, for which the network also runs on tiles in focus.
+        with_tiles: whether `Progress` has the restored pixels of each tile.
     """
 
     strength: float = 1.0
@@ -73,6 +75,7 @@ class Settings:
     finest: int = 1
     flips: bool = False
     with_map: bool = False
+    with_tiles: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -94,7 +97,7 @@ class Progress:
         planned_px: pixels that the network sees in all tiles of this scale.
         scales: of the photo, coarsest first.
         tile: the last of the tiles, in px of the scale.
-        sharp: (h, w, 3) the restored pixels over its target, about [0, 1].
+        sharp: (h, w, 3) the restored pixels over its target, about [0, 1]; None without `Settings.with_tiles`.
     """
 
     scale: int
@@ -289,13 +292,15 @@ def _run_plan(
     defocus_map = DefocusMap(photo.width, photo.height, card.multiple, scale, before) if work.maps else None
     at_once = engine.at_once if isinstance(engine, ParallelEngine) else 1
     preparing, turn = Lock(), Semaphore(at_once)
+    spare: list[np.ndarray] = []  # memory of tiles that are done
 
     def finished(tile: Tile | Part) -> tuple[Tile | Part, Estimate]:
         with preparing:  # one at a time: the network gets the first one earlier, and every one in order
-            pictures = _pictures(work, scale, under, tile)
+            pictures = _pictures(work, scale, under, tile, spare)
         with turn:
             found = engine.run(pictures.start, pictures.sides)
-        _take_in(tile, pictures, found, need if work.settings.gated else None, total)
+        _take_in(work.settings, tile, pictures, found, need, total)
+        spare.append(pictures.memory)
         return tile, found
 
     # the largest first: an engine takes all its memory anew when a tile is larger than those before
@@ -308,7 +313,7 @@ def _run_plan(
             assert isinstance(tile, Tile) and need is not None  # nothing is left out where a map is made
             defocus_map.add(tile, found.disparity, need.read(tile.source))
         sharp = _inside(found.residual[0], tile.source, tile.target).transpose(1, 2, 0)
-        yield told(done=done, tile=tile, sharp=sharp)
+        yield told(done=done, tile=tile, sharp=sharp if work.settings.with_tiles else None)
     seen = seen_px(tiles) + (coarser.seen_px if coarser else 0)
     return Stage(scale, total, defocus_map, side, seen, need)
 
@@ -369,11 +374,10 @@ class _Cut(NamedTuple):
     places: np.ndarray
     amounts: np.ndarray
 
-    def taken_off(self, plane: np.ndarray, channel: int) -> np.ndarray:
-        """One channel of other values of the block, less what was taken off here."""
-        first, end = np.searchsorted(self.places, (channel * plane.size, (channel + 1) * plane.size))
-        change = plane.copy()
-        change.reshape(-1)[self.places[first:end] - channel * plane.size] -= self.amounts[first:end]
+    def taken_off(self, values: np.ndarray) -> np.ndarray:
+        """Other values of the block, less what was taken off here."""
+        change = values.copy()
+        change.reshape(-1)[self.places] -= self.amounts
         return change
 
 
@@ -384,18 +388,24 @@ class _Pictures(NamedTuple):
         start: the photo as coarser scales corrected it, within [0, 1]: (1, 3, h, w).
         sides: the views, (1, 6, h, w); None for a network of one view.
         cuts: for the part of each of the source's blocks that lies in the target; None where it was within [0, 1].
+        memory: what `start` and `sides` lie in.
     """
 
     start: np.ndarray
     sides: np.ndarray | None
     cuts: list[_Cut | None]
+    memory: np.ndarray
 
 
-def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part) -> _Pictures:
-    """The input for a tile, made in blocks that fit the processor's cache."""
+def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part, spare: list[np.ndarray]) -> _Pictures:
+    """The input for a tile, made in blocks that fit the processor's cache; in spare memory if that is enough."""
     views = () if work.views is None else (work.views.right, work.views.left)
     readers = [view.unit(scale) for view in (work.photo, *views)]
-    shown = np.empty((1, 3 * len(readers), tile.source.height, tile.source.width), np.float32)
+    shape = (1, 3 * len(readers), tile.source.height, tile.source.width)
+    memory = spare.pop() if spare else np.empty(0, np.float32)
+    if memory.size < math.prod(shape):
+        memory = np.empty(math.prod(shape), np.float32)
+    shown = memory[: math.prod(shape)].reshape(shape)
     cuts: list[_Cut | None] = []
     for strip in strips(tile.source):
         with TURN:
@@ -410,7 +420,7 @@ def _pictures(work: _Work, scale: int, under: Residual | None, tile: Tile | Part
                     for picture, values in zip(pictures, corrected, strict=True):
                         np.clip(values, 0, 1, out=_inside(picture, strip, block))
                 cuts.append(cut)
-    return _Pictures(shown[:, :3], shown[:, 3:] if views else None, cuts)
+    return _Pictures(shown[:, :3], shown[:, 3:] if views else None, cuts, memory)
 
 
 def _cut(values: np.ndarray) -> _Cut | None:
@@ -421,31 +431,29 @@ def _cut(values: np.ndarray) -> _Cut | None:
     return _Cut(places.astype(np.int32), excess.reshape(-1)[places])
 
 
-def _take_in(tile: Tile | Part, pictures: _Pictures, found: Estimate, need: Need | None, total: Residual) -> None:
+def _take_in(
+    settings: Settings, tile: Tile | Part, pictures: _Pictures, found: Estimate, need: Need | None, total: Residual
+) -> None:
     """Add what a tile's sharp picture has over the photo and what coarser scales have added; in `found` it becomes that
-    picture."""
+    picture if that is wanted."""
     down, across = tile.ramps()
     for whole, cut in zip(blocks(tile.source), pictures.cuts, strict=True):
         block = _common(whole, tile.target)
         if not block.width * block.height:
             continue
-        start = _inside(pictures.start[0], tile.source, block)
-        sharp = _inside(found.residual[0], tile.source, block)
+        change = _inside(found.residual[0], tile.source, block)
         y, x = block.y - tile.target.y, block.x - tile.target.x
         with TURN:
-            share = None if need is None else need.read(block)
             weights = down[y : y + block.height, None] * across[x : x + block.width]
-            total.add(block, _changes(sharp, start, share, cut), weights)
-
-
-def _changes(sharp: np.ndarray, start: np.ndarray, share: np.ndarray | None, cut: _Cut | None) -> Iterator[np.ndarray]:
-    """One channel after another, which the processor's cache holds: what is added to the residual; `sharp`, at first
-    what the network has found, becomes the sharp picture."""
-    for channel, plane in enumerate(sharp):
-        if share is not None:
-            plane *= share
-        yield plane if cut is None else cut.taken_off(plane, channel)
-        plane += start[channel]
+            if need is not None and settings.gated:
+                share = need.read(block)
+                if cut is None and not settings.with_tiles:
+                    weights *= share  # once, not for each channel
+                else:
+                    change *= share
+            total.add(block, change if cut is None else cut.taken_off(change), weights)
+            if settings.with_tiles:
+                change += _inside(pictures.start[0], tile.source, block)
 
 
 def _common(one: Box, other: Box) -> Box:

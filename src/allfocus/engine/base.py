@@ -56,7 +56,8 @@ class Engine(Protocol):
         """Run the network.
 
         Args:
-            batch: (N, 3, H, W) float32, display-referred RGB in [0, 1]; H and W multiples of the card's multiple.
+            batch: (N, 3, H, W) float32, display-referred RGB in [0, 1]; H and W multiples of the card's multiple. Its
+                memory is used again after the call.
             pair: (N, 6, H, W) float32, right then left dual-pixel view, for a network of two views.
 
         Raises:

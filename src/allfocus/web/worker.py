@@ -145,7 +145,7 @@ class Desk:
         done = model.run(
             request["photo"],
             target,
-            speed.settings(Settings(**options, with_map=True)),
+            speed.settings(Settings(**options, with_map=True, with_tiles=request["tiles"])),
             quality=quality,
             mask=request["mask"],
             overwrite=True,
