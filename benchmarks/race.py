@@ -64,6 +64,8 @@ DESIGNS = {
     "growing crops": Design("crops of 96, 128 and 160 px", {"patch_px": [96, 128, 160]}),
     "twice the rate": Design("learning rate 6e-4", {"learning_rate": 6e-4}),
     "Muon": Design("between many channels, learning rate 1e-3", {"optimiser": "muon", "learning_rate": 1e-3}),
+    "Muon, another seed": Design("the same", {"optimiser": "muon", "learning_rate": 1e-3, "seed": 12}),
+    "Muon, width 24": Design("both", {"optimiser": "muon", "learning_rate": 1e-3, "net.width": 24}),
 }  # fmt: skip
 
 

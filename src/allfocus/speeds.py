@@ -32,7 +32,7 @@ BALANCED = "balanced"
 SPEEDS = {
     "fast": Speed(DEFAULT, finest=2),
     BALANCED: Speed(DEFAULT),
-    "best": Speed("ifan", flips=True),
+    "best": Speed(DEFAULT, flips=True),
 }
 
 
