@@ -135,6 +135,12 @@ def test_results_in_an_output_folder_inside_are_passed_over_and_said(tmp_path: P
     assert [job.source.name for job in elsewhere.jobs] == ["a.jpg", "own.jpg"]
 
 
+def test_pictures_of_formats_that_are_not_read_are_said(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg", tmp_path / "b.GIF", tmp_path / "c.txt", tmp_path / ".d.gif")
+    plan = collect([str(tmp_path)], None)
+    assert plan.passed_over[0].endswith(f"1 picture of a format that is not read, such as {tmp_path / 'b.GIF'}")
+
+
 def test_what_a_shell_names_in_a_second_run_leaves_results_alone(tmp_path: Path) -> None:
     touch(tmp_path / "a.jpg", tmp_path / "a.sharp.jpg", tmp_path / "b.sharp.jpg")
     plan = collect([str(path) for path in sorted(tmp_path.iterdir())], None)

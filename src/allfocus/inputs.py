@@ -91,6 +91,7 @@ class _Search:
         self.refused: list[Refused] = []
         self.results: list[Path] = []
         self.hidden: list[Path] = []
+        self.unread: list[Path] = []
 
     def take(self, text: str) -> None:
         """One argument: a photo, a folder or a glob."""
@@ -131,9 +132,11 @@ class _Search:
             listed = Ledger(folder).names()
             for file in files:
                 path = folder / file
-                if path.suffix.lower() not in PHOTO_EXTENSIONS or file.startswith("."):
+                if file.startswith("."):
                     continue
-                if file in listed or _is_result(path):
+                if path.suffix.lower() not in PHOTO_EXTENSIONS:
+                    self.unread += [path] if path.suffix.lower() in OTHER_PICTURES else []
+                elif file in listed or _is_result(path):
                     self.results.append(path)
                 elif path.is_file():
                     yield _Found(path, path.relative_to(root), searched=True)
@@ -192,7 +195,7 @@ def collect(inputs: Sequence[str], output: str | Path | None, *, map: bool = Fal
     return Plan(
         jobs=tuple(job for index, job in enumerate(jobs) if index not in problems),
         refused=(*search.refused, *refused),
-        passed_over=tuple(_passed_over(search.results + again, search.hidden)),
+        passed_over=tuple(_passed_over(search.results + again, search.hidden, search.unread)),
         folder=folder,
         named=named,
     )
@@ -298,9 +301,12 @@ def _is_result(path: Path) -> bool:
     return Path(path.stem).suffix in MADE_HERE
 
 
-def _passed_over(results: list[Path], hidden: list[Path]) -> Iterator[str]:
+def _passed_over(results: list[Path], hidden: list[Path], unread: list[Path]) -> Iterator[str]:
     if results:
         number = f"{len(results)} {'result' if len(results) == 1 else 'results'}"
         yield f"passed over {number} of allfocus, such as {results[0]}"
     if hidden:
         yield f"passed over {len(hidden)} hidden folders, such as {hidden[0]}; name one to restore what is in it"
+    if unread:
+        number = f"{len(unread)} {'picture' if len(unread) == 1 else 'pictures'}"
+        yield f"passed over {number} of a format that is not read, such as {unread[0]}"

@@ -23,7 +23,7 @@ def import_command(
     licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "LicenseRef-unknown",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing model of that name.")] = False,
 ) -> None:
-    """Convert a released checkpoint to weights, graph and card. No pickled code in it is executed."""
+    """Convert a checkpoint of the paper's authors to weights, graph and card. No pickled code in it is executed."""
     from allfocus.errors import needs
 
     with needs("allfocus import", "train", "torch"):

@@ -15,7 +15,7 @@ def inspect_command(
     at: Annotated[str, typer.Option(metavar="X,Y", help="The pixel, from the upper left corner.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The figure. [NAME.inspect.png]")] = None,
     model: ModelName = "ifan-fast",
-    scale: Annotated[int, typer.Option(help="Working scale: the photo is reduced 1, 2 or 4 times.")] = 1,
+    scale: Annotated[int, typer.Option(help="Working scale: 1, 2 or 4, for full, half or quarter size.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option(help="Print one JSON object.")] = False,
 ) -> None:

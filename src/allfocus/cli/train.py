@@ -27,7 +27,9 @@ def train_command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands of --provenance and exit.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, on top of the recipe's.")] = None,
-    change: Annotated[list[str] | None, typer.Option("--set", help="One setting: NAME=VALUE, loss.warp=0.5.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, as loss.warp=0.5; repeat for more.")
+    ] = None,
     cache: Annotated[
         list[Path] | None, typer.Option(help="Folder made by `allfocus prepare`; several are mixed.")
     ] = None,
