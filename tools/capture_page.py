@@ -41,7 +41,7 @@ def figures() -> list[str]:
     if one:
         title, scores = next((title, scores) for title, scores in one["gain"].items() if "psnr_fit_gain" in scores)
         lines.append(
-            f"* **The walk** with {one['steps']} steps on {one['scenes']['train']} simulated pairs: "
+            f"* **The walk-through** with {one['steps']} steps on {one['scenes']['train']} simulated pairs: "
             f"{scores['psnr_fit_gain']:+.2f}{_error(scores)} dB of PSNR-fit over `ifan-fast` "
             f"({title}; {scores['scenes_better']:.0f} better)."
         )

@@ -129,8 +129,8 @@ async function restoreFile({ id, file, options, mask }) {
   new Uint8Array(radius.buffer).forEach((byte) => { binary += String.fromCharCode(byte); });
   const map = { width: photo.width, height: photo.height, cell_px: defocus.cell, columns: defocus.columns, rows: defocus.rows, step_px: 0.01, peak_px: [4, 8, 16, 32, 64, 128].find((peak) => large <= peak) ?? 128, radius: btoa(binary) };
   const notes = [...photo.notes, ...lost];
-  if (photo.format === 'jpeg') notes.push('written by the browser: JPEG quality 95, its own chroma');
-  if (photo.format === 'webp') notes.push(`written by the browser: WebP ${photo.lossless ? 'without loss' : 'quality 95'}`);
+  if (photo.format === 'jpeg') notes.push('written by the browser, as JPEG of quality 95 with its own chroma subsampling');
+  if (photo.format === 'webp') notes.push(`written by the browser, as WebP ${photo.lossless ? 'without loss' : 'of quality 95'}`);
   const engine = { name: `ONNX Runtime Web (${provider})`, precision: 'float32', model: card.name };
   const facts = { width: photo.width, height: photo.height, format: photo.format, blur_px: { typical: done.blur.typical, large: done.blur.large }, scales: done.scales, left_alone: done.leftAlone, engine, seconds: (performance.now() - started) / 1000, notes };
   return [{ blob, map, facts }];

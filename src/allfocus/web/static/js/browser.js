@@ -1,6 +1,6 @@
 /* The engine in the browser alone: no server, no upload. The same functions as service.js. */
 
-export const promise = 'The photo never leaves this browser: the network runs here, and it works without a connection. It reads JPEG, PNG and WebP. TIFF, camera raw, HEIC, 16-bit TIFF and folders need the full tool: pip install allfocus.';
+export const promise = 'The photo never leaves this browser: the network runs here, and it works without a connection. It reads JPEG, PNG and WebP. TIFF, camera raw, HEIC and folders need the program allfocus on your machine.';
 export const accept = 'image/jpeg,image/png,image/webp,image/avif';
 
 const worker = new Worker(new URL('../browser/worker.js', import.meta.url), { type: 'module' });
@@ -38,7 +38,7 @@ export async function open(file) {
     const asStored = file.type === 'image/webp' ? { imageOrientation: 'none' } : {}; // as the worker reads it
     return { picture: await createImageBitmap(file, asStored), note: null };
   } catch {
-    throw new Error('a browser cannot read it; the full tool may: pip install allfocus');
+    throw new Error('this browser cannot read it; the program allfocus reads more formats');
   }
 }
 
@@ -65,7 +65,7 @@ export async function trial(canvas, options) {
   return found.picture;
 }
 
-/** A map in numbers is the full tool's. */
+/** A map in numbers is for the program. */
 export const mapFile = null;
 
 if ('serviceWorker' in navigator) {

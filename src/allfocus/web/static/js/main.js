@@ -147,7 +147,8 @@ function update() {
 function summary(photo) {
   const { facts } = photo.done;
   const scales = facts.scales.map((scale) => (scale === 1 ? 'full' : `1/${scale}`)).join(', ');
-  const kept = facts.notes.length ? ` ${facts.notes.join('. ')}.` : ' Everything in the file was kept.';
+  const sentences = facts.notes.map((note) => ` ${note[0].toUpperCase()}${note.slice(1)}.`);
+  const kept = sentences.join('') || ' Everything in the file was kept.';
   return `Blur of about ${facts.blur_px.large.toFixed(1)} px; worked at ${scales} size in ${facts.seconds.toFixed(1)} s; ${(100 * facts.left_alone).toFixed(0)} % of the pixels left alone.${kept}`;
 }
 
