@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from allfocus.deblurrer import Deblurred, Deblurrer, deblur
     from allfocus.errors import AllfocusError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["AllfocusError", "Deblurred", "Deblurrer", "__version__", "deblur"]
 
 _HOMES = {
