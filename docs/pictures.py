@@ -1,7 +1,7 @@
 """Makes the pictures of README.md from the example photos: `python docs/pictures.py` (needs the dev extra).
 
 before-after.jpg: the examples as they came and through allfocus. limits.jpg: a blur that is too strong (12 px), as it
-came, through allfocus, and the truth.
+came, through allfocus, and the truth. strength.jpg: crops of the examples as they came and at several strengths.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ EXAMPLES = HERE.parent / "examples"
 ENLARGE = 1.5
 GAP_PX = 8
 WHITE = [255.0]
+STRENGTHS = (0.5, 1.0, 1.4)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -32,15 +33,21 @@ def row(pictures: list[np.ndarray]) -> pyvips.Image:
     return pyvips.Image.arrayjoin(images, across=len(images), shim=GAP_PX, background=WHITE)
 
 
-def deblurred(photo: np.ndarray) -> np.ndarray:
-    """Through allfocus at its defaults."""
-    sharp = allfocus.deblur(photo)
+def deblurred(photo: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """Through allfocus."""
+    sharp = allfocus.deblur(photo, strength=strength)
     assert isinstance(sharp, np.ndarray)
     return sharp
 
 
+def save(rows: list[pyvips.Image], name: str) -> None:
+    """One row below the other."""
+    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE, halign="centre")
+    sheet.jpegsave(str(HERE / name), Q=88)
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     sys.path.insert(0, str(EXAMPLES))
     from make import Example, Lens, defocus
 
@@ -50,8 +57,14 @@ def main() -> None:
         photo = pixels(EXAMPLES / "photos" / name)
         cut = np.s_[top : top + 240, left : left + 400]
         rows.append(row([photo[cut], deblurred(photo)[cut]]))
-    sheet = pyvips.Image.arrayjoin(rows, across=1, shim=GAP_PX, background=WHITE, halign="centre")
-    sheet.jpegsave(str(HERE / "before-after.jpg"), Q=88)
+    save(rows, "before-after.jpg")
+
+    rows = []
+    for name, (left, top) in {"cat-real.png": (10, 60), "astronaut-simulated.jpg": (190, 20)}.items():
+        photo = pixels(EXAMPLES / "photos" / name)
+        cut = np.s_[top : top + 160, left : left + 160]
+        rows.append(row([photo[cut], *(deblurred(photo, strength)[cut] for strength in STRENGTHS)]))
+    save(rows, "strength.jpg")
 
     truth = pixels(EXAMPLES / "truth" / "astronaut.png")
     photo = defocus(truth, Example("astronaut", 12.0, 12.0, Lens(edge_px=0.35)))

@@ -29,7 +29,7 @@ class AllfocusDeblur:
             "required": {
                 "image": ("IMAGE",),
                 "model": (["ifan-fast", "ifan"],),
-                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}),
+                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.4, "step": 0.05}),
                 "scale": (["auto", "1", "2", "4"],),
                 "keep_bokeh": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 64.0, "step": 0.5}),
             },

@@ -4,7 +4,7 @@
 local dt = require "darktable"
 
 local strength = dt.new_widget("slider") {
-  label = "strength", soft_min = 0, soft_max = 1, hard_min = 0, hard_max = 1, value = 1,
+  label = "strength", soft_min = 0, soft_max = 1.4, hard_min = 0, hard_max = 1.4, value = 1,
 }
 
 -- one argument for the shell, whatever is in it

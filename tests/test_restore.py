@@ -15,7 +15,7 @@ from allfocus.engine.base import Engine, Estimate
 from allfocus.errors import EngineMemoryError, InputError, OptionError
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
-from allfocus.restore import Progress, Restored, Settings, Views, finish, restore
+from allfocus.restore import MOST_STRENGTH, Progress, Restored, Settings, Views, finish, restore
 from blurred import blurred_texture
 from engines import MULTIPLE, LocalEngine, card
 
@@ -174,6 +174,13 @@ def test_strength_scales_the_change() -> None:
     np.testing.assert_allclose(half - photo, (full - photo) / 2, atol=0.51)
 
 
+def test_the_crispest_adds_more_than_the_residual() -> None:
+    photo = np.full((64, 64, 3), 100, np.uint8)
+    photo[20:40, 20:40] = 140
+    full, crispest = (run(photo, LocalEngine(), strength=s)[0].astype(float) for s in (1, MOST_STRENGTH))
+    np.testing.assert_allclose(crispest - photo, MOST_STRENGTH * (full - photo), atol=1.3)
+
+
 def test_grey_stays_grey() -> None:
     photo = noise(40, 50, np.uint8, bands=1)[..., 0]
     assert run(photo, LocalEngine())[0].shape == (40, 50, 1)
@@ -229,7 +236,7 @@ def test_a_fine_stage_starts_from_black_or_white_where_the_coarse_one_went_beyon
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        ({"strength": 1.5}, "strength 1.5; expected a number from 0 to 1"),
+        ({"strength": 1.5}, "strength 1.5; expected a number from 0 to 1.4"),
         ({"tile": -1}, "tile -1; expected a side in px, or 0"),
     ],
 )

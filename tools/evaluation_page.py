@@ -140,6 +140,23 @@ def maps() -> list[str]:
     return lines
 
 
+def strengths() -> list[str]:
+    """What `--strength` trades on each set."""
+    record = stored("results/strength.json")
+    if record is None:
+        return []
+    kinds = {"psnr_fit": ("PSNR-fit", 2), "lpips": ("LPIPS", 3)}
+    said = {"test_c": "SynDP"}
+    heads = [f"{said.get(name, name)} ({next(iter(found.values()))['photos']}), {kind}"
+             for name, found in record["sets"].items() for kind, _ in kinds.values()]  # fmt: skip
+    lines = [table_line(["strength", *heads, "sharp photos, dB"]), "|---|" + "---:|" * (len(heads) + 1)]
+    for strength in next(iter(record["sets"].values())):
+        cells = [number(found[strength][key], digits) for found in record["sets"].values()
+                 for key, (_, digits) in kinds.items()]  # fmt: skip
+        lines.append(table_line([strength, *cells, number(record["sharp_photos"].get(strength), 1)]))
+    return lines
+
+
 def known_blur() -> list[str]:
     """What EBDB and JNB tell of photos whose blur is known, and how long they take."""
     record = stored("results/baselines.json")
@@ -246,6 +263,7 @@ SECTIONS = {
     "lytro-val": lambda: scores("lytro-val"),
     "syndp": lambda: scores("syndp-test"),
     "weights": weights,
+    "strength": strengths,
     "known-blur": known_blur,
     "ablation": ablation,
 }

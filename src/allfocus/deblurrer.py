@@ -248,7 +248,7 @@ def deblur(
             of `speed`.
         engine: "auto", or one of those that `allfocus doctor` lists.
         precision: "auto", "float32", "bfloat16" or "int8".
-        strength: how much of the correction to apply, 0 to 1.
+        strength: how much of the correction to apply: 0 to 1 is faithful, up to 1.4 crisp.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: tile size in px; 0 chooses automatically.
         keep_bokeh: areas with at least this blur radius, px, stay unchanged, bit for bit (before a lossy format).

@@ -30,6 +30,8 @@ from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
+MOST_STRENGTH = 1.4
+"""The shipped weights hold 0.7 of the residual that the network learnt: this returns nearly all of it."""
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
 HALO_AFTER_COARSER_PX = 48
 """Context where a coarser scale has worked and little is left to do: no value differs by more than a grey level from
@@ -55,7 +57,7 @@ class Settings:
     """The user's choices.
 
     Attributes:
-        strength: 0 returns the photo, 1 adds the whole residual.
+        strength: from faithful to crisp: 0 returns the photo, 1 adds the residual, up to `MOST_STRENGTH` times it.
         scale: "auto", or the coarsest working scale 1, 2 or 4.
         tile: side of a tile in px; 0 chooses.
         keep_bokeh: areas with at least this blur radius, in px of the photo, stay unchanged; None keeps none.
@@ -78,8 +80,8 @@ class Settings:
     with_tiles: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise OptionError(f"strength {self.strength}", "a number from 0 to 1", "--strength 1")
+        if not 0 <= self.strength <= MOST_STRENGTH:
+            raise OptionError(f"strength {self.strength}", f"a number from 0 to {MOST_STRENGTH}", "--strength 1")
         check_scale(self.scale)
         if self.finest not in (1, 2):
             raise OptionError(f"a finest scale of {self.finest}", "1 or 2", "1")

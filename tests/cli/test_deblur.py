@@ -220,7 +220,7 @@ def test_strength_zero_is_the_photo_bit_for_bit(tmp_path: Path) -> None:
     ("options", "told"),
     [
         (["--scale", "3"], "scale '3'; expected auto, 1, 2 or 4"),
-        (["--strength", "2"], "strength 2.0; expected a number from 0 to 1"),
+        (["--strength", "2"], "strength 2.0; expected a number from 0 to 1.4"),
         (["--engine", "magic"], "magic"),
         (["--model", "nothing"], "no model is called 'nothing'"),
         (["--tile", "32"], "a tile of 32 px"),

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from allfocus.restore import MOST_STRENGTH
 from allfocus.web.problems import Refusal
 from allfocus.weights import store
 
@@ -20,7 +21,7 @@ class Options(BaseModel):
         default="balanced", description="Model, scales and mirror images; a model that is named goes before."
     )
     model: str | None = Field(default=None, max_length=100, description="A name that GET /v1/models lists.")
-    strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="0 keeps the photo.")
+    strength: float = Field(default=1.0, ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Above 1: crisper.")
     scale: Literal["auto", "1", "2", "4"] = Field(default="auto", description="Coarsest working scale.")
     tile: int = Field(default=0, ge=0, le=8192, description="Side of a tile in px; 0 chooses.")
     keep_bokeh: float | None = Field(

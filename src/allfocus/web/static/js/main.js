@@ -92,6 +92,8 @@ function strip() {
 
 /* what the controls say */
 
+const CRISPEST = Number($('strength').max) / 100; // of a trial, which is shown in part
+
 function options() {
   return {
     strength: Number($('strength').value) / 100,
@@ -232,12 +234,12 @@ async function tryOut() {
   $('progress').hidden = false;
   $('progress').classList.add('waiting');
   try {
-    const picture = await engine.trial(piece, { ...options(), strength: 1 }, stop.signal);
+    const picture = await engine.trial(piece, { ...options(), strength: CRISPEST }, stop.signal);
     if (!photo.done || !photo.after) {
       photo.after = new OffscreenCanvas(photo.width, photo.height);
       photo.after.getContext('2d').drawImage(photo.before, 0, 0);
     }
-    photo.strength = 1;
+    photo.strength = CRISPEST;
     photo.after.getContext('2d').drawImage(picture, box.x, box.y);
     photo.trial = box;
     if (photo.done) { photo.done = null; photo.state = 'idle'; }
