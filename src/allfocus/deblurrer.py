@@ -40,7 +40,7 @@ class Deblurred:
         blur: the blur measured in the photo.
         tile: side of the largest tile in px.
         seconds: from reading to the finished file.
-        notes: what was converted or could not be kept, one sentence each.
+        notes: what was converted, could not be kept or could not be restored, one sentence each.
         engine: the engine that ran the network.
         defocus_map: the blur radius at each pixel; None if neither the map nor `keep_bokeh` was requested, or the
             network does not estimate it.
@@ -186,7 +186,7 @@ class Deblurrer:
             blur=finished.blur,
             tile=finished.tile,
             seconds=time.perf_counter() - started,
-            notes=notes,
+            notes=notes + finished.blur.notes,
             engine=self.engine.info,
             defocus_map=finished.defocus_map,
             left_alone=finished.left_alone,

@@ -26,6 +26,7 @@ from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.errors import AllfocusError
 from allfocus.nets.registry import Architecture
+from blurred import blurred_texture
 from map_files import read_tiff
 
 
@@ -207,6 +208,15 @@ def test_bokeh_below_every_radius_keeps_the_photo_bit_for_bit(tmp_path: Path) ->
     kept = pyvips.Image.new_from_file(str(tmp_path / "a.sharp.png")).numpy()
     np.testing.assert_array_equal(kept, picture())
     assert np.array_equal(allfocus.deblur(picture(), keep_bokeh=1e3), allfocus.deblur(picture()))
+
+
+@pytest.mark.parametrize(("radius_px", "noted"), [(4, False), (16, True)])
+def test_says_when_the_blur_is_more_than_can_be_undone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], radius_px: int, noted: bool
+) -> None:
+    path = saved(tmp_path / "a.png", blurred_texture(radius_px, 512))
+    assert run(path, "--strength", "0") == 0
+    assert ("fine detail does not come back" in capfd.readouterr().out) == noted
 
 
 def test_strength_zero_is_the_photo_bit_for_bit(tmp_path: Path) -> None:
