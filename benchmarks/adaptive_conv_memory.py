@@ -27,7 +27,7 @@ CHANNELS, ITERATIONS = 128, 17
 MEGABYTE = 1e6
 
 
-def measure(case: str, way: str) -> dict[str, object]:
+def measure(case: str, way: str, share: float) -> dict[str, object]:
     """Run one case here; called in a fresh process."""
     import torch
 
@@ -36,7 +36,8 @@ def measure(case: str, way: str) -> dict[str, object]:
     from allfocus.ops.adaptive_conv.choose import choose
 
     torch.set_num_threads(1)
-    (batch, height, width), training = CASES[case]
+    (batch, *sides), training = CASES[case]
+    height, width = (round(share * side) for side in sides)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     head = FilterHead(CHANNELS, ITERATIONS).to(device).requires_grad_(training)
@@ -90,15 +91,16 @@ def main() -> None:
     """Measure every case and print, or write, a JSON list."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("-o", "--output", type=Path)
+    options.add_argument("--share", type=float, default=1.0, help="of the sides of the pictures, for a trial")
     options.add_argument("--one", nargs=2, metavar=("CASE", "WAY"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.one:
-        print(json.dumps(measure(*chosen.one)))
+        print(json.dumps(measure(*chosen.one, chosen.share)))
         return
     rows = []
     for case in CASES:
         for way in WAYS:
-            command = [sys.executable, __file__, "--one", case, way]
+            command = [sys.executable, __file__, "--one", case, way, "--share", str(chosen.share)]
             rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             print(f"{rows[-1]['megabytes']:>6} MB  {case}: {way}", file=sys.stderr)
     text = json.dumps(rows, indent=2) + "\n"

@@ -21,9 +21,10 @@ from allfocus.nets.registry import architecture
 from allfocus.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
-torch.set_num_threads(2)
+batch, side, threads = map(int, sys.argv[3:])
+torch.set_num_threads(threads)
 net = architecture(sys.argv[2]).build().to(memory_format=torch.channels_last)
-photos = torch.rand(8, 3, 160, 160).contiguous(memory_format=torch.channels_last)
+photos = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
 times = []
 for _ in range(6):
     started = time.perf_counter()
@@ -41,16 +42,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", default="ifan-fast")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--patch", type=int, default=160, help="side of the photos in px")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("results/allocator.json"))
     options = parser.parse_args()
+    numbers = [str(one) for one in (options.batch, options.patch, options.threads)]
     seconds: dict[str, list[float]] = {"default": [], "kept": []}
     for _ in range(options.rounds):
         for name, times in seconds.items():
-            line = [sys.executable, "-c", STEP, name, options.architecture]
+            line = [sys.executable, "-c", STEP, name, options.architecture, *numbers]
             times.append(float(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
     median = {name: statistics.median(times) for name, times in seconds.items()}
     record = {
-        "what": f"training step of {options.architecture}, batch 8 of 160x160, bfloat16, 2 threads",
+        "what": f"training step of {options.architecture}, batch {options.batch} of {options.patch}x{options.patch}, "
+        f"bfloat16, {options.threads} threads",
         "seconds": seconds,
         "median_seconds": median,
         "ratio": median["default"] / median["kept"],

@@ -1,6 +1,6 @@
 """How long do EBDB and JNB take on one megapixel, and how well do they tell a known blur?
 
-    python benchmarks/baselines.py [--photo FILE] [-o results/baselines.json]
+    python benchmarks/baselines.py [-o results/baselines.json]
 
 Speed: a photo of 1024x1024 px through map and deconvolution on the cores at hand; the first run, which
 may compile, apart.
@@ -46,11 +46,11 @@ def known_blur() -> Any:
     return module
 
 
-def square(rgb: np.ndarray) -> np.ndarray:
-    """The photo mirrored until it covers 1024x1024 px."""
-    rows, columns = (-(-SIDE_PX // n) for n in rgb.shape[:2])
-    doubled = np.concatenate([rgb, rgb[::-1]] * rows)[:SIDE_PX]
-    return np.ascontiguousarray(np.concatenate([doubled, doubled[:, ::-1]] * columns, axis=1)[:, :SIDE_PX])
+def square(rgb: np.ndarray, side: int) -> np.ndarray:
+    """The photo mirrored until it covers a square."""
+    rows, columns = (-(-side // n) for n in rgb.shape[:2])
+    doubled = np.concatenate([rgb, rgb[::-1]] * rows)[:side]
+    return np.ascontiguousarray(np.concatenate([doubled, doubled[:, ::-1]] * columns, axis=1)[:, :side])
 
 
 def speed(name: str, rgb: np.ndarray) -> dict[str, object]:
@@ -111,16 +111,18 @@ def main() -> None:
     """Measure and print, or write, one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--side", type=int, default=SIDE_PX, help="of the photo whose time is taken, in px")
+    parser.add_argument("--photos", type=int, help="how many of the photos of known blur; all when left out")
     parser.add_argument("--speed-only", action="store_true", help="keep the accuracy that the output file holds")
     options = parser.parse_args()
     known = known_blur()
-    photo = square(known.ramp("astronaut.png", known.sharp_photo("astronaut.png"), "gaussian").rgb)
+    photo = square(known.ramp("astronaut.png", known.sharp_photo("astronaut.png"), "gaussian").rgb, options.side)
     methods = [name for name in METHODS if name in LIMITS_S]
     result: dict[str, object] = {
         "conditions": {
             **machine(),
             "threads": available_threads(),
-            "photo": f"astronaut (scikit-image), blurred 0 to 4 px, mirrored to {SIDE_PX}x{SIDE_PX}",
+            "photo": f"astronaut (scikit-image), blurred 0 to 4 px, mirrored to {options.side}x{options.side}",
             "load_average_before": round(os.getloadavg()[0], 2),
             "repeats": REPEATS,
             "note": "best of the repeats; cpu_s is the process's own processor time over all its threads",
@@ -129,7 +131,7 @@ def main() -> None:
     }
     if not options.speed_only:
         photos = {
-            shape: [known.ramp(name, known.sharp_photo(name), shape) for name in known.PHOTOS]
+            shape: [known.ramp(name, known.sharp_photo(name), shape) for name in known.PHOTOS[: options.photos]]
             for shape in ("gaussian", "disc")
         }
         result["deconvolution"] = selection(photos["gaussian"])

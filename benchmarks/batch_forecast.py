@@ -7,11 +7,12 @@ Writes the part `forecast` of results/batch.json: the expected duration over the
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from allfocus.batch.local import LocalRun
 from allfocus.batch.streams import streams
 from allfocus.batch.work import Order
 from batch_photos import DATA, make_photos, mosaics
-from batch_record import record
+from batch_record import arguments, record
 from batch_throughput import SETS, run_once
 
+NAMES = ("mixed", "large", "sixty photos")
 LOOK_S, TENTHS, NEAR = 0.05, 10, 0.2
 SIXTY = 75.0, 60
 """Megapixels that bound the largest photo, and the number of photos, of `make_photos`: 0.2 to 24 megapixels."""
 
 
-def forecasts(data: Path, rounds: int) -> dict[str, Any]:
+def forecasts(data: Path, sets: Sequence[str], rounds: int, share: float) -> dict[str, Any]:
     """For two sets of mosaics and 60 photos of mixed formats, with the engines that a batch has by default.
 
     In the first round an engine meets its first tiles; in later ones it has its memory.
@@ -36,10 +38,13 @@ def forecasts(data: Path, rounds: int) -> dict[str, Any]:
     keep_freed_memory(large=False)
     engines = streams(Order(), 60)
     found: dict[str, Any] = {"engines": len(engines), "rounds": rounds, "sets": {}}
-    for name in ("mixed", "large", "sixty photos"):
+    for name in sets:
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "in"
-            source = mosaics(data, place, *SETS[name]) if name in SETS else make_photos(data, place, *SIXTY)
+            if name in SETS:
+                source = mosaics(data, place, *SETS[name], share)
+            else:
+                source = make_photos(data, place, SIXTY[0] * share**2, round(SIXTY[1] * share))
             runs = [of_one_batch(source, Path(scratch) / "out", engines) for _ in range(rounds)]
         after = [ratio for run in runs for ratio in run["ratios"]]
         found["sets"][name] = {
@@ -77,11 +82,14 @@ def of_one_batch(source: Path, out: Path, engines: list[Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--sets", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--share", type=float, default=1.0, help="of the photos' sides, for a trial")
     chosen = parser.parse_args()
-    record("forecast", lambda: forecasts(chosen.data, chosen.rounds))
+    found = partial(forecasts, chosen.data, chosen.sets, chosen.rounds, chosen.share)
+    record("forecast", found, chosen.output)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
     python benchmarks/batch_kills.py --data ../shared/data
 
 Sixty photos of five formats: ten SIGKILLs of the process at random moments; two workers of a Ray cluster; its head.
-Writes the part `kills` of results/batch.json. A busy machine does no harm. `--megapixels` and `--photos` make the set
-smaller.
+Writes the part `kills` of results/batch.json. A busy machine does no harm. `--megapixels`, `--photos` and `--kills`
+make it shorter.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
@@ -18,21 +17,22 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from allfocus.batch.journal import SCRATCH
 from batch_photos import DATA, command, hashes, make_photos, size
 from batch_ray import cluster
-from batch_record import record
+from batch_record import arguments, record
 
 SEED = 19
 PHOTOS = 60
 KILLS = 10
 
 
-def kills(data: Path, megapixels: float, photos: int) -> dict[str, Any]:
-    """SIGKILL at ten random moments, then Ray workers and Ray's head; each time all bytes are equal in the end."""
+def kills(data: Path, megapixels: float, photos: int, times: int) -> dict[str, Any]:
+    """SIGKILL at so many random moments, then Ray workers and Ray's head; each time all bytes are equal in the end."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["TMPDIR"] = str(Path(scratch) / "tmp")
         Path(os.environ["TMPDIR"]).mkdir()
@@ -47,7 +47,7 @@ def kills(data: Path, megapixels: float, photos: int) -> dict[str, Any]:
             "endings": dict(Counter(path.suffix for path in source.rglob("*") if path.is_file())),
             "megapixels": {"sum": round(sum(sizes), 1), "least": round(min(sizes), 2), "most": max(sizes)},
             "undisturbed_s": round(seconds, 1),
-            "process killed": process_killed(source, Path(scratch) / "killed", expected, seconds),
+            "process killed": process_killed(source, Path(scratch) / "killed", expected, seconds, times),
             "ray worker killed": worker_killed(source, Path(scratch) / "worker", expected),
             "ray head killed": head_killed(source, Path(scratch) / "head", expected),
         }
@@ -62,10 +62,10 @@ def outcome(out: Path, expected: dict[str, str], status: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def process_killed(source: Path, out: Path, expected: dict[str, str], seconds: float) -> dict[str, Any]:
-    """Ten times; after each, every file under a name is whole."""
+def process_killed(source: Path, out: Path, expected: dict[str, str], seconds: float, times: int) -> dict[str, Any]:
+    """So many times; after each, every file under a name is whole."""
     rng, torn, moments = random.Random(SEED), 0, []
-    for _ in range(KILLS):
+    for _ in range(times):
         process = subprocess.Popen(command(source, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         moment = rng.uniform(0.02, 0.2) * seconds
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -149,12 +149,14 @@ def workers(made: Any) -> list[int]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--megapixels", type=float, default=100.0, help="leave out photos larger than a third of this")
     parser.add_argument("--photos", type=int, default=PHOTOS)
+    parser.add_argument("--kills", type=int, default=KILLS, help="of the process")
     chosen = parser.parse_args()
-    record("kills", lambda: kills(chosen.data, chosen.megapixels, chosen.photos))
+    found = partial(kills, chosen.data, chosen.megapixels, chosen.photos, chosen.kills)
+    record("kills", found, chosen.output)
 
 
 if __name__ == "__main__":

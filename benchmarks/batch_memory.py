@@ -7,7 +7,6 @@ Writes the part `memory` of results/batch.json.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -23,7 +22,7 @@ from allfocus.batch.streams import streams
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from batch_photos import ENDINGS
-from batch_record import record
+from batch_record import arguments, record
 
 
 def memory(photos: int) -> dict[str, Any]:
@@ -69,10 +68,10 @@ def resident_mb() -> float:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--photos", type=int, default=500)
     chosen = parser.parse_args()
-    record("memory", lambda: memory(chosen.photos))
+    record("memory", lambda: memory(chosen.photos), chosen.output)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,13 @@ def make_photos(data: Path, folder: Path, megapixels: float, count: int) -> Path
     return folder
 
 
-def mosaics(data: Path, folder: Path, endings: Sequence[str], shapes: Sequence[tuple[int, int]]) -> Path:
-    """A photo of each (width, height): real photos side by side, so that blur and texture are those of real pixels."""
+def mosaics(
+    data: Path, folder: Path, endings: Sequence[str], shapes: Sequence[tuple[int, int]], share: float = 1.0
+) -> Path:
+    """A photo of each (width, height): real photos side by side, so that blur and texture are those of real pixels.
+
+    With a share below 1, that share of each side: the upper left of the same picture.
+    """
     real = sorted((data / "real-val" / "source").iterdir()) + sorted((data / "photos").iterdir())
     folder.mkdir(parents=True)
     for index, (width, height) in enumerate(shapes):
@@ -52,7 +57,8 @@ def mosaics(data: Path, folder: Path, endings: Sequence[str], shapes: Sequence[t
             )
             for number in range(across * down)
         ]
-        image = pyvips.Image.arrayjoin(cells, across=across).crop(0, 0, width, height)
+        image = pyvips.Image.arrayjoin(cells, across=across)
+        image = image.crop(0, 0, *(round(share * side) for side in (width, height)))
         image = image.wrap(x=index, y=0)  # of equal photos a batch would restore one and copy the result
         image.write_to_file(str(folder / f"{index:03d}{endings[index % len(endings)]}"))
     return folder

@@ -7,7 +7,6 @@ Writes the part `ray` of results/batch.json. Needs an idle machine.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_photos import DATA, command, hashes, mosaics
-from batch_record import record
+from batch_record import arguments, record
 
 
 @contextlib.contextmanager
@@ -114,11 +113,11 @@ def rates_over_ray(data: Path, count: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int, default=40, help="photos")
     chosen = parser.parse_args()
-    record("ray", lambda: rates_over_ray(chosen.data, chosen.count))
+    record("ray", lambda: rates_over_ray(chosen.data, chosen.count), chosen.output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Photos from and to S3 (moto's server). Writes the part `s3` of results/batch.jso
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import signal
@@ -20,7 +19,7 @@ from typing import Any
 
 from allfocus.batch.journal import NAME
 from batch_photos import DATA, command, hashes, make_photos
-from batch_record import record
+from batch_record import arguments, record
 
 AWAY_S = 5.0
 FORWARD = """
@@ -64,7 +63,7 @@ class Front:
         self.process.wait()
 
 
-def s3(data: Path, megapixels: float) -> dict[str, Any]:
+def s3(data: Path, megapixels: float, photos: int) -> dict[str, Any]:
     """Photos from and to S3 (moto's server); what answers is killed when a third is done, and away for five seconds."""
     import boto3
     from moto.server import ThreadedMotoServer
@@ -78,7 +77,7 @@ def s3(data: Path, megapixels: float) -> dict[str, Any]:
     }  # fmt: skip
     os.environ.update(keys)
     with tempfile.TemporaryDirectory() as scratch:
-        source, straight = make_photos(data, Path(scratch) / "in", megapixels, count=30), Path(scratch) / "straight"
+        source, straight = make_photos(data, Path(scratch) / "in", megapixels, photos), Path(scratch) / "straight"
         subprocess.run(command(source, straight), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         expected = hashes(straight)
         client = boto3.client("s3")
@@ -115,11 +114,12 @@ def s3(data: Path, megapixels: float) -> dict[str, Any]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--megapixels", type=float, default=100.0, help="leave out photos larger than a third of this")
+    parser.add_argument("--photos", type=int, default=30)
     chosen = parser.parse_args()
-    record("s3", lambda: s3(chosen.data, chosen.megapixels))
+    record("s3", lambda: s3(chosen.data, chosen.megapixels, chosen.photos), chosen.output)
 
 
 if __name__ == "__main__":

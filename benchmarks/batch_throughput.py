@@ -2,13 +2,12 @@
 
     python benchmarks/batch_throughput.py --data ../shared/data
 
-Writes the part `throughput` of results/batch.json, and results/batch_engines.png, the times at which each engine is
-busy. Needs an idle machine.
+Writes the part `throughput` of results/batch.json, and results/batch_engines.png beside it, the times at which each
+engine is busy. Needs an idle machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import shutil
@@ -19,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,16 @@ from allfocus.photo.codecs import decode, encode
 from allfocus.photo.photo import Photo
 from allfocus.restore import Settings, finish, restore
 from batch_photos import DATA, mosaics
-from batch_record import RESULTS, record
+from batch_record import arguments, record
 
 SETS = {
     "large": ((".jpg",), ((6000, 4000), (4240, 2832), (4240, 2832))),
     "mixed": ((".jpg", ".png", ".tif", ".webp"), ((4240, 2832), *(((2400, 1600),) * 3), *(((1200, 800),) * 9))),
     "small": ((".jpg",), ((800, 533),) * 40),
 }
-FIGURE = RESULTS.with_name("batch_engines.png")
 
 
-def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
+def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figure: Path) -> dict[str, Any]:
     """Interleaved, for each set of photos: engines alone, the pipeline in memory, batches; of one and several streams.
 
     The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory: photos' megapixels
@@ -71,9 +70,9 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
         pipelines: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         with tempfile.TemporaryDirectory() as scratch:
-            source, out = mosaics(data, Path(scratch) / "in", *SETS[name]), Path(scratch) / "out"
-            pixels = sum(width * height for width, height in SETS[name][1]) / 1e6
+            source, out = mosaics(data, Path(scratch) / "in", *SETS[name], share), Path(scratch) / "out"
             photos, tiles, formats = tiles_of(source, whole[0], Path(scratch))
+            pixels = sum(photo.width * photo.height for photo in photos) / 1e6
             formats /= pixels
             for _ in range(rounds):
                 for kind, deblurrers in kinds.items():
@@ -122,7 +121,7 @@ def throughput(data: Path, sets: Sequence[str], rounds: int) -> dict[str, Any]:
                 for kind, runs in batches.items()
             },
         }  # fmt: skip
-    draw(traces, FIGURE)
+    draw(traces, figure)
     return found
 
 
@@ -329,12 +328,15 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the photos' sides, for a trial")
     chosen = parser.parse_args()
-    record("throughput", lambda: throughput(chosen.data, chosen.sets, chosen.rounds))
+    figure = chosen.output.with_name("batch_engines.png")
+    found = partial(throughput, chosen.data, chosen.sets, chosen.rounds, chosen.share, figure)
+    record("throughput", found, chosen.output)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("question", choices=("session", "stacks", "real"))
     parser.add_argument("photos", nargs="?", type=Path, help="real pairs, or sharp photos for the other two")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, help="of the real pairs, only every Nth")
+    parser.add_argument("--every", type=int, default=1, help="of the real pairs or the stacks, only every Nth")
     parser.add_argument("--good", type=int, default=40)
     parser.add_argument("--each-fault", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -55,7 +55,7 @@ def main() -> None:
     if arguments.question == "session":
         found = session(arguments.good, arguments.each_fault, arguments.seed, arguments.photos)
     elif arguments.question == "stacks":
-        found = stacks(arguments.photos)
+        found = stacks(arguments.photos, arguments.every)
     else:
         found = real(arguments.photos, arguments.every)
     arguments.output.write_text(json.dumps({**found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
@@ -124,10 +124,10 @@ def _row(planted: PlantedScene, made: Made, folder: Path) -> dict[str, Any]:
     return row
 
 
-def stacks(photo_folder: Path | None) -> dict[str, Any]:
+def stacks(photo_folder: Path | None, every: int = 1) -> dict[str, Any]:
     """Fused stacks of 5 to 12 frames against the truth, away from depth edges."""
     rows = []
-    for number, frames in enumerate((5, 6, 8, 10, 12)):
+    for number, frames in list(enumerate((5, 6, 8, 10, 12)))[::every]:
         generator = np.random.default_rng([7, number])
         size = (256, 320)
         sharp = (

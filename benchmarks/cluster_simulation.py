@@ -139,15 +139,19 @@ def measured_rate() -> tuple[float, dict[str, Any]]:
 
 def main() -> None:
     """Simulate."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--share", type=float, default=1.0, help="of the photos, for a trial")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    photos, many = (round(options.share * count) for count in (100_000, 1_000_000))
     rate, conditions = measured_rate()
     journal = journal_rate()
     plans = []
-    for demand in (Demand(100_000, 24, 8), Demand(1_000_000, 24, 8), Demand(1_000_000, 12, 8, megabytes=5)):
+    for demand in (Demand(photos, 24, 8), Demand(many, 24, 8), Demand(many, 12, 8, megabytes=5)):
         plan = size(demand, Supply(rate))
         world = World(plan.nodes, rate=rate, journal_photos_per_s=journal)
         plans.append({"demand": asdict(demand), "plan": asdict(plan), "simulated": simulate(demand, world)})
-    night = Demand(1_000_000, 24, 8)
+    night = Demand(many, 24, 8)
     calm = World(1000, rate=rate, straggling_nodes=0, hours_between_failures=1e9, journal_photos_per_s=journal)
     thousand = {
         "nothing goes wrong": calm,
@@ -164,7 +168,7 @@ def main() -> None:
         "plans": plans,
         "thousand_nodes": {name: simulate(night, world) for name, world in thousand.items()},
     }
-    write_json(RESULTS, found)
+    write_json(options.output, found)
 
 
 if __name__ == "__main__":

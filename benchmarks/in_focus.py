@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pyvips
 
-import large_photos
 from allfocus.atomic_file import write_json
 from allfocus.defocus.measure import measure_blur
 from allfocus.engine.base import Engine
@@ -32,7 +31,7 @@ from allfocus.restore import Settings, finish, restore
 from allfocus.scales import Texture
 from allfocus.weights.store import find
 from full_size import errors
-from large_photos import Layer, mosaic, render_scene
+from large_photos import SHARP_PX, Layer, mosaic, render_scene
 
 WIDTH, HEIGHT = 3072, 2048
 BACKGROUND_PX, DISC_PX = 45.0, 3.0
@@ -93,27 +92,31 @@ def large_scene(path: Path, engine: Engine, model: str) -> dict[str, Any]:
     }
 
 
-def surfaces(photos: list[Path]) -> dict[str, tuple[list[Layer], np.ndarray]]:
+def surfaces(photos: list[Path], width: int, height: int) -> dict[str, tuple[list[Layer], np.ndarray]]:
     """Name -> layers, back to front, and what is scored: radius of the blur, or of the disc; -1 elsewhere."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
     flat = np.ones_like(x)
-    near = np.clip(y - 0.45 * HEIGHT, 0, 1)
-    slope = np.clip((x / WIDTH - 0.1) / 0.9, 0, 1) * SLOPE_PX[-1]
+    near = np.clip(y - 0.45 * height, 0, 1)
+    slope = np.clip((x / width - 0.1) / 0.9, 0, 1) * SLOPE_PX[-1]
     disc, size = np.zeros_like(x), -flat
     for column, radius in enumerate(DISCS):
         for row in range(2):
-            away = np.hypot(x - WIDTH * (column + 0.5) / len(DISCS), y - HEIGHT * (0.48 + 0.3 * row))
+            away = np.hypot(x - width * (column + 0.5) / len(DISCS), y - height * (0.48 + 0.3 * row))
             disc = np.maximum(disc, np.clip(radius + 0.5 - away, 0, 1))
             size[away < radius - 2 * DISC_PX] = radius
-    background = Layer(mosaic(photos, 11), None, BACKGROUND_PX * flat)
+
+    def wall(seed: int) -> np.ndarray:
+        return mosaic(photos, seed, width, height)
+
+    background = Layer(wall(11), None, BACKGROUND_PX * flat)
     return {
         "slope": (
-            [background, Layer(mosaic(photos, 12), near, slope)],
-            np.where(y > 0.45 * HEIGHT + 2 * BACKGROUND_PX, slope, -1),
+            [background, Layer(wall(12), near, slope)],
+            np.where(y > 0.45 * height + 2 * BACKGROUND_PX, slope, -1),
         ),
         "discs": (
-            [background, Layer(mosaic(photos, 22), np.clip(y - 0.25 * HEIGHT, 0, 1), 0 * flat),
-             Layer(mosaic(photos, 23), disc, DISC_PX * flat)],
+            [background, Layer(wall(22), np.clip(y - 0.25 * height, 0, 1), 0 * flat),
+             Layer(wall(23), disc, DISC_PX * flat)],
             size,
         ),
     }  # fmt: skip
@@ -142,6 +145,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--only", type=Path, required=True, help="names of the photos to use")
     parser.add_argument("--model", default="ifan-fast")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(WIDTH, HEIGHT))
     parser.add_argument("-o", "--output", type=Path, default=Path("results/in_focus.ifan-fast.json"))
     options = parser.parse_args()
     engine = choose(find(options.model))
@@ -156,10 +160,9 @@ def main() -> None:
     for path in sorted(options.scenes.glob("*.photo.png")):
         report["scenes"].append(large_scene(path, engine, options.model))
         print(report["scenes"][-1], flush=True)
-    large_photos.WIDTH, large_photos.HEIGHT = WIDTH, HEIGHT
     photos = [path for name in options.only.read_text().split() if (path := options.photos / name).is_file()]
-    photos = [path for path in photos if measure_blur(decode(path)).large_px <= large_photos.SHARP_PX]
-    for name, (layers, place) in surfaces(photos).items():
+    photos = [path for path in photos if measure_blur(decode(path)).large_px <= SHARP_PX]
+    for name, (layers, place) in surfaces(photos, *options.size).items():
         report["surfaces"].append(rendered(name, layers, place, engine, options.model))
         print(report["surfaces"][-1], flush=True)
     write_json(options.output, report)

@@ -50,58 +50,63 @@ class Layer:
     coc_px: np.ndarray
 
 
-def mosaic(photos: list[Path], seed: int) -> np.ndarray:
-    """Photos side by side in random order, each mirrored at random: (H, W, 3) uint8."""
+def mosaic(photos: list[Path], seed: int, width: int, height: int) -> np.ndarray:
+    """Photos side by side in random order, each mirrored at random: (height, width, 3) uint8."""
     rng = np.random.default_rng(seed)
     images = [pyvips.Image.new_from_file(str(path)).colourspace("srgb")[:3] for path in photos]
     tiles = [image.resize(ENLARGE, kernel="lanczos3").numpy() for image in images]
-    picture = np.empty((-(-HEIGHT // TILE) * TILE, -(-WIDTH // TILE) * TILE, 3), np.uint8)
+    picture = np.empty((-(-height // TILE) * TILE, -(-width // TILE) * TILE, 3), np.uint8)
     for y in range(0, picture.shape[0], TILE):
         for x in range(0, picture.shape[1], TILE):
             tile = tiles[rng.integers(len(tiles))][:TILE, :TILE]
             picture[y : y + TILE, x : x + TILE] = tile[:, ::-1] if rng.random() < 0.5 else tile
-    return picture[:HEIGHT, :WIDTH]
+    return picture[:height, :width]
 
 
-def scenes(photos: list[Path]) -> dict[str, list[Layer]]:
+def scenes(photos: list[Path], width: int = WIDTH, height: int = HEIGHT) -> dict[str, list[Layer]]:
     """Name -> layers, back to front."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    ramp = np.clip((x / WIDTH - 0.3) / 0.7, 0, 1) * 60
-    disc = np.clip(1100.5 - np.hypot(x - 0.35 * WIDTH, y - 0.55 * HEIGHT), 0, 1)
-    near = np.clip(y - 0.62 * HEIGHT, 0, 1)
-    middle = np.clip(0.42 * WIDTH - x + 300 * np.sin(y / 400), 0, 1)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    ramp = np.clip((x / width - 0.3) / 0.7, 0, 1) * 60
+    disc = np.clip(0.275 * height + 0.5 - np.hypot(x - 0.35 * width, y - 0.55 * height), 0, 1)
+    near = np.clip(y - 0.62 * height, 0, 1)
+    middle = np.clip(0.42 * width - x + 300 * np.sin(y / 400), 0, 1)
     flat = np.ones_like(x)
+
+    def wall(seed: int) -> np.ndarray:
+        return mosaic(photos, seed, width, height)
+
     return {
-        "receding-wall": [Layer(mosaic(photos, 1), None, ramp)],
-        "object-before-wall": [Layer(mosaic(photos, 2), None, 40 * flat), Layer(mosaic(photos, 3), disc, 0 * flat)],
+        "receding-wall": [Layer(wall(1), None, ramp)],
+        "object-before-wall": [Layer(wall(2), None, 40 * flat), Layer(wall(3), disc, 0 * flat)],
         "three-planes": [
-            Layer(mosaic(photos, 4), None, 58 * flat),
-            Layer(mosaic(photos, 5), middle, 24 * flat),
-            Layer(mosaic(photos, 6), near, 0 * flat),
+            Layer(wall(4), None, 58 * flat),
+            Layer(wall(5), middle, 24 * flat),
+            Layer(wall(6), near, 0 * flat),
         ],
     }
 
 
 def render_scene(layers: list[Layer]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Block by block: photo and sharp scene (H, W, 3) uint8, and the mask (H, W) of what is in focus."""
-    photo, sharp = (np.empty((HEIGHT, WIDTH, 3), np.uint8) for _ in range(2))
-    focus = np.zeros((HEIGHT, WIDTH), bool)
+    height, width = layers[0].coc_px.shape
+    photo, sharp = (np.empty((height, width, 3), np.uint8) for _ in range(2))
+    focus = np.zeros((height, width), bool)
     noise = np.random.default_rng(0)
-    for y in range(0, HEIGHT, BLOCK):
-        for x in range(0, WIDTH, BLOCK):
-            rows = np.clip(np.arange(y - MARGIN, y + BLOCK + MARGIN), 0, HEIGHT - 1)
-            columns = np.clip(np.arange(x - MARGIN, x + BLOCK + MARGIN), 0, WIDTH - 1)
+    for y in range(0, height, BLOCK):
+        for x in range(0, width, BLOCK):
+            rows = np.clip(np.arange(y - MARGIN, y + BLOCK + MARGIN), 0, height - 1)
+            columns = np.clip(np.arange(x - MARGIN, x + BLOCK + MARGIN), 0, width - 1)
             surfaces = tuple(_surface(layer, rows, columns) for layer in layers)
             centre = render(surfaces, LENS, levels=8, object_levels=8).mean(dim=0)
             inside = slice(MARGIN, MARGIN + BLOCK)
-            height, width = min(BLOCK, HEIGHT - y), min(BLOCK, WIDTH - x)
+            down, across = min(BLOCK, height - y), min(BLOCK, width - x)
             for linear, target in ((centre, photo), (compose(surfaces), sharp)):
                 display = display_from_linear(linear.clamp(0, 1))[:, inside, inside].permute(1, 2, 0).numpy()
                 if target is photo:
                     display = display + noise.normal(0, NOISE, display.shape)
                 levels = np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8)
-                target[y : y + height, x : x + width] = levels[:height, :width]
-            focus[y : y + height, x : x + width] = _in_focus(surfaces)[inside, inside][:height, :width]
+                target[y : y + down, x : x + across] = levels[:down, :across]
+            focus[y : y + down, x : x + across] = _in_focus(surfaces)[inside, inside][:down, :across]
     return photo, sharp, focus
 
 
@@ -136,6 +141,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--only", type=Path, help="names of the photos to use")
     parser.add_argument("--scratch", type=Path, required=True, help="rendered scenes are kept here")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(WIDTH, HEIGHT))
     parser.add_argument("-o", "--output", type=Path, default=Path("results/large_photos.ifan-fast.json"))
     parser.add_argument("options", nargs="*", help="passed on to allfocus deblur, after --")
     arguments = parser.parse_args()
@@ -144,7 +150,7 @@ def main() -> None:
     photos = [path for path in photos if measure_blur(decode(path)).large_px <= SHARP_PX]
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     rows = []
-    for name, layers in scenes(photos).items():
+    for name, layers in scenes(photos, *arguments.size).items():
         files = {kind: arguments.scratch / f"{name}.{kind}.png" for kind in ("photo", "sharp", "focus")}
         if not all(path.exists() for path in files.values()):
             for path, pixels in zip(files.values(), render_scene(layers), strict=True):
@@ -171,7 +177,7 @@ def main() -> None:
     mean = {key: float(np.mean([row[key] for row in rows])) for key in ("gain_auto_db", "gain_1_db")}  # type: ignore[misc]
     model = rows[0]["scale_auto"]["engine"]["model"]  # type: ignore[index]
     record = {
-        "photo": f"{WIDTH}x{HEIGHT}, 8 bit, noise {NOISE}",
+        "photo": f"{arguments.size[0]}x{arguments.size[1]}, 8 bit, noise {NOISE}",
         "model": model,
         "sha256": find(model).card.sha256,
         "machine": Processor.here().name,

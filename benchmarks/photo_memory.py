@@ -105,7 +105,7 @@ def main() -> None:
     root = Path(__file__).resolve().parents[1]
     parser.add_argument("--megapixels", type=float, default=100)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--out", type=Path, default=root / "results" / "photo_memory.json")
+    parser.add_argument("-o", "--output", type=Path, default=root / "results" / "photo_memory.json")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -125,7 +125,7 @@ def main() -> None:
         "libvips": ".".join(str(pyvips.version(part)) for part in range(3)),
         "box": SIDE,
     }
-    arguments.out.write_text(json.dumps({"conditions": conditions, "photos": rows}, indent=1) + "\n")
+    arguments.output.write_text(json.dumps({"conditions": conditions, "photos": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

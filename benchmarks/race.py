@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,18 @@ DESIGNS = {
 }  # fmt: skip
 
 
-def train(design: Design, folder: Path, caches: list[Path], steps: int, *, stop_at: int | None = None) -> float:
+def train(
+    design: Design,
+    folder: Path,
+    caches: list[Path],
+    steps: int,
+    everywhere: Mapping[str, Any],
+    stop_at: int | None = None,
+) -> float:
     """Processor seconds that it took, all processes."""
     line = [sys.executable, "-m", "allfocus", "train", "--recipe", SHIPPED, "-o", str(folder), "--steps", str(steps)]
     line += [word for cache in caches for word in ("--cache", str(cache))]
-    line += [word for name, value in {**EVERYWHERE, **design.changes}.items() for word in ("--set", f"{name}={value}")]
+    line += [word for name, value in {**everywhere, **design.changes}.items() for word in ("--set", f"{name}={value}")]
     line += [] if stop_at is None else ["--stop-at", str(stop_at)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(line, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -81,11 +89,11 @@ def train(design: Design, folder: Path, caches: list[Path], steps: int, *, stop_
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def steps_for(design: Design, caches: list[Path], budget: float) -> int:
+def steps_for(design: Design, caches: list[Path], budget: float, everywhere: Mapping[str, Any]) -> int:
     """How many steps the budget pays for."""
     few, more = TIMED_STEPS
     with tempfile.TemporaryDirectory() as folder:
-        spent = [train(design, Path(folder) / str(stop), caches, 10**4, stop_at=stop) for stop in (few, more)]
+        spent = [train(design, Path(folder) / str(stop), caches, 10**4, everywhere, stop) for stop in (few, more)]
     return max(1, round(budget / ((spent[1] - spent[0]) / (more - few))))
 
 
@@ -143,17 +151,19 @@ def main() -> None:
     parser.add_argument("--lpips", type=Path)
     parser.add_argument("--budget", type=float, default=3600, help="processor seconds of each")
     parser.add_argument("--only", nargs="*", default=list(DESIGNS))
+    parser.add_argument("--batch", type=int, default=EVERYWHERE["batch"])
+    parser.add_argument("--patch", type=int, default=EVERYWHERE["patch_px"], help="side of the crops in px")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/race.json"))
     args = parser.parse_args()
-    lpips = LPIPS(args.lpips)
+    lpips, everywhere = LPIPS(args.lpips), {**EVERYWHERE, "batch": args.batch, "patch_px": args.patch}
     rows = {row["design"]: row for row in stored(args.output, {"rows": []})["rows"]}
     for name in args.only:
         design, folder = DESIGNS[name], args.runs / name.replace(" ", "-").replace("=", "")
         kept = folder / "race.json"
-        known = stored(kept, {}) or {"steps": steps_for(design, args.cache, args.budget), "spent": 0.0}
+        known = stored(kept, {}) or {"steps": steps_for(design, args.cache, args.budget, everywhere), "spent": 0.0}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(kept, known)
-        known["spent"] += train(design, folder, args.cache, known["steps"])
+        known["spent"] += train(design, folder, args.cache, known["steps"], everywhere)
         write_json(kept, known)
         net = network(str(folder), 1.0)
         row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": round(known["spent"])}
@@ -163,7 +173,7 @@ def main() -> None:
             row["scores"][Path(place).name] = judged(net, Path(place), int(every or 1), lpips)
         rows[name] = row
         print(row, flush=True)
-        report = {"budget_processor_seconds": args.budget, "settings": EVERYWHERE, "machine": machine()}
+        report = {"budget_processor_seconds": args.budget, "settings": everywhere, "machine": machine()}
         write_json(args.output, {**report, "rows": [rows[one] for one in DESIGNS if one in rows]})
 
 

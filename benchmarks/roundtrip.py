@@ -280,8 +280,8 @@ def summary(words: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(__file__).resolve().parents[1] / "results" / "roundtrip.csv"
-    parser.add_argument("--out", type=Path, default=default)
-    out = parser.parse_args().out
+    parser.add_argument("-o", "--output", type=Path, default=default)
+    out = parser.parse_args().output
     found = lines([run(case) for case in cases()])
     with out.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Line)], lineterminator="\n")

@@ -5,7 +5,7 @@ Three figures, each on one CPU thread (or one GPU): the renderer alone on scenes
 are the default.
 Without --photos the scenes are cut from drawn charts and noise, so the script needs no file.
 
-    python benchmarks/simulate.py --output results/simulate.json
+    python benchmarks/simulate.py -o results/simulate.json
     python benchmarks/simulate.py --processes 2 --device cpu
     python benchmarks/simulate.py --device cuda
 """
@@ -147,7 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=60, help="quadruples of each kind")
     parser.add_argument("--conditions", default="", help="what else the machine was doing, in words")
-    parser.add_argument("--output", type=Path, default=None, help="JSON file")
+    parser.add_argument("-o", "--output", type=Path, default=None, help="JSON file")
     return parser.parse_args()
 
 

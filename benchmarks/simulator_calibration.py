@@ -227,7 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--real", type=Path, required=True, help="folder with source/ and target/ of real pairs")
     parser.add_argument("--leave-out", type=Path, default=None, help="text file naming photos that are not used")
     parser.add_argument("--samples", type=int, default=240)
-    parser.add_argument("--output", type=Path, default=Path("results/simulator_calibration.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/simulator_calibration.json"))
     return parser.parse_args()
 
 

@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--before", type=Path, help="checkout of the code to compare with")
     parser.add_argument("--only", nargs="*", default=["megapixel", "large", "network", "share"])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help=f"[large 2, megapixel 5, network {NETWORK_ROUNDS}]")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/speed.json"))
     options = parser.parse_args()
     photos = sorted(path for path in options.photos.iterdir() if path.is_file())
@@ -217,9 +217,9 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         parts: dict[str, Callable[[], object]] = {
-            "megapixel": lambda: megapixel(photos[0], 5, Path(folder)),
-            "large": lambda: large(options.scenes, options.before, max(1, options.rounds - 1), Path(folder)),
-            "network": lambda: network(max(options.rounds, NETWORK_ROUNDS)),
+            "megapixel": lambda: megapixel(photos[0], options.rounds or 5, Path(folder)),
+            "large": lambda: large(options.scenes, options.before, options.rounds or 2, Path(folder)),
+            "network": lambda: network(options.rounds or NETWORK_ROUNDS),
             "share": lambda: share(photos, options.scenes),
         }
         for name in options.only:

@@ -59,13 +59,13 @@ def measure_seams(photo: np.ndarray, precision: str, scale: str) -> dict[str, ob
     }
 
 
-def measure_memory(photo: np.ndarray, folder: Path, scale: str) -> dict[str, object]:
-    """A TIFF of 100 megapixels through the command; peak resident set in MB."""
+def measure_memory(photo: np.ndarray, folder: Path, scale: str, side: int) -> dict[str, object]:
+    """A square TIFF through the command; peak resident set in MB."""
     source, target = folder / "large.tif", folder / "large.sharp.tif"
     tile = pyvips.Image.new_from_array(photo)
-    across = -(-MEMORY_SIDE // tile.width)
-    down = -(-MEMORY_SIDE // tile.height)
-    tile.replicate(across, down).crop(0, 0, MEMORY_SIDE, MEMORY_SIDE).tiffsave(str(source))
+    across = -(-side // tile.width)
+    down = -(-side // tile.height)
+    tile.replicate(across, down).crop(0, 0, side, side).tiffsave(str(source))
     started = time.perf_counter()
     line = [sys.executable, "-m", "allfocus", "deblur", str(source), "-o", str(target), "--scale", scale, "--json"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
@@ -74,9 +74,9 @@ def measure_memory(photo: np.ndarray, folder: Path, scale: str) -> dict[str, obj
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
     after = pyvips.Image.new_from_file(str(target))
-    assert (after.width, after.height) == (MEMORY_SIDE, MEMORY_SIDE)
+    assert (after.width, after.height) == (side, side)
     return {
-        "megapixels": MEMORY_SIDE**2 / 1e6,
+        "megapixels": side**2 / 1e6,
         "scales": told["scales"],
         "peak_resident_mb": round(usage.ru_maxrss / 1024),
         "seconds": round(time.perf_counter() - started, 1),
@@ -87,12 +87,14 @@ def main() -> None:
     """Measure both, write, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(SEAM_WIDTH, SEAM_HEIGHT))
+    parser.add_argument("--side", type=int, default=MEMORY_SIDE, help="of the TIFF in px")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/tiles.ifan-fast.json"))
     arguments = parser.parse_args()
-    photo = joined(sorted(arguments.photos.iterdir()), SEAM_WIDTH, SEAM_HEIGHT)
+    photo = joined(sorted(arguments.photos.iterdir()), *arguments.size)
     record: dict[str, object] = {"machine": Processor.here().name}
     with tempfile.TemporaryDirectory() as folder:  # first: a process starts with its parent's peak, still small here
-        record["memory"] = measure_memory(photo, Path(folder), "4")
+        record["memory"] = measure_memory(photo, Path(folder), "4", arguments.side)
     record["seams"] = [
         measure_seams(photo, precision, scale) for precision in ("float32", "bfloat16") for scale in ("1", "2")
     ]

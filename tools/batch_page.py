@@ -6,7 +6,11 @@ from typing import Any
 
 from page import main, number, stored, table
 
-NAMES = {"large": "3 JPEGs of 12 and 24 megapixels", "mixed": "13 photos of four formats, 1 to 12 megapixels"}
+NAMES = {
+    "large": "3 JPEGs of 12 and 24 megapixels",
+    "mixed": "13 photos of four formats, 1 to 12 megapixels",
+    "small": "40 JPEGs of 0.4 megapixels",
+}
 
 
 def throughput() -> list[str]:

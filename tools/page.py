@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from allfocus.atomic_file import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 Sections = Mapping[str, Callable[[], list[str]]]
 
@@ -52,6 +54,6 @@ def main(document: str, sections: Sections, description: str | None) -> None:
     for name, lines in sections.items():
         text = filled(text, name, lines())
     if not arguments.check:
-        page.write_text(text, encoding="utf-8")
+        write_text(page, text)
     elif text != before:
         sys.exit(f"{document} is out of date: python tools/{Path(sys.argv[0]).name}")

@@ -5,25 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from allfocus.errors import InputError, WeightsError
 from allfocus.metrics import lpips
+from lpips_files import write_lpips_files
 
 
 @pytest.fixture(scope="module")
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of the right shapes: the arithmetic does not need the real ones."""
-    folder = tmp_path_factory.mktemp("lpips")
-    generator = torch.Generator().manual_seed(0)
-    features, heads = {}, {}
-    for place, (index, shape, *_) in enumerate(lpips.LAYERS):
-        features[f"features.{index}.weight"] = (torch.randn(shape, generator=generator) * 0.05).half()
-        features[f"features.{index}.bias"] = (torch.randn(shape[:1], generator=generator) * 0.05).half()
-        heads[f"lin{place}.model.1.weight"] = torch.rand(1, shape[0], 1, 1, generator=generator)
-    save_file(features, folder / lpips.FEATURES_NAME)
-    torch.save(heads, folder / lpips.LINEAR_NAME)
-    return folder
+    return write_lpips_files(tmp_path_factory.mktemp("lpips"))
 
 
 @pytest.fixture(scope="module")
