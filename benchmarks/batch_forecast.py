@@ -42,7 +42,7 @@ def forecasts(data: Path, sets: Sequence[str], rounds: int, share: float) -> dic
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "in"
             if name in SETS:
-                source = mosaics(data, place, *SETS[name], share)
+                source = mosaics(data, place, *SETS[name], share=share)
             else:
                 source = make_photos(data, place, SIXTY[0] * share**2, round(SIXTY[1] * share))
             runs = [of_one_batch(source, Path(scratch) / "out", engines) for _ in range(rounds)]

@@ -70,7 +70,7 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
         pipelines: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         with tempfile.TemporaryDirectory() as scratch:
-            source, out = mosaics(data, Path(scratch) / "in", *SETS[name], share), Path(scratch) / "out"
+            source, out = mosaics(data, Path(scratch) / "in", *SETS[name], share=share), Path(scratch) / "out"
             photos, tiles, formats = tiles_of(source, whole[0], Path(scratch))
             pixels = sum(photo.width * photo.height for photo in photos) / 1e6
             formats /= pixels

@@ -62,7 +62,7 @@ def interleaved(works: dict[str, Callable[[], object]], rounds: int) -> dict[str
     return seconds
 
 
-def network(rounds: int) -> dict[str, Any]:
+def network(rounds: int, width: int, height: int) -> dict[str, Any]:
     """Ratios to plain torch float32 `ifan`, round by round."""
     import torch
 
@@ -74,11 +74,11 @@ def network(rounds: int) -> dict[str, Any]:
         for precision in PRECISIONS:
             if unavailable(precision, find(name)) is None:
                 engines[f"openvino {precision} {name}"] = OpenVINOEngine(find(name), precision)
-    batch = np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH), dtype=np.float32)
+    batch = np.random.default_rng(0).random((1, 3, height, width), dtype=np.float32)
     seconds = interleaved({name: (lambda one=one: one.run(batch)) for name, one in engines.items()}, rounds)
     slow = seconds["torch float32 ifan"]
     return {
-        "size": f"{WIDTH}x{HEIGHT}",
+        "size": f"{width}x{height}",
         "chosen": {name: choose(find(name)).info.precision for name in ("ifan", "ifan-fast")},
         "engines": {
             name: {
@@ -206,6 +206,9 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="checkout of the code to compare with")
     parser.add_argument("--only", nargs="*", default=["megapixel", "large", "network", "share"])
     parser.add_argument("--rounds", type=int, help=f"[large 2, megapixel 5, network {NETWORK_ROUNDS}]")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(WIDTH, HEIGHT), help="for the network"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/speed.json"))
     options = parser.parse_args()
     photos = sorted(path for path in options.photos.iterdir() if path.is_file())
@@ -219,7 +222,7 @@ def main() -> None:
         parts: dict[str, Callable[[], object]] = {
             "megapixel": lambda: megapixel(photos[0], options.rounds or 5, Path(folder)),
             "large": lambda: large(options.scenes, options.before, options.rounds or 2, Path(folder)),
-            "network": lambda: network(options.rounds or NETWORK_ROUNDS),
+            "network": lambda: network(options.rounds or NETWORK_ROUNDS, *options.size),
             "share": lambda: share(photos, options.scenes),
         }
         for name in options.only:

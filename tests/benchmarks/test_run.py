@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from allfocus.engine.openvino import unavailable
+from allfocus.weights.store import find
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
 
@@ -26,12 +29,12 @@ class Run:
     """A benchmark at its smallest.
 
     Attributes:
-        line: its arguments; PHOTOS is the folder of the fixture, OUT the one to write to.
+        line: its arguments; PHOTOS is the folder of the fixture, OUT the one to write to, REPOSITORY this checkout.
         writes: names of files in OUT, each built as the file of that name in results/ or benchmarks/.
         part: of a JSON file that several runs fill.
         status: which exit status counts as well as 0: of benchmarks that end with 1 where figures are not good enough.
         leaves: what of a file it does not write, as `lacking` says it.
-        needs: a package or program without which it is skipped.
+        needs: packages, programs and precisions without which it is skipped.
     """
 
     line: str
@@ -39,7 +42,7 @@ class Run:
     part: str = ""
     status: int = 0
     leaves: tuple[str, ...] = ()
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
 
 TRAINING = "--side 64 --patch 32 --batch 1 --steps 2 --workers 1 --threads 1"
@@ -63,11 +66,13 @@ RUNS = {
         ("batch.json",),
         part="kills",
         leaves=("/ray worker killed/kills",),  # where the batch ends before its first moment
-        needs="ray",
+        needs=("ray",),
     ),
     "batch_memory": Run("--photos 20 -o OUT/batch.json", ("batch.json",), part="memory"),
-    "batch_ray": Run("--data PHOTOS --count 3 -o OUT/batch.json", ("batch.json",), part="ray", needs="ray"),
-    "batch_s3": Run("--data PHOTOS --photos 6 --megapixels 1 -o OUT/batch.json", ("batch.json",), "s3", needs="moto"),
+    "batch_ray": Run("--data PHOTOS --count 3 -o OUT/batch.json", ("batch.json",), part="ray", needs=("ray",)),
+    "batch_s3": Run(
+        "--data PHOTOS --photos 6 --megapixels 1 -o OUT/batch.json", ("batch.json",), "s3", needs=("moto",)
+    ),
     "batch_throughput": Run(
         "--data PHOTOS --sets mixed --rounds 1 --share 0.1 -o OUT/batch.json", ("batch.json",), part="throughput"
     ),
@@ -78,7 +83,9 @@ RUNS = {
     "carry_over": Run("PHOTOS/real-val --most 1 -o OUT/carry_over.json", ("carry_over.json",)),
     "cluster_simulation": Run("--share 0.001 -o OUT/cluster_simulation.json", ("cluster_simulation.json",)),
     "engine_agreement": Run(
-        "--photos PHOTOS/photos -o OUT/engine_agreement.ifan-fast.json", ("engine_agreement.ifan-fast.json",)
+        "--photos PHOTOS/photos -o OUT/engine_agreement.ifan-fast.json",
+        ("engine_agreement.ifan-fast.json",),
+        needs=("bfloat16", "int8"),
     ),
     "fitted_filter": Run("--syndp PHOTOS/syndp -o OUT/fitted_filter.json", ("fitted_filter.json",)),
     "full_size": Run(
@@ -94,7 +101,10 @@ RUNS = {
         ("in_focus.ifan-fast.json",),
     ),
     "int8": Run(
-        "--data PHOTOS --sharp PHOTOS/sharp --only PHOTOS/sharp.txt -o OUT/int8.json", ("int8.json",), status=1
+        "--data PHOTOS --sharp PHOTOS/sharp --only PHOTOS/sharp.txt -o OUT/int8.json",
+        ("int8.json",),
+        status=1,
+        needs=("int8",),
     ),
     "large_photos": Run(
         "--photos PHOTOS/sharp --scratch OUT/scenes --size 384 256 -o OUT/large_photos.ifan-fast.json",
@@ -136,26 +146,30 @@ RUNS = {
         ("simulator_calibration.json",),
     ),
     "speed": Run(
-        "--photos PHOTOS/photos --scenes PHOTOS/scenes --before . --rounds 1 -o OUT/speed.json", ("speed.json",)
+        "--photos PHOTOS/photos --scenes PHOTOS/scenes --before REPOSITORY --rounds 1 --size 320 192 -o OUT/speed.json",
+        ("speed.json",),
     ),
     "speed_choices": Run(
         "--data PHOTOS/real-val --lpips PHOTOS/lpips --scene PHOTOS/scenes/table -o OUT/speed_choices.json",
         ("speed_choices.json",),
     ),
     "tiles": Run(
-        "--photos PHOTOS/photos --size 700 520 --side 1000 -o OUT/tiles.ifan-fast.json", ("tiles.ifan-fast.json",)
+        "--photos PHOTOS/photos --size 700 520 --side 1000 -o OUT/tiles.ifan-fast.json",
+        ("tiles.ifan-fast.json",),
+        needs=("bfloat16",),
     ),
     "training_step": Run(
-        "--batch 1 --patch 32 --rounds 1 -o OUT/training_step.json", ("training_step.json",), needs="g++"
+        "--batch 1 --patch 32 --rounds 1 -o OUT/training_step.json", ("training_step.json",), needs=("g++",)
     ),
     "transfer_function": Run("PHOTOS/real-val -o OUT/transfer_function.json", ("transfer_function.json",)),
 }
 """Of "NAME WORD", the word is the first argument of benchmarks/NAME.py."""
 EXCEPTED: dict[str, str] = {}
 """Commands in benchmarks/ that no test runs, and why."""
+PRECISIONS = ("bfloat16", "int8")
 CHOSEN = re.compile(
-    "/(sets|pairs|gains|strata|by_radius|seconds|cases_with|promises|mutated_statuses)$|/(maps|operators)/[^/]+$"
-    "|/rows/-/scores$"
+    "/(sets|pairs|gains|strata|by_radius|seconds|cases_with|promises|mutated_statuses|engines|steps)$"
+    "|/(maps|operators)/[^/]+$|/rows/-/scores$"
 )
 """Objects whose keys are sets, ranges, commands or other things that the arguments or the photos choose."""
 
@@ -173,6 +187,13 @@ def test_options_are_those_of_the_benchmark(name: str) -> None:
     assert [word for word in shlex.split(RUNS[name].line) if word.startswith("-") and f'"{word}"' not in source] == []
 
 
+def test_what_a_record_lacks_is_found() -> None:
+    stored = {"a": 1, "rows": [{"x": 1, "y": 2}], "sets": {"one": {"z": 1}}, "b": {"c": 1}}
+    found = {"a": 2, "rows": [{"x": 3}], "sets": {"two": {}}, "b": 1}
+    assert lacking(stored, found) == ["/rows/-/y", "/sets/-", "/b"]
+    assert lacking(stored, stored | {"sets": {"two": {"z": 3}}, "rows": [*stored["rows"], {}]}) == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="some benchmarks read /proc")
 @pytest.mark.timeout(600)
@@ -181,10 +202,12 @@ def test_benchmark_runs_and_writes_what_is_read(
     name: str, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     run = RUNS[name]
-    if run.needs and find_spec(run.needs) is None and shutil.which(run.needs) is None:
-        pytest.skip(f"{run.needs} is not installed")
+    for need in run.needs:
+        if why := obstacle(need):
+            pytest.skip(why)
     script, *words = name.split()
-    words += shlex.split(run.line.replace("PHOTOS", str(photos)).replace("OUT", str(tmp_path)))
+    line = run.line.replace("REPOSITORY", str(ROOT)).replace("PHOTOS", str(photos)).replace("OUT", str(tmp_path))
+    words += shlex.split(line)
     cache = tmp_path_factory.getbasetemp() / "compiled networks"
     variables = {"ALLFOCUS_CACHE": str(cache), "ALLFOCUS_LPIPS": str(photos / "lpips")}
     variables["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
@@ -199,6 +222,13 @@ def test_benchmark_runs_and_writes_what_is_read(
         place = next(folder / file for folder in (ROOT / "results", ROOT / "benchmarks") if (folder / file).is_file())
         stored, found = (read(one, run.part) for one in (place, tmp_path / file))
         assert [one for one in lacking(stored, found) if one not in run.leaves] == [], file
+
+
+def obstacle(need: str) -> str | None:
+    """Why a package, a program or a precision cannot be used here; None where it can."""
+    if need in PRECISIONS:
+        return unavailable(need, find("ifan-fast"))
+    return None if find_spec(need) or shutil.which(need) else f"{need} is not installed"
 
 
 def stored_files() -> dict[Path, int]:
