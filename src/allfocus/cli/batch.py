@@ -280,8 +280,11 @@ class _BatchReport(Report):
         if work.forecast is not None and work.forecast.photos and not self.as_json:
             seconds = time.monotonic() - work.started
             rate = work.forecast.rate(seconds)
-            done = f"{work.forecast.megapixels:.1f} megapixels in {_time(seconds)}: {rate:.2f} megapixels per second"
-            print(done, file=sys.stderr)
+            took = f"{seconds:.1f} s" if seconds < 10 else _time(seconds)
+            print(
+                f"{work.forecast.megapixels:.1f} megapixels in {took}: {rate:.2f} megapixels per second",
+                file=sys.stderr,
+            )
 
     def _say(self, work: LocalRun | ClusterRun) -> None:
         if time.monotonic() - self._said >= SAY_EVERY_S:

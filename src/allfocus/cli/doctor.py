@@ -123,7 +123,8 @@ def _measure(name: str, precision: str) -> dict[str, Any]:
 def _say(report: dict[str, Any]) -> None:
     processor = report["processor"]
     features = f" ({', '.join(processor['features'])})" if processor["features"] else ""
-    typer.echo(f"allfocus {report['allfocus']} on {processor['name']}, {processor['threads']} threads{features}")
+    threads = f"{processor['threads']} thread{'s' * (processor['threads'] != 1)}"
+    typer.echo(f"allfocus {report['allfocus']} on {processor['name']}, {threads}{features}")
     for finding in report["engines"]:
         state = "chosen" if finding["chosen"] else "here" if finding["available"] else "not here"
         precision = f" {finding['precision']}" if finding["precision"] else ""
