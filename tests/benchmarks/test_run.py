@@ -153,6 +153,10 @@ RUNS = {
         "--data PHOTOS/real-val --lpips PHOTOS/lpips --scene PHOTOS/scenes/table -o OUT/speed_choices.json",
         ("speed_choices.json",),
     ),
+    "strength": Run(
+        "PHOTOS/real-val --sharp PHOTOS/sharp --only PHOTOS/sharp.txt --lpips PHOTOS/lpips -o OUT/strength.json",
+        ("strength.json",),
+    ),
     "tiles": Run(
         "--photos PHOTOS/photos --size 700 520 --side 1000 -o OUT/tiles.ifan-fast.json",
         ("tiles.ifan-fast.json",),
