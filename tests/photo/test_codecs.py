@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import struct
 import subprocess
 import sys
+import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +57,21 @@ def canvas_of(photo: Photo) -> Canvas:
 
 
 # What is accepted ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_photo_goes_as_soon_as_its_file_is_written(tmp_path: Path, format: str) -> None:
+    gc.disable()  # what only it would find stays in memory for many photos
+    try:
+        photo = decode(pillow(RGB, format))
+        held = weakref.ref(photo)
+        canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
+        encode(photo, canvas, tmp_path / f"file.{format}")
+        canvas.close()
+        del photo, canvas
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("format", FORMATS)

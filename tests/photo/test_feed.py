@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import pyvips
@@ -36,3 +38,17 @@ def test_what_the_rows_raise_is_kept() -> None:
     with pytest.raises(pyvips.Error):
         feed.image().numpy()
     assert str(feed.error) == "no rows"
+
+
+def test_a_closed_feed_no_longer_holds_what_made_its_rows() -> None:
+    def rows(y: int, count: int) -> np.ndarray:
+        return np.zeros((count, 10, 3), np.uint8)
+
+    feed, held = Feed(10, 10, 3, np.dtype("uint8"), rows), weakref.ref(rows)
+    image = feed.image()
+    feed.close()
+    del rows
+    assert held() is None
+    with pytest.raises(pyvips.Error):
+        image.numpy()
+    assert isinstance(feed.error, ValueError)

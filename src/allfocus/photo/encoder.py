@@ -169,6 +169,8 @@ class Encoder:
             if feed.error:
                 raise feed.error from None
             raise
+        finally:
+            feed.close()
 
     def _rows(self, y: int, count: int) -> np.ndarray:
         """Finished rows, (count, width, bands), with transparency as the last band."""

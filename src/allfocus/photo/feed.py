@@ -27,7 +27,7 @@ class Feed:
         dtype: uint8, uint16 or float32.
         rows: makes `count` rows from `y` on, as (count, width, bands) of `dtype`.
 
-    Keep it until libvips is done with the picture.
+    Keep it until libvips is done with the picture, then close it.
 
     Attributes:
         error: what `rows` raised, if it did; libvips then fails with an error that says less.
@@ -52,6 +52,11 @@ class Feed:
     def image(self) -> pyvips.Image:
         """The picture as a sequential pyvips image."""
         return pyvips.Image.tiffload_source(self._source, access="sequential", fail_on="error")
+
+    def close(self) -> None:
+        """Let go of what makes the rows. libvips is done with the picture; its callbacks keep the feed until Python
+        looks for cycles, and that may be many photos later."""
+        self._rows, self._strip = _none_left, (-1, b"")
 
     def _made_header(self, width: int, bands: int, dtype: np.dtype) -> bytes:
         count = -(-self._height // self._strip_rows)
@@ -111,3 +116,7 @@ class Feed:
             rows = self._rows(y, min(self._strip_rows, self._height - y))
             self._strip = index, rows.astype(rows.dtype.newbyteorder("<"), copy=False).tobytes()
         return self._strip[1][offset : offset + size]
+
+
+def _none_left(y: int, count: int) -> np.ndarray:
+    raise ValueError("this feed is closed")
