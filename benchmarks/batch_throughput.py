@@ -1,9 +1,11 @@
 """How much of its engines' rate does a batch keep, and when are they idle?
 
     python benchmarks/batch_throughput.py --data ../shared/data
+    python benchmarks/batch_throughput.py --data ../shared/data --part steady
 
 Writes the part `throughput` of results/batch.json, and results/batch_engines.png beside it, the times at which each
-engine is busy. Needs an idle machine.
+engine is busy; or the part `steady`, of a batch so long that its beginning and its end count for little. Needs an idle
+machine.
 """
 
 from __future__ import annotations
@@ -42,8 +44,10 @@ from batch_record import arguments, record
 SETS = {
     "large": ((".jpg",), ((6000, 4000), (4240, 2832), (4240, 2832))),
     "mixed": ((".jpg", ".png", ".tif", ".webp"), ((4240, 2832), *(((2400, 1600),) * 3), *(((1200, 800),) * 9))),
+    "long": ((".jpg",), ((6000, 4000), *(((4240, 2832),) * 5))),
     "small": ((".jpg",), ((800, 533),) * 40),
 }
+PARTS = {"throughput": ("large", "mixed", "small"), "steady": ("long",)}
 
 
 def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figure: Path) -> dict[str, Any]:
@@ -121,7 +125,8 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
                 for kind, runs in batches.items()
             },
         }  # fmt: skip
-    draw(traces, figure)
+    if "long" not in sets:
+        draw(traces, figure)
     return found
 
 
@@ -330,13 +335,14 @@ def main() -> None:
     """Measure."""
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS))
+    parser.add_argument("--part", choices=tuple(PARTS), default="throughput")
+    parser.add_argument("--sets", nargs="+", choices=tuple(SETS), help="others than those of the part")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the photos' sides, for a trial")
     chosen = parser.parse_args()
-    figure = chosen.output.with_name("batch_engines.png")
-    found = partial(throughput, chosen.data, chosen.sets, chosen.rounds, chosen.share, figure)
-    record("throughput", found, chosen.output)
+    figure, sets = chosen.output.with_name("batch_engines.png"), chosen.sets or PARTS[chosen.part]
+    found = partial(throughput, chosen.data, sets, chosen.rounds, chosen.share, figure)
+    record(chosen.part, found, chosen.output)
 
 
 if __name__ == "__main__":
