@@ -25,7 +25,7 @@ from allfocus.data.registry import load
 from allfocus.deblurrer import Deblurrer
 from allfocus.metrics import psnr, psnr_fit
 from allfocus.restore import Settings
-from allfocus.scales import SCALES, START_RADIUS_PX
+from allfocus.scales import SCALES, START_LARGE_PX, START_TYPICAL_PX
 
 FROM_PX = 4.0
 RADII_PX = (4, 6, 8, 10, 12, 14)
@@ -84,7 +84,7 @@ def main() -> None:
         "what": "mean of what a coarser first scale adds to the gain, dB, above each measured radius",
         "model": card.name,
         "sha256": card.sha256,
-        "auto_starts_above_px": START_RADIUS_PX,
+        "auto_starts_above_px": {"typical": START_TYPICAL_PX, "large": START_LARGE_PX},
         "syndp": summary(simulated),
         "real": summary(real),
     }

@@ -42,6 +42,11 @@ def test_large_photos_may_end_at_half_size(requested: int, size: tuple[int, int]
     assert choose_scales(requested, *size, Blur(1, 1, 1), finest=2) == scales
 
 
+def test_blur_all_over_is_enough_for_half_size() -> None:
+    assert choose_scales("auto", 600, 400, Blur(13.0, 14.0, 64)) == (2, 1)
+    assert choose_scales("auto", 600, 400, Blur(12.0, 16.5, 64)) == (1,)
+
+
 def test_small_photos_are_not_reduced_to_nothing() -> None:
     assert choose_scales("4", 100, 70, Blur(9, 9, 1)) == (2, 1)
 

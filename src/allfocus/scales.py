@@ -12,9 +12,9 @@ from allfocus.defocus.measure import FLAT, WINDOW_PX, Blur, local_radius_px, win
 from allfocus.errors import OptionError
 
 SCALES = (4, 2, 1)
-START_RADIUS_PX = {4: 28.0, 2: 12.0}
-"""From which blur radius on (90th percentile, px) a coarser scale is worth its time (results/scales.ifan-fast.json).
-SynDP gains from 8 px on, but the two real photos between 8 and 12 px lose."""
+START_TYPICAL_PX, START_LARGE_PX = {4: 28.0, 2: 12.5}, {4: 32.0, 2: 17.0}
+"""From which typical or large radius on (px) a coarser scale is worth its time (results/scales.ifan-fast.json). Planes
+gain from about 12 px on; a real photo with 12 px in the median and 16 px at most loses."""
 LEFT_ALONE_PX = (0.75, 1.5)
 """At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
 LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)
@@ -55,7 +55,7 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur, fin
         finest: 1, or 2 to end at half size on photos of `LARGE_PX` and more.
     """
     if str(requested) == "auto":
-        coarsest = next((scale for scale in SCALES if scale == 1 or blur.large_px > START_RADIUS_PX[scale]), 1)
+        coarsest = next(scale for scale in SCALES if scale == 1 or _worth(scale, blur))
     else:
         coarsest = int(requested)
     smallest = min(width, height)
@@ -63,6 +63,10 @@ def choose_scales(requested: str | int, width: int, height: int, blur: Blur, fin
     if finest == 1 or width * height < LARGE_PX:
         return scales
     return scales[:-1] or (finest,)
+
+
+def _worth(scale: int, blur: Blur) -> bool:
+    return blur.typical_px > START_TYPICAL_PX[scale] or blur.large_px > START_LARGE_PX[scale]
 
 
 def needs_scale(pixels: np.ndarray, *, finest: bool) -> np.ndarray:

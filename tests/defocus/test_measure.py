@@ -16,11 +16,18 @@ def test_measured_blur_grows_with_the_disc() -> None:
     assert measured[2] == pytest.approx(4, rel=0.35)
 
 
-@pytest.mark.parametrize("radius", [10, 14, 20])
+@pytest.mark.parametrize("radius", [10, 14, 20, 30])
 def test_strong_blur_is_measured_through_the_grain(radius: int) -> None:
-    grain = np.random.default_rng(2).normal(0, 2, (768, 768, 3))
-    photo = np.clip(blurred_texture(radius, 768) + grain, 0, 255).astype(np.uint8)
+    grain = np.random.default_rng(2).normal(0, 2, (1024, 1024, 3))
+    photo = np.clip(blurred_texture(radius, 1024) + grain, 0, 255).astype(np.uint8)
     assert measure_blur(decode(photo)).large_px == pytest.approx(radius, rel=0.35)
+
+
+def test_soft_shading_amid_fine_texture_is_no_blur() -> None:
+    blocks = np.kron(np.random.default_rng(3).choice([-6, 6], (192, 192)), np.ones((4, 4)))
+    y, x = np.mgrid[:768, :768]
+    photo = 128 + blocks + 60 * np.sin(x / 24 + y / 40)
+    assert measure_blur(decode(photo[..., None].repeat(3, 2).astype(np.uint8))).large_px < 3
 
 
 def test_a_flat_photo_has_no_blur_to_measure() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ PRESMOOTH_SIGMA_PX = 0.7  # noise out, before gradients are compared
 REBLUR_SIGMA_PX = 1.0
 WINDOW_PX = 25
 FLAT = 2e-6  # squared gradient of what counts as flat
-TRUSTED_PX = 2.5  # from this radius on, in px of the halved picture, a place is measured at half size
+HALVINGS = 3
+TRUSTED_PX = 2.5  # from this radius on, in px of a halved picture, a place is measured there
 LARGEST_RADIUS_PX = 20.0  # in px of the picture that is measured; beyond it the ratio of gradients says nothing
 TEXTURE = 0.02
 EDGES = 0.9  # of a sample's pixels have smaller gradients than what counts as its edges
@@ -57,14 +59,16 @@ def measure_blur(photo: Photo) -> Blur:
     Where there is texture, the energy of the gradients is compared with that after another, known blur: the less is
     lost, the more blurred the place already was (the gradient ratio of Zhuo and Sim, Pattern Recognition 2011). A disc
     of radius r has the second moment of a Gaussian of r/2. From about 8 px on that blur is too small to tell, and what
-    it takes away is grain: such places are measured at half their size.
+    it takes away is grain: such places are measured at half their size, and from twice that on at a quarter, and so on.
     """
     shrink = shrink_to_measure(photo.width, photo.height)
     reader = photo.unit(shrink)
-    whole = _grey_of(reader)
-    half = _halved(whole) if min(reader.width, reader.height) >= 2 * LEAST_PX else None
-    energies = _energies_of(whole), None if half is None else _energies_of(half)
-    radii = [radius for place in _places(reader) if (radius := _place_radius_px(place, *energies)) is not None]
+    picture = _grey_of(reader)
+    energies = [_energies_of(picture)]
+    while len(energies) <= HALVINGS and min(picture.shape) >= 2 * LEAST_PX:
+        picture = _halved(picture)
+        energies.append(_energies_of(picture))
+    radii = [radius for place in _places(reader) if (radius := _place_radius_px(place, energies)) is not None]
     if not radii:
         return Blur(0.0, 0.0, 0)
     return Blur(float(np.median(radii)) * shrink, float(np.quantile(radii, 0.9)) * shrink, len(radii))
@@ -166,17 +170,23 @@ Energies = tuple[np.ndarray, np.ndarray]
 """Of a whole picture, before and after the known blur."""
 
 
-def _place_radius_px(place: Box, whole: Energies, half: Energies | None) -> float | None:
-    """At half size where it is blurred enough for that, otherwise of its middle as it is; None without texture."""
-    halved = None
-    if half is not None:
-        halved = _sample_radius_px(Box(place.x // 2, place.y // 2, place.width // 2, place.height // 2), half)
-    if halved is not None and halved >= TRUSTED_PX:
-        return 2 * halved
+def _place_radius_px(place: Box, energies: Sequence[Energies]) -> float | None:
+    """At the smallest size down to which it is blurred enough for that, otherwise of its middle as it is; None without
+    texture. A place that is sharp at one size is not measured at smaller ones: soft shading there says nothing."""
+    half, trusted = None, None
+    for halvings, halved in enumerate(energies[1:], 1):
+        sides = (side >> halvings for side in (place.x, place.y, place.width, place.height))
+        radius = _sample_radius_px(Box(*sides), halved)
+        half = radius if halvings == 1 else half
+        if radius is None or radius < TRUSTED_PX:
+            break
+        trusted = radius * 2**halvings
+    if trusted is not None:
+        return trusted
     width, height = min(place.width, SAMPLE_PX), min(place.height, SAMPLE_PX)
     inner = Box(place.x + (place.width - width) // 2, place.y + (place.height - height) // 2, width, height)
-    middle = _sample_radius_px(inner, whole)
-    return 2 * halved if middle is None and halved is not None else middle
+    middle = _sample_radius_px(inner, energies[0])
+    return 2 * half if middle is None and half is not None else middle
 
 
 def _halved(grey: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 const SAMPLE_PX = 128, SAMPLES_ACROSS = 8, LEAST_PX = 16, PRESMOOTH = 0.7, REBLUR = 1.0, WINDOW_PX = 25;
 const FLAT = 2e-6, TRUSTED_PX = 2.5, LARGEST_PX = 20, TEXTURE = 0.02;
-const SCALES = [4, 2, 1], START_PX = { 4: 28, 2: 12 };
+const SCALES = [4, 2, 1], HALVINGS = 3;
+const START_TYPICAL_PX = { 4: 28, 2: 12.5 }, START_LARGE_PX = { 4: 32, 2: 17 };
 const LEFT_ALONE = [0.75, 1.5], LEFT_ALONE_IN_THE_END = [0.4, 1.1];
 const BEYOND_FULL_SIZE = { 4: [1.5, 2], 2: [2, 3] };
 
@@ -136,9 +137,15 @@ function middleOf(picture) {
 }
 
 function placeRadius(picture) {
-  const half = Math.min(picture.width, picture.height) >= 2 * LEAST_PX ? sampleRadius(halved(picture)) : null;
-  if (half !== null && half >= TRUSTED_PX) return 2 * half;
-  return sampleRadius(middleOf(picture)) ?? (half === null ? null : 2 * half);
+  let half = null, trusted = null, smaller = picture;
+  for (let halvings = 1; halvings <= HALVINGS && Math.min(smaller.width, smaller.height) >= 2 * LEAST_PX; halvings++) {
+    smaller = halved(smaller);
+    const radius = sampleRadius(smaller);
+    if (halvings === 1) half = radius;
+    if (radius === null || radius < TRUSTED_PX) break;
+    trusted = radius * 2 ** halvings;
+  }
+  return trusted ?? sampleRadius(middleOf(picture)) ?? (half === null ? null : 2 * half);
 }
 
 /** Blur of a photo: {typical, large, places} in px. `read(box, shrink)` gives an RGB picture of the photo made smaller. */
@@ -157,6 +164,6 @@ export function measureBlur(width, height, read) {
 
 /** The scales to work at, coarsest first. */
 export function chooseScales(requested, width, height, blur) {
-  const coarsest = requested === 'auto' ? SCALES.find((scale) => scale === 1 || blur.large > START_PX[scale]) : Number(requested);
+  const coarsest = requested === 'auto' ? SCALES.find((scale) => scale === 1 || blur.typical > START_TYPICAL_PX[scale] || blur.large > START_LARGE_PX[scale]) : Number(requested);
   return SCALES.filter((scale) => scale <= coarsest && (scale === 1 || Math.min(width, height) >= 32 * scale));
 }
