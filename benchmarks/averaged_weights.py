@@ -13,6 +13,7 @@ weighed by its error. Rows of other runs that the output file holds are kept, th
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Mapping
 from itertools import pairwise
@@ -47,10 +48,13 @@ def network(name: str, gain: float) -> IFAN:
     return net.eval().to(memory_format=torch.channels_last)
 
 
-def averaged(first: IFAN, second: IFAN, share: float) -> dict[str, torch.Tensor]:
-    """Weights of which `share` are the first network's."""
-    other = second.state_dict()
-    return {name: share * value + (1 - share) * other[name] for name, value in first.state_dict().items()}
+def averaged(first: IFAN, second: IFAN, share: float) -> IFAN:
+    """A network with weights of which `share` are the first's; networks of other sizes can only have a share of 1."""
+    if share == 1:
+        return first
+    net, own = copy.deepcopy(second), first.state_dict()
+    net.load_state_dict({name: share * own[name] + (1 - share) * value for name, value in second.state_dict().items()})
+    return net
 
 
 def change(net: IFAN, photo: Picture) -> Picture:
@@ -109,8 +113,7 @@ def main() -> None:
     args = parser.parse_args()
     lpips = LPIPS(args.lpips)
     start = network(args.start, args.start_gain)
-    net = network(args.start, 1.0)
-    tried = [(args.start, 0.0, start.state_dict())]
+    tried = [(args.start, 0.0, start)]
     for run in args.runs:
         tried += [(run, share, averaged(network(run, 1.0), start, share)) for share in args.shares]
     before = json.loads(args.output.read_text(encoding="utf-8"))["rows"] if args.output.is_file() else []
@@ -119,10 +122,9 @@ def main() -> None:
         pairs = list(load("pairs", folder, "test"))[:: args.every]
         reading = load("pairs", folder, "test")
         photos, targets = ([reading.read(getattr(one, side)) for one in pairs] for side in ("source", "target"))
-        for name, share, weights in tried:
+        for name, share, net in tried:
             if share == 0 and args.runs and any(_key(one) == (folder.name, name, share) for one in before):
                 continue
-            net.load_state_dict(weights)
             changes = [change(net, photo) for photo in photos]
             row = {
                 "set": folder.name,

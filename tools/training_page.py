@@ -41,6 +41,12 @@ RUNS = (
     ("`muon10`: 2,000 steps of Muon at 5e-4 from `plain6`, on the same samples", "muon10", 1.0, "0.7"),
     ("half and half", "muon10", 0.5, "0.7"),
     ("three tenths of it, seven tenths stage 6", "muon10", 0.3, "0.7"),
+    (
+        "`long24`: width 24, from scratch: the race's 1,937 steps of Muon and 16,000 more at 5e-4, grain, no LPIPS",
+        "long24", 1.0, "0.7",
+    ),
+    ("the same", "long24", 1.0, "0.85"),
+    ("`late24`: 2,500 steps at 2.5e-4 from `long24`, LPIPS x 0.03", "late24", 1.0, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
