@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -36,8 +37,8 @@ class Served:
         return int(self.url.rpartition(":")[2])
 
     def files(self) -> list[str]:
-        """What lies on the service's disk."""
-        return [str(path) for path in self.service.folder.rglob("*") if path.is_file()]
+        """What lies on the service's disk; folders may vanish meanwhile, which `Path.rglob` does not bear."""
+        return [f"{folder}/{name}" for folder, _, names in os.walk(self.service.folder) for name in names]
 
     def wait_for(self, met: Callable[[], bool], seconds: float = 20) -> None:
         """Until something is so."""
