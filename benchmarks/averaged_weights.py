@@ -116,7 +116,10 @@ def main() -> None:
     tried = [(args.start, 0.0, start)]
     for run in args.runs:
         tried += [(run, share, averaged(network(run, 1.0), start, share)) for share in args.shares]
-    before = json.loads(args.output.read_text(encoding="utf-8"))["rows"] if args.output.is_file() else []
+    known = json.loads(args.output.read_text(encoding="utf-8")) if args.output.is_file() else {}
+    before, origin = known.get("rows", []), known.get("start", args.start)
+    if origin != args.start and any(share not in (0, 1) for _, share, _ in tried):
+        parser.error(f"{args.output} holds averages with {origin}, not {args.start}: name another --output")
     rows = []
     for folder in args.pairs:
         pairs = list(load("pairs", folder, "test"))[:: args.every]
@@ -138,7 +141,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             now = {_key(one) for one in rows}
             kept = [one for one in before if _key(one) not in now]
-            write_json(args.output, {"start": args.start, "rows": kept + rows})
+            write_json(args.output, {"start": origin, "rows": kept + rows})
 
 
 def _key(row: Mapping[str, object]) -> tuple[object, ...]:

@@ -42,6 +42,12 @@ def deblur_all(photos: list[Path], folder: Path, model: str) -> list[dict[str, o
     ]
 
 
+def sharp_photos(folder: Path, only: Path) -> list[Path]:
+    """Some of the photos that are named, evenly chosen."""
+    names = only.read_text(encoding="utf-8").split()
+    return [folder / name for name in names[:: max(1, len(names) // SHARP_PHOTOS)][:SHARP_PHOTOS]]
+
+
 def score_sharp(photos: list[Path], folder: Path, model: str) -> dict[str, object]:
     """PSNR of the output against the input, photo by photo."""
     told = deblur_all(photos, folder, model)
@@ -83,8 +89,7 @@ def main() -> None:
                 "--fresh", *lpips,
             )
         )  # fmt: skip
-        names = arguments.only.read_text().split()[:: max(1, len(arguments.only.read_text().split()) // SHARP_PHOTOS)]
-        photos = [arguments.sharp / name for name in names[:SHARP_PHOTOS]]
+        photos = sharp_photos(arguments.sharp, arguments.only)
         record = score_sharp(photos, Path(scratch) / "sharp", arguments.model)
     target = arguments.output / f"sharp_photos.{arguments.model}.json"
     write_json(target, record)

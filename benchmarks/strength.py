@@ -27,11 +27,10 @@ from allfocus.metrics.ssim import ssim
 from allfocus.photo.codecs import decode
 from allfocus.photo.tiling import Box
 from allfocus.restore import MOST_STRENGTH, Settings
+from race import IN_FOCUS_DB
+from real_photos import IDENTICAL_DB, sharp_photos
 
 STRENGTHS = (0.0, 0.5, 0.75, 1.0, 1.2, MOST_STRENGTH)
-SHARP_PHOTOS = 20
-IDENTICAL_DB = 100.0  # what a photo that comes out bit for bit counts as
-IN_FOCUS_DB = 45.0  # PSNR-fit of photos with nothing to do, beside which the others would not count
 
 Picture = NDArray[np.float32]
 
@@ -97,10 +96,9 @@ def main() -> None:
     for folder, step in zip(args.pairs, every, strict=True):
         sets[folder.name] = scores(deblurrer, folder, step, lpips)
         print(folder.name, sets[folder.name], flush=True)
-    names = args.only.read_text(encoding="utf-8").split()
-    sharp = [args.sharp / name for name in names[:: max(1, len(names) // SHARP_PHOTOS)][:SHARP_PHOTOS]]
     found = {"model": args.model, "sha256": deblurrer.model.card.sha256, "sets": sets,
-             "sharp_photos": changes(deblurrer, sharp), "machine": machine()}  # fmt: skip
+             "sharp_photos": changes(deblurrer, sharp_photos(args.sharp, args.only)),
+             "machine": machine()}  # fmt: skip
     write_json(args.output, found)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from allfocus import Deblurrer
-from allfocus.restore import Settings
+from allfocus.restore import MOST_STRENGTH, Settings
 
 
 class AllfocusDeblur:
@@ -29,7 +29,7 @@ class AllfocusDeblur:
             "required": {
                 "image": ("IMAGE",),
                 "model": (["ifan-fast", "ifan"],),
-                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.4, "step": 0.05}),
+                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": MOST_STRENGTH, "step": 0.05}),
                 "scale": (["auto", "1", "2", "4"],),
                 "keep_bokeh": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 64.0, "step": 0.5}),
             },

@@ -14,7 +14,7 @@ from allfocus.errors import OptionError
 SCALES = (4, 2, 1)
 START_TYPICAL_PX, START_LARGE_PX = {4: 28.0, 2: 12.5}, {4: 32.0, 2: 17.0}
 """From which typical or large radius on (px) a coarser scale is worth its time (results/scales.ifan-fast.json). Planes
-gain from about 12 px on; a real photo with 12 px in the median and 16 px at most loses."""
+gain from about 12 px on; a real photo with a typical radius of 11.7 px and a large one of 16.4 px loses."""
 LEFT_ALONE_PX = (0.75, 1.5)
 """At a coarser scale: up to this radius nothing is done, from this one everything; finer ones do the rest."""
 LEFT_ALONE_IN_THE_END_PX = (0.4, 1.1)

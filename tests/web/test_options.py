@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allfocus.restore import MOST_STRENGTH
 from allfocus.web.options import MapOptions, Options, parse
 from allfocus.web.problems import Refusal
 
@@ -46,3 +50,9 @@ def test_whatever_comes_is_options_or_a_refusal(given: dict[str, str], kind: typ
         assert isinstance(parse(kind, given), kind)
     except Refusal as refusal:
         assert refusal.status == 422 and refusal.got and refusal.expected and refusal.hint
+
+
+def test_the_page_offers_every_strength(repository: Path) -> None:
+    page = (repository / "src/allfocus/web/static/index.html").read_text(encoding="utf-8")
+    (most,) = re.findall(r'<input id="strength" [^>]*max="(\d+)"', page)
+    assert int(most) == round(100 * MOST_STRENGTH)

@@ -21,7 +21,13 @@ class Options(BaseModel):
         default="balanced", description="Model, scales and mirror images; a model that is named goes before."
     )
     model: str | None = Field(default=None, max_length=100, description="A name that GET /v1/models lists.")
-    strength: float = Field(default=1.0, ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Above 1: crisper.")
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=MOST_STRENGTH,
+        allow_inf_nan=False,
+        description="0 keeps the photo, above 1 is crisper.",
+    )
     scale: Literal["auto", "1", "2", "4"] = Field(default="auto", description="Coarsest working scale.")
     tile: int = Field(default=0, ge=0, le=8192, description="Side of a tile in px; 0 chooses.")
     keep_bokeh: float | None = Field(
