@@ -5,7 +5,7 @@
 Every design starts afresh and trains through `allfocus train` on the same samples, with one thread, for as many steps
 as the budget (processor seconds) pays for: a few steps are timed first. The averaged weights are then scored on each
 folder of pairs (source, target) at the residual gain that is best for that folder, and their graph is timed in OpenVINO
-beside the shipped `ifan-fast`, in turns. An interrupted race goes on where it stopped; rows of other designs are kept.
+beside that of the first design, in turns. An interrupted race goes on where it stopped; rows of other designs are kept.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ from allfocus.evaluate.measure import machine
 from allfocus.metrics.lpips import LPIPS
 from allfocus.metrics.psnr import psnr_fit
 from allfocus.nets.ifan import IFAN
+from allfocus.train.config import TrainConfig
 from allfocus.train.state import load_averaged
 from allfocus.train.tasks.registry import ifan_architecture
-from allfocus.weights.store import find
 from averaged_weights import change, network, scores
 
 GAINS = (0.35, 0.5, 0.7, 0.85, 1.0)
 TIMED_STEPS = (10, 50)
 IN_FOCUS_DB = 45.0  # PSNR-fit of photos with nothing to do, beside which the others would not count
 ROUNDS = 5
-SHIPPED = "ifan-fast"
-EVERYWHERE = {"warmup": 50, "batch": 8, "patch_px": 160, "ema": 0.995, "threads": 1, "coarse_chance": 0, "seed": 11,
+RECIPE = "ifan-fast"
+EVERYWHERE = {"net.width": 32, "optimiser": "adamw", "learning_rate": 3e-4, "warmup": 50, "batch": 8, "patch_px": 160,
+              "ema": 0.995, "threads": 1, "coarse_chance": 0, "seed": 11,
               "validate_every": 10**6, "save_every": 100, "log_every": 50}  # fmt: skip
 
 
@@ -58,7 +59,7 @@ class Design:
 
 
 DESIGNS = {
-    "as shipped": Design("width 32, N=17, half-size features", {}),
+    "as in 0.1.0": Design("width 32, N=17, half-size features", {}),
     "N=8": Design("fewer filter passes: half of the head's parameters", {"net.iterations": 8}),
     "width 24": Design("narrower", {"net.width": 24}),
     "quarter size": Design("4x unshuffled, width 48", {"net.unshuffle": 4, "net.width": 48}),
@@ -79,7 +80,7 @@ def train(
     stop_at: int | None = None,
 ) -> float:
     """Processor seconds that it took, all processes."""
-    line = [sys.executable, "-m", "allfocus", "train", "--recipe", SHIPPED, "-o", str(folder), "--steps", str(steps)]
+    line = [sys.executable, "-m", "allfocus", "train", "--recipe", RECIPE, "-o", str(folder), "--steps", str(steps)]
     line += [word for cache in caches for word in ("--cache", str(cache))]
     line += [word for name, value in {**everywhere, **design.changes}.items() for word in ("--set", f"{name}={value}")]
     line += [] if stop_at is None else ["--stop-at", str(stop_at)]
@@ -109,15 +110,16 @@ def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
     return {"photos": len(photos), "gain": best, **found[best]}
 
 
-def times_shipped(run: Path) -> dict[str, Any]:
-    """Seconds of the run's graph at 1280x720 in float32, over those of the shipped network, in turns.
+def times_first(run: Path) -> dict[str, Any]:
+    """Seconds of the run's graph at 1280x720 in float32, over those of the first design's, in turns.
 
     The photo is padded to each network's multiple.
     """
     config, net, _ = load_averaged(run)
+    first = ifan_architecture(TrainConfig.from_dict({"architecture": RECIPE, "net": {"width": 32}}))
     with tempfile.TemporaryDirectory() as folder:
         models = {"run": release(net, ifan_architecture(config), "racing", Path(folder), context_px=0),
-                  "shipped": find(SHIPPED)}  # fmt: skip
+                  "first": release(first.build(), first, "first", Path(folder), context_px=0)}  # fmt: skip
         engines = {name: OpenVINOEngine(model, "float32") for name, model in models.items()}
         photo = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
         photos = {name: padded(photo, model.card.multiple) for name, model in models.items()}
@@ -130,7 +132,7 @@ def times_shipped(run: Path) -> dict[str, Any]:
                     seconds[name].append(time.perf_counter() - started)
     ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
     card = models["run"].card
-    return {"parameters": card.parameters, "macs": card.macs, "times_shipped": statistics.median(ratios)}
+    return {"parameters": card.parameters, "macs": card.macs, "times_first": statistics.median(ratios)}
 
 
 def padded(photo: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
@@ -167,7 +169,7 @@ def main() -> None:
         write_json(kept, known)
         net = network(str(folder), 1.0)
         row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": round(known["spent"])}
-        row |= times_shipped(folder) | {"scores": {}}
+        row |= times_first(folder) | {"scores": {}}
         for one in args.pairs:
             place, _, every = str(one).partition(":")
             row["scores"][Path(place).name] = judged(net, Path(place), int(every or 1), lpips)

@@ -48,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one-plane": {"scene": {"composite": 0.0, "single": 0.0, "plane": 0.97, "identity": 0.03}},
     "no-occlusion": {"occlusion": False},
     "no-noise": {"sensor": {"clean_chance": 1.0}},
-    "first-settings": dict(Provenance.read("ifan-fast").samples["a"].simulator),
+    "first-settings": dict(Provenance.read("ifan-fast-wide").samples["a"].simulator),
 }
 """Each variant by what it changes in the simulator's settings."""
 NETWORK = Architecture(iterations=8, unshuffle=2, width=16)

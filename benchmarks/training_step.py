@@ -1,11 +1,12 @@
 """How long does a training step take, by precision, by how the adaptive convolution is computed, and what else helps?
 
-Every way takes the same steps from the same weights on the same random pictures, in turn, several rounds, in one
-process with one thread (`--threads`): forward, losses, backward, clipping, optimiser, averaged weights. Times are
-processor seconds (user and system), which other work on the machine changes less than the clock. The median is kept,
-with the losses after the last step, and for the first and the automatic way the operators that took most of the time.
-How much of that is arithmetic: the rate of the convolutions and matrix products of the automatic way, beside the best
-rate of a large matrix product in the same precision.
+Every way takes the same steps from the same weights of the network of 0.1.0 (32 channels, AdamW) on the same random
+pictures; one way has the network and the optimiser of today's recipe. In turn, several rounds, in one process with one
+thread (`--threads`): forward, losses, backward, clipping, optimiser, averaged weights. Times are processor seconds
+(user and system), which other work on the machine changes less than the clock. The median is kept, with the losses
+after the last step, and for the first and the automatic way the operators that took most of the time. How much of that
+is arithmetic: the rate of the convolutions and matrix products of the automatic way, beside the best rate of a large
+matrix product in the same precision.
 
     python benchmarks/training_step.py [-o results/training_step.json]
 """
@@ -34,7 +35,7 @@ from allfocus.engine.processor import Processor
 from allfocus.nets import ifan
 from allfocus.nets.macs import count_macs
 from allfocus.ops.adaptive_conv import native
-from allfocus.train.config import TrainConfig
+from allfocus.train.config import NetConfig, TrainConfig
 from allfocus.train.launch import open_fabric, precision_here, processor_features
 from allfocus.train.loop import training_step
 from allfocus.train.recipes import recipe
@@ -52,6 +53,7 @@ WAYS: dict[str, Way] = {
 """Precision, and how the adaptive convolution is computed."""
 TRIED = ("compiled by torch", "weights contiguous, pictures channels last", "4 crops of 224 px instead of 8 of 160 px")
 """What was tried on top of the automatic way."""
+TODAY = "24 channels and Muon, today's recipe"
 COMPILED = ("feature_extractor", "filter_encoder", "fuse", "decoder", "disparity_estimator")
 PRODUCTS = ("aten::convolution_backward", "aten::mkldnn_convolution", "aten::convolution_overrideable", "aten::addmm",
             "aten::mm")  # fmt: skip
@@ -70,8 +72,9 @@ def main() -> None:
     processor = Processor.here()
     automatic = f"{precision_here('auto', 'cpu', processor_features())}, own gradient in C++"
     first = next(iter(WAYS))
-    ways = {**WAYS, **{f"{automatic}, {what}": WAYS[automatic] for what in TRIED}}
-    states = {name: start(precision, args) for name, (precision, _) in ways.items()}
+    today = f"{automatic}, {TODAY}"
+    ways = {**WAYS, **{f"{automatic}, {what}": WAYS[automatic] for what in (*TRIED, TODAY)}}
+    states = {name: start(precision, args, now=name == today) for name, (precision, _) in ways.items()}
     batches = dict.fromkeys(ways, pictures(args.batch, args.patch))
     compiled, contiguous, fewer = (f"{automatic}, {what}" for what in TRIED)
     batches[fewer] = pictures(4, 224)
@@ -109,6 +112,7 @@ def main() -> None:
         "steps": rows,
         "automatic": automatic,
         "times_faster": round(paired(seconds[first], seconds[automatic]), 3),
+        "times_faster_today": round(paired(seconds[first], seconds[today]), 3),
         "seconds_to_compile": round(compiling, 1),
         "arithmetic": arithmetic(states[automatic], batches[automatic], seen[automatic]),
         "operators": {name: dict(list(one.items())[:SHOWN]) for name, one in seen.items()},
@@ -172,7 +176,8 @@ def timed(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def start(precision: str, args: argparse.Namespace) -> TrainState:
+def start(precision: str, args: argparse.Namespace, *, now: bool = False) -> TrainState:
+    """A run of the recipe `ifan-fast`, as it is now or with the network and the optimiser of 0.1.0."""
     config: TrainConfig = replace(
         recipe("ifan-fast"),
         precision=precision,
@@ -180,6 +185,8 @@ def start(precision: str, args: argparse.Namespace) -> TrainState:
         batch=args.batch,
         patch_px=args.patch,  # type: ignore[arg-type]
     )
+    if not now:
+        config = replace(config, net=NetConfig(width=32), optimiser="adamw", learning_rate=3e-4)
     torch.set_num_threads(args.threads)
     return TrainState.start(config, open_fabric(config, "cpu"))
 

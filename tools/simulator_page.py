@@ -50,12 +50,12 @@ CHANGES = {
     "reductions": "noise and power spectra nearer to those of reduced real photos",
     "scene/print_chance": "text",
 }
-"""Settings that samples `a` of `ifan-fast` did not have, and why they were changed."""
+"""Settings that samples `a` of `ifan-fast-wide` did not have, and why they were changed."""
 
 
 def first_settings() -> list[str]:
     """What was changed after the first stage of training."""
-    first, now = Provenance.read("ifan-fast").samples["a"].simulator, asdict(SimulatorConfig())
+    first, now = Provenance.read("ifan-fast-wide").samples["a"].simulator, asdict(SimulatorConfig())
     rows = [[path.replace("/", "."), said(first, path), said(now, path), why] for path, why in CHANGES.items()]
     return table(("setting", "first", "now", "why"), rows, words=4)
 

@@ -116,7 +116,7 @@ RUNS = {
     "photo_memory": Run("--megapixels 1 --folder OUT -o OUT/photo_memory.json", ("photo_memory.json",)),
     "promise": Run("--cases 3 -o OUT/promise.json", ("promise.json",)),
     "race": Run(
-        "--cache PHOTOS/samples --pairs PHOTOS/real-val --runs OUT/runs --budget 0.01 --only 'as shipped' --batch 1 "
+        "--cache PHOTOS/samples --pairs PHOTOS/real-val --runs OUT/runs --budget 0.01 --only 'as in 0.1.0' --batch 1 "
         "--patch 32 -o OUT/race.json",
         ("race.json",),
     ),

@@ -12,6 +12,7 @@ import torch
 from allfocus.checkpoints.baseline import load_dmenet, load_dpdnet
 from allfocus.checkpoints.release import release
 from allfocus.cli.release import _calibrate, _write_baseline
+from allfocus.errors import OptionError
 from allfocus.train.config import NetConfig, TrainConfig
 from allfocus.train.launch import open_fabric
 from allfocus.train.provenance import Provenance
@@ -47,10 +48,14 @@ def test_a_run_is_scaled_with_what_it_is_averaged_with_and_a_model_is_not_scaled
     nets = []
     for other in (tmp_path / "second", model.weights):
         nets.append(load_averaged(tmp_path / "first")[1])
-        _calibrate(nets[-1], 0.5, str(other), 0.25)
+        _calibrate(nets[-1], 0.5, [str(other)], 0.25)
     torch.testing.assert_close(nets[0].state_dict(), nets[1].state_dict(), rtol=1e-2, atol=2e-4)  # float16 on disk
     plain = load_averaged(tmp_path / "first")[1]
-    _calibrate(plain, 1.0, str(tmp_path / "second"), 0.25)
+    _calibrate(plain, 1.0, [str(tmp_path / "second")], 0.25)
     photo = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(nets[0](photo).residual, 0.5 * plain(photo).residual, rtol=1e-4, atol=1e-6)
+    wide = TrainConfig(net=NetConfig(width=8, iterations=2))
+    other = release(build(wide).net, ifan_architecture(wide), "wide", tmp_path, context_px=16)
+    with pytest.raises(OptionError, match="a different network"):
+        _calibrate(plain, 1.0, [str(other.weights)], 0.25)

@@ -50,7 +50,10 @@ def test_every_shipped_model_has_a_provenance_that_adds_up(card: Path) -> None:
     found, told = Provenance.read(card.stem), Card.read(card)
     steps, seen = 0, found
     while seen is not None:
-        steps += sum(stage.stop_at or TrainConfig.from_dict(stage.settings).steps for stage in seen.stages)
+        stages, number = {stage.number: stage for stage in seen.stages}, seen.stages[-1].number
+        while number:  # back to where these weights started; other stages are branches
+            steps += stages[number].stop_at or TrainConfig.from_dict(stages[number].settings).steps
+            number = stages[number].after or number - 1
         seen = seen.parent
     assert steps == told.steps
     assert found.stages[-1].settings["seed"] == told.seed
@@ -80,15 +83,21 @@ def test_the_settings_of_a_stage_survive_their_file(tmp_path: Path) -> None:
                 assert load_config(path) == TrainConfig.from_dict(found.stages[int(path.stem) - 1].settings)
 
 
-def test_the_last_stage_is_averaged_with_an_earlier_one(written: Path) -> None:
+def test_the_last_stage_is_averaged_with_earlier_ones(written: Path) -> None:
     told = yaml.safe_load(written.read_text())
-    told["stages"].append({**told["stages"][0], "number": 2})
-    written.write_text(yaml.safe_dump({**told, "average_with": 1, "share": 0.25}))
-    release = Provenance.read(written).commands(Path("PHOTOS"), Path("OUT"), reach=Path("BLURRED"))[-1]
-    assert release.line.startswith("allfocus release OUT/two/2 ")
-    assert "--average-with OUT/two/1 --share 0.25" in release.line
-    written.write_text(yaml.safe_dump({**told, "average_with": 2}))
-    with pytest.raises(OptionError, match=r"average_with 2; expected one of \[1\]"):
+    told["stages"] += [{**told["stages"][0], "number": 2}, {**told["stages"][0], "number": 3, "after": 1}]
+    written.write_text(yaml.safe_dump({**told, "average_with": [1, 2], "share": 0.25}))
+    *_, second, third, release = Provenance.read(written).commands(Path("PHOTOS"), Path("OUT"), reach=Path("BLURRED"))
+    assert release.line.startswith("allfocus release OUT/two/3 ")
+    assert "--average-with OUT/two/1 --average-with OUT/two/2 --share 0.25" in release.line
+    assert "--start-from OUT/two/1" in second.line
+    assert "--start-from OUT/two/1" in third.line
+    written.write_text(yaml.safe_dump({**told, "average_with": [3]}))
+    with pytest.raises(OptionError, match=r"average_with \[3\]; expected some of \[1, 2\]"):
+        Provenance.read(written)
+    told["stages"][1]["after"] = 3
+    written.write_text(yaml.safe_dump(told))
+    with pytest.raises(OptionError, match=r"after 3; expected one of \[1\]"):
         Provenance.read(written)
 
 
@@ -136,7 +145,7 @@ def test_the_command_prints_stages_and_reasons(capsys: pytest.CaptureFixture[str
     assert carry_out(("train", "--provenance", "ifan", "--dry-run")) == 0
     told = capsys.readouterr().out
     assert "1. allfocus prepare --photos PHOTOS -o OUTPUT/samples/a --count 3584" in told
-    assert "--start-from OUTPUT/ifan-fast/6" in told
+    assert "--start-from OUTPUT/ifan-fast-wide/6" in told
     assert "All samples, without views." in told
     assert "allfocus release OUTPUT/ifan/2 --name ifan" in told
     assert carry_out(("train", "--provenance", "ifan")) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +25,10 @@ def release_command(
     ] = None,
     gain: Annotated[float, typer.Option(help="Factor on the residual, for calibration on real photos.")] = 1.0,
     average_with: Annotated[
-        str | None,
-        typer.Option(help="Model or run whose weights are averaged with the run's; a model has its gain."),
+        list[str] | None,
+        typer.Option(help="Model or run whose weights are averaged with the run's (repeatable); a model has its gain."),
     ] = None,
-    share: Annotated[float, typer.Option(help="The run's share in that average.")] = 0.5,
+    share: Annotated[float, typer.Option(help="The run's share in that average; the others share the rest.")] = 0.5,
     failures: Annotated[Path | None, typer.Option(help="Text file for the card, one known failure per line.")] = None,
     command: Annotated[str, typer.Option(help="Command that reproduces the model, for the card.")] = "",
 ) -> None:
@@ -52,7 +53,7 @@ def release_command(
         spec = SampleCache(cache).spec
         seen = replace(seen, trained_on=training_data(Path(spec.photos), spec.left_out), simulator=spec.simulator)
     write = _write_baseline if config.architecture in BASELINES else _write_ifan
-    _calibrate(net, gain, average_with, share)
+    _calibrate(net, gain, average_with or [], share)
     card, path = write(config, net, name, output, photos)
     replace(
         card,
@@ -66,18 +67,21 @@ def release_command(
     typer.echo(f"{path}: {card.parameters:,} parameters, step {step} of this run, reach {card.context_px} px")
 
 
-def _calibrate(net: Any, gain: float, average_with: str | None, share: float) -> None:
-    """Scale the residual and average the weights: with a run's before, as its residual is not scaled yet; with a
-    model's, which was scaled when it was released, afterwards."""
-    from allfocus.train.state import average
+def _calibrate(net: Any, gain: float, average_with: Sequence[str], share: float) -> None:
+    """Scale the residual, then average the weights with those of runs, scaled as well, and of models, which were scaled
+    when they were released."""
+    from copy import deepcopy
 
-    with_run = average_with is not None and Path(average_with).is_dir()
-    if average_with is not None and with_run:
-        average(net, average_with, share)
-    if gain != 1.0 and hasattr(net, "scale_residual"):
-        net.scale_residual(gain)
-    if average_with is not None and not with_run:
-        average(net, average_with, share)
+    from allfocus.train.state import average, fill
+
+    others = [deepcopy(net) for _ in average_with]
+    for other, name in zip(others, average_with, strict=True):
+        fill(other, name)
+    for one in (net, *(other for other, name in zip(others, average_with, strict=True) if Path(name).is_dir())):
+        if gain != 1.0 and hasattr(one, "scale_residual"):
+            one.scale_residual(gain)
+    if others:
+        average(net, others, share)
 
 
 def _write_ifan(config: TrainConfig, net: Any, name: str, output: Path, photos: Path | None) -> tuple[Card, Path]:

@@ -84,9 +84,12 @@ class NamedNetwork:
 
 ENTRIES: dict[str, NamedNetwork] = {
     "ifan": NamedNetwork(Architecture(), "IFAN, N=17; row F+D+R of the paper"),
-    "ifan-fast": NamedNetwork(Architecture(unshuffle=2), "IFAN on the 2x unshuffled photo: a quarter of the work"),
+    "ifan-fast": NamedNetwork(
+        Architecture(unshuffle=2, width=24),
+        "IFAN on the 2x unshuffled photo, three quarters as wide: a seventh of the work",
+    ),
     "ifan-dual": NamedNetwork(Architecture(views=2), "IFAN whose filters come from both dual-pixel views"),
-    "ifan-dual-fast": NamedNetwork(Architecture(views=2, unshuffle=2), "the same on 2x unshuffled views"),
+    "ifan-dual-fast": NamedNetwork(Architecture(views=2, unshuffle=2, width=24), "the same on 2x unshuffled views"),
     "ifan-tied": NamedNetwork(Architecture(tied=True), "IFAN as released: the vertical filters serve both passes"),
     "ifan-8": NamedNetwork(Architecture(iterations=8), "N=8 of the paper's sweep", reblurring=8),
     "ifan-26": NamedNetwork(Architecture(iterations=26), "N=26 of the paper's sweep", reblurring=9),

@@ -38,7 +38,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """One run of `allfocus train`; it starts from the stage before it.
+    """One run of `allfocus train`.
 
     Attributes:
         number: from 1.
@@ -46,6 +46,7 @@ class TrainingStage:
         samples: names of the samples that it draws from, evenly.
         why: what was found before it, or what it changes.
         stop_at: step that it was stopped at; None for its last.
+        after: number of the stage that it starts from; None for the one before it.
     """
 
     number: int
@@ -53,6 +54,7 @@ class TrainingStage:
     samples: tuple[str, ...]
     why: str = ""
     stop_at: int | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Provenance:
         parent: the model whose last stage the first one starts from, or None; in the file a name, and `parent_stage`
             where it was an earlier stage.
         gain: factor on the residual when it was released.
-        average_with: number of the stage whose weights the last stage's were averaged with; None for its own alone.
-        share: the last stage's in that average.
+        average_with: numbers of the stages whose weights the last stage's were averaged with.
+        share: the last stage's in that average; the others have equal parts of the rest.
         known_failures: for the card, one sentence each.
     """
 
@@ -90,7 +92,7 @@ class Provenance:
     samples: Mapping[str, Samples]
     parent: Provenance | None = None
     gain: float = 1.0
-    average_with: int | None = None
+    average_with: tuple[int, ...] = ()
     share: float = 0.5
     known_failures: tuple[str, ...] = ()
 
@@ -110,7 +112,7 @@ class Provenance:
             samples = {key: Samples(**values) for key, values in (stored.pop("samples", None) or {}).items()}
             stages = tuple(TrainingStage(**{**one, "samples": tuple(one["samples"])}) for one in stored.pop("stages"))
             parent, of_parent = stored.pop("parent", None), stored.pop("parent_stage", None)
-            stored["known_failures"] = tuple(stored.get("known_failures", ()))
+            stored |= {key: tuple(stored.get(key, ())) for key in ("known_failures", "average_with")}
             above = path.with_name(f"{parent}{SUFFIX}")
             before = None if parent is None else cls.read(above if above.is_file() else parent)._until(of_parent)
             found = cls(path.name.removesuffix(SUFFIX), stages, samples, before, **stored)
@@ -123,8 +125,12 @@ class Provenance:
             if unknown:
                 raise OptionError(f"{path}: stage {stage.number} uses {unknown}", "samples it names", "define them")
         numbers = [stage.number for stage in stages]
-        if found.average_with not in (None, *numbers[:-1]):
-            raise OptionError(f"{path}: average_with {found.average_with}", f"one of {numbers[:-1]}", "an earlier one")
+        for index, stage in enumerate(stages):
+            if stage.after not in (None, *numbers[:index]):
+                raise OptionError(f"{path}: after {stage.after}", f"one of {numbers[:index]}", "an earlier stage")
+        if not set(found.average_with) <= set(numbers[:-1]):
+            asked = list(found.average_with)
+            raise OptionError(f"{path}: average_with {asked}", f"some of {numbers[:-1]}", "earlier stages")
         return found
 
     def _until(self, last: int | None) -> Provenance:
@@ -134,7 +140,7 @@ class Provenance:
         stages = tuple(stage for stage in self.stages if stage.number <= last)
         if not stages or stages[-1].number != last:
             raise OptionError(f"stage {last} of {self.model}", f"1 to {self.stages[-1].number}", "parent_stage: 1")
-        return replace(self, stages=stages, average_with=None)
+        return replace(self, stages=stages, average_with=())
 
     def all_samples(self) -> dict[str, Samples]:
         """Its own and those of its parents."""
@@ -156,9 +162,9 @@ class Provenance:
             failures, run = output / self.model / "known_failures.txt", self._run(output, self.stages[-1])
             words = ("release", str(run), "--name", self.model, "-o", str(output / "models"))
             words += ("--photos", str(reach), "--gain", f"{self.gain:g}", "--failures", str(failures))
-            if self.average_with is not None:
-                earlier = next(stage for stage in self.stages if stage.number == self.average_with)
-                words += ("--average-with", str(self._run(output, earlier)), "--share", f"{self.share:g}")
+            for number in self.average_with:
+                words += ("--average-with", str(self._run(output, self._stage(number))))
+            words += ("--share", f"{self.share:g}") if self.average_with else ()
             words += ("--command", f"allfocus train --provenance {self.model}")
             found.append(Command(words, {failures: "\n".join(self.known_failures) + "\n"}))
         return found
@@ -172,7 +178,8 @@ class Provenance:
                 command = _prepare(name, self.all_samples()[name], photos, output)
                 if command.words not in [known.words for known in found]:
                     found.append(command)
-            found.append(self._train(stage, start, output, options))
+            after = start if stage.after is None else self._run(output, self._stage(stage.after))
+            found.append(self._train(stage, after, output, options))
             start = self._run(output, stage)
         return found
 
@@ -187,6 +194,9 @@ class Provenance:
         words += [] if stage.stop_at is None else ["--stop-at", str(stage.stop_at)]
         text = yaml.safe_dump(dict(stage.settings), sort_keys=False, default_flow_style=None)
         return Command((*words, *options), {settings: text}, stage.why)
+
+    def _stage(self, number: int) -> TrainingStage:
+        return next(stage for stage in self.stages if stage.number == number)
 
     def _run(self, output: Path, stage: TrainingStage) -> Path:
         return output / self.model / str(stage.number)

@@ -7,7 +7,7 @@ No state of a random generator is stored: `loop.training_step` seeds each step b
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,19 +195,18 @@ def fill(net: nn.Module, first: str) -> None:
 
 
 @torch.no_grad()
-def average(net: nn.Module, other: str, share: float) -> None:
-    """Leave a network this share (0 to 1) of its own weights; the rest are those of a run or a model (see `fill`).
+def average(net: nn.Module, others: Sequence[nn.Module], share: float) -> None:
+    """Leave a network this share (0 to 1) of its own weights; the rest are those of others of its kind, evenly.
 
-    Weights that were trained on from others lie near enough to them that what lies between is a network too, less sure
-    of what the last steps taught. OptionError: another share or network. WeightsError: there is no such model.
+    Weights that were trained on from the same ones lie near enough to each other that what lies between is a network
+    too, less sure of what the last steps taught. OptionError: another share.
     """
     if not 0 <= share <= 1:
         raise OptionError(f"a share of {share:g}", "a number from 0 to 1", "--share 0.5")
-    second = copy.deepcopy(net)
-    fill(second, other)
-    for ours, theirs in zip(net.state_dict().values(), second.state_dict().values(), strict=True):
-        if ours.is_floating_point():
-            ours.copy_(theirs.lerp(ours, share))
+    theirs = zip(*(other.state_dict().values() for other in others), strict=True)
+    for own, parts in zip(net.state_dict().values(), theirs, strict=True):
+        if own.is_floating_point():
+            own.copy_(torch.stack(parts).mean(dim=0).lerp(own, share))
 
 
 def _groups(task: Task, config: TrainConfig) -> list[dict[str, Any]]:
