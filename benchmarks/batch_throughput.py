@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import LocalRun, photos_in_flight
 from allfocus.batch.store import Store
+from allfocus.batch.streams import keep_memory
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
@@ -63,7 +63,7 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
     the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
     can have a larger share than `most_that_the_formats_allow`.
     """
-    keep_freed_memory(large=False)
+    keep_memory()
     cores = len(os.sched_getaffinity(0))
     whole, parts = [Deblurrer(threads=cores)], [Deblurrer(threads=1) for _ in range(cores)]
     kinds = {f"1 engine of {cores} threads": whole, f"{cores} engines of 1 thread": parts}

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Claim, PhotoFailed, Result
 from allfocus.batch.forecast import BatchForecast, Used
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import Event, photos_in_flight
 from allfocus.batch.store import Store, is_url
+from allfocus.batch.streams import keep_memory
 from allfocus.batch.work import Order, Staged, failure_of, fetch, publish, restore_into
 from allfocus.engine.pool import EnginePool
 from allfocus.engine.processor import THREADS_VARIABLE
@@ -177,7 +177,7 @@ class _Worker:
         self, order: Order, folder: str, scratch: str | None, threads: int, patience_s: float, starts: Any
     ) -> None:
         os.environ[THREADS_VARIABLE] = str(threads)
-        keep_freed_memory(large=False)
+        keep_memory()
         self.order, self.folder, self.scratch, self.starts = order, folder, scratch, starts
         self.store = Store(patience_s)
         deblurrer = order.deblurrer()

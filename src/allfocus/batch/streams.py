@@ -1,4 +1,4 @@
-"""How many engines a batch computes with on one machine, and how many threads each has."""
+"""What a batch computes with on one machine: how many engines of how many threads, and memory that is kept."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from allfocus.allocator import keep_freed_memory
 from allfocus.batch.work import Order
 from allfocus.deblurrer import Deblurrer
 from allfocus.engine.processor import Processor
+from allfocus.photo.memory_pool import POOL
 
 MOST = 8
 MEMORY_MB = 1500.0
 """The most that an engine and its share of the photos in flight need."""
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+
+
+def keep_memory() -> None:
+    """What one photo has freed is kept for the next: for processes that restore one after another."""
+    keep_freed_memory(large=False)
+    POOL.keep()
 
 
 def threads_of_each(threads: int, photos: int, memory_mb: float) -> list[int]:

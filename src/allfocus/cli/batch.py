@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allfocus.allocator import keep_freed_memory
 from allfocus.batch.entries import Planned
 from allfocus.batch.forecast import EACH_MEGAPIXELS, GROWTH
 from allfocus.batch.journal import NAME, Journal
 from allfocus.batch.local import Event, LocalRun, photos_in_flight
 from allfocus.batch.snapshot import Snapshot
 from allfocus.batch.store import Store, is_url, join, plain
-from allfocus.batch.streams import streams
+from allfocus.batch.streams import keep_memory, streams
 from allfocus.batch.survey import Asked, photos_at, tasks
 from allfocus.batch.work import Order
 from allfocus.cli.report import Report, summary_of
@@ -305,7 +304,7 @@ def _work(
 
 
 def _engines(order: Order, planned: Planned, threads: int | None) -> list[Deblurrer]:
-    keep_freed_memory(large=False)
+    keep_memory()
     return streams(order, planned.queued, threads)
 
 

@@ -8,10 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from allfocus.allocator import keep_freed_memory
 from allfocus.batch.journal import Journal
 from allfocus.batch.local import Event, LocalRun
-from allfocus.batch.streams import arrival_streams
+from allfocus.batch.streams import arrival_streams, keep_memory
 from allfocus.batch.survey import Asked, tasks
 from allfocus.batch.watch import POLL_S, Arrival, Arrivals, Latencies
 from allfocus.batch.work import Order
@@ -52,7 +51,7 @@ class Watching:
         """
         from allfocus import __version__
 
-        keep_freed_memory(large=False)
+        keep_memory()
         settings, weights = self.order.key(), store.find(self.order.model).card.sha256
         with Journal(str(self.arrivals.out)) as journal:
             journal.start(settings, self.order.description(), __version__)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 import pyvips
 
 from allfocus.errors import OutputError
+from allfocus.photo.memory_pool import POOL
 from allfocus.photo.tiling import Box
 
 MEMORY_LIMIT = 64 * 2**20
@@ -50,16 +49,6 @@ def vips_source(path: Path) -> pyvips.Source:
         return pyvips.Source.new_from_descriptor(file)  # has its own copy
     finally:
         os.close(file)
-
-
-def _zeros(size: int) -> mmap.mmap:
-    if sys.platform == "win32":
-        return mmap.mmap(-1, size)
-    zeros = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            zeros.madvise(mmap.MADV_HUGEPAGE)
-    return zeros
 
 
 def is_utf8(path: Path) -> bool:
@@ -112,8 +101,7 @@ class Canvas:
             raise ValueError(f"no canvas of {width}x{height}x{bands} {self.dtype}")
         size = width * height * self._pixel
         if size <= (MEMORY_LIMIT if memory_limit is None else memory_limit):
-            # unlike numpy's own zeros, which lie on huge pages, it takes memory only where something is written
-            self._array = np.frombuffer(_zeros(size), self.dtype).reshape(height, width, bands)
+            self._array = POOL.zeros(size).view(self.dtype).reshape(height, width, bands)
             return
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:  # on Linux it never has a name: no kill leaves it
