@@ -47,6 +47,9 @@ RUNS = (
     ),
     ("the same", "long24", 1.0, "0.85"),
     ("`late24`: 2,500 steps at 2.5e-4 from `long24`, LPIPS x 0.03", "late24", 1.0, "0.7"),
+    ("`mix24`: the same but 2,200 steps, with 1,800 samples `b` of `ifan-fast` besides", "mix24", 1.0, "0.7"),
+    ("`b24`: the same but 1,500 steps, on samples `b` alone", "b24", 1.0, "0.7"),
+    ("two fifths `b24`, a fifth each `mix24`, 1,400 more steps of it, and `long24`", "ifan-fast", 0.0, "0.7"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
