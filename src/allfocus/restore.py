@@ -33,9 +33,9 @@ OVERLAP_PX = 32
 MOST_STRENGTH = 1.4
 """The shipped weights hold 0.7 of the residual that the network learnt: this returns nearly all of it."""
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
-HALO_AFTER_COARSER_PX = 48
+HALO_AFTER_COARSER_PX = 64
 """Context where a coarser scale has worked and little is left to do: no value differs by more than a grey level from
-what twice the network's context gives (`context` in benchmarks/speed_trials.json)."""
+what twice the network's context gives (`context` in benchmarks/speed_trials.json, results/tiles.ifan-fast.json)."""
 FITTED_SIDE_PX = 2112
 """Of the square as large as a tile may be for an engine that knows its size beforehand: some 500 MB in int8."""
 FITTED_PX = 12_000_000  # where the network sees less, getting the engine ready takes longer than it saves
