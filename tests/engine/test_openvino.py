@@ -243,7 +243,7 @@ from allfocus.errors import EngineMemoryError
 from allfocus.weights.store import find
 
 engine = OpenVINOEngine(find(sys.argv[1]), "float32")
-small, large = (np.zeros((1, 3, side, side), np.float32) for side in (64, 3072))
+small, large = (np.zeros((1, 3, side, side), np.float32) for side in (64, 2048))
 engine.run(small)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 150 * 2**20,) * 2)
@@ -260,7 +260,7 @@ def test_a_process_that_really_runs_out_of_memory_goes_on_with_smaller_tiles(fas
     done = subprocess.run(
         [sys.executable, "-c", STARVED, str(fast.weights)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == ["refused no memory for a batch of 1x3x3072x3072", "then (1, 3, 64, 64)"]
+    assert done.stdout.splitlines() == ["refused no memory for a batch of 1x3x2048x2048", "then (1, 3, 64, 64)"]
 
 
 WITHOUT_TORCH = """

@@ -116,7 +116,7 @@ def test_maps(service: Served) -> None:
 
 
 def test_a_job_tells_its_tiles_and_gives_its_result(service: Served) -> None:
-    answer = service.client.post("/v1/jobs", files={"photo": jpeg(blurred(320, 400))}, data={"tile": "272"})
+    answer = service.client.post("/v1/jobs", files={"photo": jpeg(blurred(320, 400))}, data={"tile": "304"})
     assert answer.status_code == 202
     id = answer.json()["id"]
     told = followed(service, id)
@@ -367,7 +367,7 @@ def test_a_worker_that_crashes_costs_its_own_job() -> None:
 
 def test_who_leaves_stops_the_job_and_who_cancels_too() -> None:
     with served(leave_seconds=0.1) as service:
-        photo, small = jpeg(blurred(1500, 1500)), {"tile": "288"}
+        photo, small = jpeg(blurred(1500, 1500)), {"tile": "320"}
         jobs = service.service.jobs
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{service.url}/v1/deblur", files={"photo": photo}, data=small, timeout=0.5)

@@ -143,7 +143,7 @@ def test_a_site_holds_what_it_needs(tmp_path: Path) -> None:
     assert "js/service.js" not in files
     assert "browser.js" in (tmp_path / "site/js/engine.js").read_text()
     assert "VERSION" not in (tmp_path / "site/offline.js").read_text()
-    assert 10e6 < size < 20e6
+    assert 5e6 < size < 15e6
     for file in files:
         if file.endswith((".js", ".html", ".css")):
             text = (tmp_path / "site" / file).read_text().replace("http://www.w3.org/", "")
