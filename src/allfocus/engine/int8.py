@@ -1,8 +1,8 @@
 """The int8 network: made from the float graph and the ranges of its activations while it is loaded, never stored.
 
-Each convolution, two excepted (`FLOAT`), reads 8-bit integers (asymmetric, one range for all channels) and has 8-bit
-weights (symmetric, one range an output channel); what it gives is float again, and so is everything between
-convolutions. Transposed convolutions stay float: OpenVINO computes them so at these sizes anyway.
+Each convolution that has a range reads 8-bit integers (asymmetric, one range for all channels) and has 8-bit weights
+(symmetric, one range an output channel); what it gives is float again, and so is everything between convolutions.
+Transposed convolutions stay float: OpenVINO computes them so at these sizes anyway.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from allfocus.weights.store import Model
 
 KIND = "Convolution"
 FLOAT = ("feature_extractor.levels.0.1.", "decoder.out.")
-"""Convolutions that stay float: every detail passes through them. A thirtieth of the arithmetic of `ifan-fast`, they
-bring its agreement with float32 from 50.7 to 55.3 dB (`int8_float_layers` in benchmarks/speed_trials.json)."""
+"""Convolutions for which no range is measured, so that they stay float: every detail passes through them.
+A thirtieth of the arithmetic of `ifan-fast`, they bring its agreement with float32 from 50.7 to 55.3 dB
+(`int8_float_layers` in benchmarks/speed_trials.json)."""
 ACTIVATION_LEVELS, WEIGHT_LEVELS = 256, 255
 PHOTO = (0.0, 1.0)
 KEPT = 0.9

@@ -85,4 +85,4 @@ def _fresh(size: int) -> mmap.mmap:
 
 
 POOL = MemoryPool()
-"""Of all canvases."""
+"""Of the canvases that lie in memory."""
