@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from allfocus.photo.tiling import Box
-from allfocus.residual import BLOCK_COLUMNS, BLOCK_ROWS, ONE, Residual, blocks
+from allfocus.residual import BLOCK_COLUMNS, BLOCK_ROWS, CELL_PX, ONE, Residual, blocks
 
 
 def filled(values: np.ndarray) -> Residual:
@@ -47,6 +49,24 @@ def test_what_is_added_is_weighted_and_rounded_to_the_nearest_step(values: np.nd
     residual.add(box, values[1], weights)
     wanted = np.clip(values[0].astype(np.float64) + values[1].astype(np.float64) * weights, -1, 1)
     assert np.abs(residual.read(box) - wanted).max() <= 1.01 / ONE
+
+
+@given(st.lists(st.tuples(*(st.integers(1, 1000) for _ in range(4))), min_size=2, max_size=6), st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_boxes_that_overlap_add_up_in_any_order(corners: list[tuple[int, ...]], chance: random.Random) -> None:
+    width, height = 101, 3 * CELL_PX + 5
+    wanted, added = np.zeros((3, height, width)), []
+    for number, (left, right, top, bottom) in enumerate(corners):
+        (x, end), (y, last) = sorted((left % width, right % width)), sorted((top % height, bottom % height))
+        box = Box(x, y, end - x + 1, last - y + 1)
+        steps = np.random.default_rng(number).integers(-900, 900, (3, box.height, box.width))
+        added.append((box, steps))
+        wanted[:, y : y + box.height, x : x + box.width] += steps
+    chance.shuffle(added)
+    residual = Residual(width, height)
+    for box, steps in added:
+        residual.add(box, (steps / ONE).astype(np.float32))
+    np.testing.assert_array_equal(np.rint(residual.read(Box(0, 0, width, height)) * ONE), wanted)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -54,13 +54,13 @@ class Residual:
         if not len(columns):
             return
         with self._adding:
-            more = self._holds(box)
+            for part in self._held_parts(box):
+                y, x = part.y - box.y, part.x - box.x
+                for channel, whole in enumerate(added[:, y : y + part.height, x : x + part.width]):
+                    sums = np.add(whole, self._steps(part, channel), dtype=np.int32)
+                    whole[:] = np.clip(sums, -int(ONE), int(ONE), out=sums)
             for channel, whole in enumerate(added):
-                place = self._place(box, channel)
-                if more:
-                    np.add(whole, self._canvas.read(place).view(np.int16)[..., 0], out=steps, dtype=np.float32)
-                    whole[:] = np.clip(steps, -ONE, ONE, out=steps)
-                self._canvas.write(place, whole.view(np.uint16)[..., None])
+                self._canvas.write(self._place(box, channel), whole.view(np.uint16)[..., None])
             self._filled[_cells(box.y, box.height), np.unique((box.x + columns) // CELL_PX)] = True
 
     def read(self, box: Box) -> np.ndarray:
@@ -111,13 +111,29 @@ class Residual:
     def _own(self, box: Box) -> np.ndarray:
         values = np.empty((3, box.height, box.width), np.float32)
         for channel, plane in enumerate(values):
-            plane[:] = self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
-        values *= np.float32(1 / ONE)
+            np.multiply(self._steps(box, channel), np.float32(1 / ONE), out=plane)
         return values
+
+    def _steps(self, box: Box, channel: int) -> np.ndarray:
+        """(h, w) int16 of a channel."""
+        return self._canvas.read(self._place(box, channel)).view(np.int16)[..., 0]
 
     def _holds(self, box: Box) -> bool:
         """Whether this stage has added anything to the cells of a box."""
         return bool(self._filled[_cells(box.y, box.height), _cells(box.x, box.width)].any())
+
+    def _held_parts(self, box: Box) -> Iterator[Box]:
+        """The parts of a box to which something was added before: of a tile, the edges that it shares with others."""
+        rows, columns = _cells(box.y, box.height), _cells(box.x, box.width)
+        filled = self._filled[rows, columns]
+        for first, last in _alike(filled):
+            top, height = _overlap(box.y, box.height, (rows.start + first) * CELL_PX, (rows.start + last) * CELL_PX)
+            for left, right in _alike(filled[first][:, None]):
+                if filled[first, left]:
+                    x, width = _overlap(
+                        box.x, box.width, (columns.start + left) * CELL_PX, (columns.start + right) * CELL_PX
+                    )
+                    yield Box(x, top, width, height)
 
     def _place(self, box: Box, channel: int) -> Box:
         return Box(box.x, box.y + channel * self.height, box.width, box.height)
@@ -134,6 +150,18 @@ def blocks(box: Box) -> Iterator[Box]:
     for strip in strips(box):
         for x in range(box.x, box.x + box.width, BLOCK_COLUMNS):
             yield Box(x, strip.y, min(BLOCK_COLUMNS, box.x + box.width - x), strip.height)
+
+
+def _alike(rows: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and end of each run of equal rows."""
+    changes = np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1)) + 1
+    yield from zip([0, *changes.tolist()], [*changes.tolist(), len(rows)], strict=True)
+
+
+def _overlap(start: int, length: int, first: int, end: int) -> tuple[int, int]:
+    """Start and length of what two stretches share."""
+    begin = max(start, first)
+    return begin, min(start + length, end) - begin
 
 
 def _cells(start: int, length: int) -> slice:

@@ -163,11 +163,10 @@ class Reader:
         top, bottom = _clamped(box.y, box.height, self.height)
         whole = (right - left, bottom - top) == (box.width, box.height)
         view = self._inside(left, top, right - left, bottom - top, out if whole else None, mixed=mixed)
-        if not whole:
-            columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
-            rows = np.clip(np.arange(box.y, box.y + box.height), top, bottom - 1) - top
-            view = view[:, rows[:, None], columns]
-        return view
+        if whole:
+            return view
+        beyond = _beyond(box.y, box.height, self.height), _beyond(box.x, box.width, self.width)
+        return np.pad(view, ((0, 0), *beyond), mode="edge")[:, : box.height, : box.width]
 
     def grey(self, box: Box) -> np.ndarray:
         """The mean of the three, float32 (height, width)."""
@@ -181,10 +180,11 @@ class Reader:
         sums = np.uint16 if photo.depth == 8 else np.float32  # 48 x 255 fits, and 48 x 65535 is exact
         bands, peak = photo.bands, photo.peak * shrink**2
         if mixed and bands > 1:
-            total = pixels[..., 0].astype(sums)
-            for band in range(1, bands):
-                total += pixels[..., band]
-            pixels, bands, peak = total[..., None], 1, peak * bands
+            first, *others = np.ascontiguousarray(pixels.reshape(-1, bands).T)  # as below, rows of one channel
+            total = first.astype(sums)
+            for band in others:
+                total += band
+            pixels, bands, peak = total.reshape(*pixels.shape[:2], 1), 1, peak * bands
         if shrink > 1:
             missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
             if any(missing):
@@ -220,3 +220,8 @@ def _clamped(start: int, length: int, size: int) -> tuple[int, int]:
     first = min(max(start, 0), size - 1)
     last = min(max(start + length, 1), size)
     return first, max(last, first + 1)
+
+
+def _beyond(start: int, length: int, size: int) -> tuple[int, int]:
+    """How many places of a stretch lie before the first pixel, and how many behind the last."""
+    return min(max(-start, 0), length), min(max(start + length - size, 0), length)
