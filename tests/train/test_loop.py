@@ -113,6 +113,14 @@ def test_a_run_starts_from_the_averaged_weights_of_another(tmp_path: Path, confi
     new = TrainState.start(replace(small, seed=3, start_from=str(tmp_path)), fabric(small))
     for ours, theirs in zip(new.task.net.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    other = replace(small, seed=7)
+    (tmp_path / "other").mkdir()
+    TrainState.start(other, fabric(other)).save(tmp_path / "other")
+    two = load_averaged(tmp_path / "other")[1]
+    several = replace(small, seed=3, start_from=[str(tmp_path), str(tmp_path), str(tmp_path / "other")])
+    mean = TrainState.start(several, fabric(several)).task.net
+    for ours, one, another in zip(mean.parameters(), net.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(ours, (2 * one + another) / 3)
     with pytest.raises(OptionError, match="a different network"):
         TrainState.start(replace(config, start_from=str(tmp_path)), fabric(config))
 

@@ -53,7 +53,7 @@ def test_every_shipped_model_has_a_provenance_that_adds_up(card: Path) -> None:
         stages, number = {stage.number: stage for stage in seen.stages}, seen.stages[-1].number
         while number:  # back to where these weights started; other stages are branches
             steps += stages[number].stop_at or TrainConfig.from_dict(stages[number].settings).steps
-            number = stages[number].after or number - 1
+            number = stages[number].starts[0] if stages[number].starts else number - 1
         seen = seen.parent
     assert steps == told.steps
     assert found.stages[-1].settings["seed"] == told.seed
@@ -95,6 +95,10 @@ def test_the_last_stage_is_averaged_with_earlier_ones(written: Path) -> None:
     written.write_text(yaml.safe_dump({**told, "average_with": [3]}))
     with pytest.raises(OptionError, match=r"average_with \[3\]; expected some of \[1, 2\]"):
         Provenance.read(written)
+    told["stages"][2]["after"] = [2, 1, 1]
+    written.write_text(yaml.safe_dump(told))
+    line = Provenance.read(written).commands(Path("PHOTOS"), Path("OUT"))[-1].line
+    assert "--start-from OUT/two/2 --start-from OUT/two/1 --start-from OUT/two/1" in line
     told["stages"][1]["after"] = 3
     written.write_text(yaml.safe_dump(told))
     with pytest.raises(OptionError, match=r"after 3; expected one of \[1\]"):

@@ -40,19 +40,19 @@ def test_a_run_that_starts_from_another_has_seen_what_that_one_saw(tmp_path: Pat
         folder.mkdir()
         for index in range(count):
             (folder / f"{index}.png").touch()
-    seen = TrainedOn.of(photos(Origin(first, simulator={"crop_px": 64})), None)
+    seen = TrainedOn.of(photos(Origin(first, simulator={"crop_px": 64})), ())
     run = tmp_path / "run"
     run.mkdir()
     seen.write(run)
     assert TrainedOn.read(run) == seen
     done = train(replace(config, steps=2), write_cache(tmp_path / "samples"), tmp_path / "two steps", report=_silent)
     done.save(run)
-    later = TrainedOn.of(photos(Origin(second, group="mine")), str(run))
+    later = TrainedOn.of(photos(Origin(second, group="mine")), (str(run),))
     assert [(one.group, one.pictures) for one in later.trained_on] == [("first", 2), ("mine", 3)]
-    again = TrainedOn.of(photos(Origin(first)), str(run))
+    again = TrainedOn.of(photos(Origin(first)), (str(run),))
     assert again.trained_on == seen.trained_on
     assert TrainedOn.read(first) is None
-    shipped = TrainedOn.of(photos(Origin(second)), "ifan-fast")
+    shipped = TrainedOn.of(photos(Origin(second)), ("ifan-fast",))
     assert (seen.steps_before, later.steps_before, shipped.steps_before) == (0, 2, find("ifan-fast").card.steps)
     assert shipped.trained_on[-1] == TrainingData("second", "not stated", 3)
     assert len(shipped.trained_on) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -45,7 +46,10 @@ def train_command(
         list[str] | None, typer.Option(help="Pairs to validate on: DIR with source/ and target/, or syndp:DIR.")
     ] = None,
     lpips: Annotated[Path | None, typer.Option(help="Folder of the LPIPS files; adds LPIPS to the validation.")] = None,
-    start_from: Annotated[str | None, typer.Option(help="A run's folder or a model, to fine-tune from.")] = None,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option(help="A run's folder or a model, to fine-tune from (repeatable: from their mean)."),
+    ] = None,
     stop_at: Annotated[
         int | None, typer.Option(min=1, help="Stop at this step; the schedule stays that of --steps.")
     ] = None,
@@ -70,7 +74,8 @@ def train_command(
     from allfocus.train.recipes import recipe as shipped
 
     base = None if recipe is None else shipped(recipe)
-    named = {"steps": steps, "start_from": start_from}
+    start = start_from[0] if start_from and len(start_from) == 1 else start_from or None
+    named = {"steps": steps, "start_from": start if start is None or isinstance(start, str) else json.dumps(start)}
     changes = [*(change or []), *(f"{name}={value}" for name, value in named.items() if value is not None)]
     settings = load_config(config, changes, base)
     if show:

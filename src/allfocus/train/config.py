@@ -68,7 +68,8 @@ class TrainConfig:
     Attributes:
         architecture: a name of `nets.registry`, or dpdnet-s, dpdnet-d, dmenet (`train.tasks.registry`).
         net: sizes other than that name's.
-        start_from: folder of a run, or a model's name or file, whose weights are the first; None draws them.
+        start_from: folder of a run, or a model's name or file, whose weights are the first; of several, their mean, in
+            which one that is named twice counts twice; None draws them.
         start_gain: factor on the residual of those weights; 1 / 0.7 undoes what `allfocus release --gain 0.7` did.
         steps: optimiser steps in all.
         batch: samples a step, over all processes.
@@ -101,7 +102,7 @@ class TrainConfig:
 
     architecture: str = "ifan-fast"
     net: NetConfig = field(default_factory=NetConfig)
-    start_from: str | None = None
+    start_from: str | list[str] | None = None
     start_gain: float = 1.0
     steps: int = 8000
     batch: int = 8
@@ -134,6 +135,13 @@ class TrainConfig:
                 raise OptionError(f"crops of {patch} px", "multiples of 16", "--set patch_px=192")
         if min(self.steps, self.batch, self.log_every, self.validate_every, self.save_every) < 1:
             raise OptionError("a count below 1", "steps, batch and intervals of 1 or more", "the recipe's values")
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """What the first weights are the mean of."""
+        if isinstance(self.start_from, str):
+            return (self.start_from,)
+        return tuple(self.start_from or ())
 
     @property
     def patches(self) -> tuple[int, ...]:

@@ -69,7 +69,7 @@ def train(
     if fabric.is_global_zero:
         write_text(folder / "config.yaml", as_yaml(config))
         if state.step == 0:
-            TrainedOn.of(source, config.start_from).write(folder)
+            TrainedOn.of(source, config.starts).write(folder)
     for batch in batches.from_step(state.step, last, workers):
         batch = work_coarsely(batch.to(fabric.device), state, batches.own)
         record.losses(state, training_step(state, batch))

@@ -46,7 +46,8 @@ class TrainingStage:
         samples: names of the samples that it draws from, evenly.
         why: what was found before it, or what it changes.
         stop_at: step that it was stopped at; None for its last.
-        after: number of the stage that it starts from; None for the one before it.
+        after: number of the stage that it starts from, or several, from whose mean it does (one that is named twice
+            counts twice); None for the one before it.
     """
 
     number: int
@@ -54,7 +55,14 @@ class TrainingStage:
     samples: tuple[str, ...]
     why: str = ""
     stop_at: int | None = None
-    after: int | None = None
+    after: int | list[int] | None = None
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The stages of `after`; none for the one before."""
+        if isinstance(self.after, int):
+            return (self.after,)
+        return tuple(self.after or ())
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ class Provenance:
                 raise OptionError(f"{path}: stage {stage.number} uses {unknown}", "samples it names", "define them")
         numbers = [stage.number for stage in stages]
         for index, stage in enumerate(stages):
-            if stage.after not in (None, *numbers[:index]):
+            if not set(stage.starts) <= set(numbers[:index]):
                 raise OptionError(f"{path}: after {stage.after}", f"one of {numbers[:index]}", "an earlier stage")
         if not set(found.average_with) <= set(numbers[:-1]):
             asked = list(found.average_with)
@@ -172,25 +180,25 @@ class Provenance:
     def _training(self, photos: Path, output: Path, options: Sequence[str]) -> list[Command]:
         """Samples and stages, the parent's first."""
         found = [] if self.parent is None else self.parent._training(photos, output, options)
-        start = None if self.parent is None else self.parent._run(output, self.parent.stages[-1])
+        start = () if self.parent is None else (self.parent._run(output, self.parent.stages[-1]),)
         for stage in self.stages:
             for name in stage.samples:
                 command = _prepare(name, self.all_samples()[name], photos, output)
                 if command.words not in [known.words for known in found]:
                     found.append(command)
-            after = start if stage.after is None else self._run(output, self._stage(stage.after))
-            found.append(self._train(stage, after, output, options))
-            start = self._run(output, stage)
+            after = [self._run(output, self._stage(number)) for number in stage.starts]
+            found.append(self._train(stage, after or start, output, options))
+            start = (self._run(output, stage),)
         return found
 
-    def _train(self, stage: TrainingStage, start: Path | None, output: Path, options: Sequence[str]) -> Command:
+    def _train(self, stage: TrainingStage, starts: Sequence[Path], output: Path, options: Sequence[str]) -> Command:
         import yaml
 
         run = self._run(output, stage)
         settings = run.with_name(f"{run.name}.yaml")
         words = ["train", "-o", str(run), "--config", str(settings)]
         words += [word for name in stage.samples for word in ("--cache", str(output / "samples" / name))]
-        words += [] if start is None else ["--start-from", str(start)]
+        words += [word for start in starts for word in ("--start-from", str(start))]
         words += [] if stage.stop_at is None else ["--stop-at", str(stage.stop_at)]
         text = yaml.safe_dump(dict(stage.settings), sort_keys=False, default_flow_style=None)
         return Command((*words, *options), {settings: text}, stage.why)

@@ -74,8 +74,12 @@ class TrainState:
         """Step 0: weights from the seed, or from `config.start_from`. OptionError: that start is of another network."""
         torch.manual_seed(config.seed)
         task = build(config)
-        if config.start_from is not None:
-            fill(task.net, config.start_from)
+        if config.starts:
+            others = [copy.deepcopy(task.net) for _ in config.starts[1:]]
+            for net, first in zip((task.net, *others), config.starts, strict=True):
+                fill(net, first)
+            if others:
+                average(task.net, others, 1 / len(config.starts))
             if config.start_gain != 1.0:
                 task.net.scale_residual(config.start_gain)  # type: ignore[operator]
             task.filled()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,13 @@ class TrainedOn:
     steps_before: int = 0
 
     @classmethod
-    def of(cls, source: Source, first: str | None) -> TrainedOn:
-        """Of a run on a source that starts from another run, from a model, or from nothing."""
+    def of(cls, source: Source, starts: Sequence[str]) -> TrainedOn:
+        """Of a run on a source that starts from other runs or models, or from nothing; the steps are the first's."""
         origin = source.origin
         own = training_data(origin.photos, origin.left_out, origin.group) if origin.photos.is_dir() else ()
-        before = cls() if first is None else cls.before(first)
-        return cls(_united([*before.trained_on, *own]), origin.simulator, before.steps_before)
+        before = [cls.before(first) for first in starts]
+        seen = [one for each in before for one in each.trained_on]
+        return cls(_united([*seen, *own]), origin.simulator, before[0].steps_before if before else 0)
 
     @classmethod
     def before(cls, first: str) -> TrainedOn:
