@@ -49,7 +49,13 @@ RUNS = (
     ("`late24`: 2,500 steps at 2.5e-4 from `long24`, LPIPS x 0.03", "late24", 1.0, "0.7"),
     ("`mix24`: the same but 2,200 steps, with 1,800 samples `b` of `ifan-fast` besides", "mix24", 1.0, "0.7"),
     ("`b24`: the same but 1,500 steps, on samples `b` alone", "b24", 1.0, "0.7"),
-    ("two fifths `b24`, a fifth each `mix24`, 1,400 more steps of it, and `long24`", "ifan-fast", 0.0, "0.7"),
+    (
+        "`mean24`: two fifths `b24`, a fifth each `mix24`, 1,400 more steps of it, and `long24`", "mean24", 1.0, "0.7",
+    ),
+    ("`c24a`: 1,800 steps at 3e-4 from `mean24`, on 4,200 samples like `b`", "c24a", 1.0, "0.7"),
+    ("`c24b`: the same but 900 steps, another seed", "c24b", 1.0, "0.7"),
+    ("two fifths each `c24a` and `mean24`, a fifth `c24b`", "ifan-fast", 0.0, "0.7"),
+    ("the same", "ifan-fast", 0.0, "0.77"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
@@ -62,7 +68,7 @@ def stages() -> list[str]:
         parent = found.parent
         start = "" if parent is None else f", from stage {parent.stages[-1].number} of `{parent.model}`"
         if found.average_with:
-            others = ", ".join(map(str, found.average_with))
+            others = ", ".join(map(str, sorted(set(found.average_with))))
             start += f"; mean of the weights of stages {others} and {found.stages[-1].number}"
         steps = sum(map(steps_of, found.stages))
         rows.append([f"`{name}`", f"{len(found.stages)}{start}", f"{steps:,}{' more' if found.parent else ''}"])

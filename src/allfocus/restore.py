@@ -31,7 +31,7 @@ from allfocus.weights.card import Card
 
 OVERLAP_PX = 32
 MOST_STRENGTH = 1.4
-"""The shipped weights hold 0.7 of the residual that the network learnt: this returns nearly all of it."""
+"""`ifan-fast` holds 0.77 of the residual that the network learnt: this returns it and a little more."""
 HALF_SIZE = 16  # multiple of networks on half-size features, which take a quarter of the memory a pixel
 HALO_AFTER_COARSER_PX = 64
 """Context where a coarser scale has worked and little is left to do: no value differs by more than a grey level from

@@ -18,9 +18,14 @@ import numpy as np
 import pytest
 import pyvips
 
+from allfocus.restore import OVERLAP_PX
+from allfocus.weights.store import find
 from web.conftest import EXIF, Served, blurred, bomb, jpeg, opened, png, served
 
 SRGB = pyvips.Image.black(1, 1).copy(interpretation="srgb").icc_export(output_profile="srgb").get("icc-profile-data")
+
+CARD = find("ifan-fast").card
+SMALLEST_TILE = 2 * (CARD.context_px + OVERLAP_PX) + CARD.multiple
 
 
 def events(text: Iterator[str]) -> Iterator[tuple[str, dict]]:
@@ -116,7 +121,8 @@ def test_maps(service: Served) -> None:
 
 
 def test_a_job_tells_its_tiles_and_gives_its_result(service: Served) -> None:
-    answer = service.client.post("/v1/jobs", files={"photo": jpeg(blurred(320, 400))}, data={"tile": "304"})
+    size = SMALLEST_TILE + 16, SMALLEST_TILE + 96
+    answer = service.client.post("/v1/jobs", files={"photo": jpeg(blurred(*size))}, data={"tile": str(SMALLEST_TILE)})
     assert answer.status_code == 202
     id = answer.json()["id"]
     told = followed(service, id)
@@ -125,7 +131,7 @@ def test_a_job_tells_its_tiles_and_gives_its_result(service: Served) -> None:
     tiles = [data for kind, data in told if kind == "tile"]
     assert [tile["done"] for tile in tiles] == list(range(1, tiles[0]["total"] + 1))
     assert len(tiles) > 1
-    covered = np.zeros((320, 400), bool)
+    covered = np.zeros(size, bool)
     for tile in tiles:
         x, y, width, height = tile["box"]
         covered[y : y + height, x : x + width] = True
@@ -133,9 +139,9 @@ def test_a_job_tells_its_tiles_and_gives_its_result(service: Served) -> None:
         assert (picture.width, picture.height) == (width, height)
     assert covered.all()
     state = service.client.get(f"/v1/jobs/{id}").json()
-    assert state["state"] == "done" and state["facts"]["width"] == 400
-    assert opened(service.client.get(state["result"]).content).width == 400
-    assert service.client.get(state["map"] + "?format=cells").json()["columns"] == 25
+    assert state["state"] == "done" and state["facts"]["width"] == size[1]
+    assert opened(service.client.get(state["result"]).content).width == size[1]
+    assert service.client.get(state["map"] + "?format=cells").json()["columns"] == size[1] // 16
     assert service.client.delete(f"/v1/jobs/{id}").status_code == 204
     refused(service.client.get(f"/v1/jobs/{id}"), 404)
 
@@ -367,7 +373,7 @@ def test_a_worker_that_crashes_costs_its_own_job() -> None:
 
 def test_who_leaves_stops_the_job_and_who_cancels_too() -> None:
     with served(leave_seconds=0.1) as service:
-        photo, small = jpeg(blurred(1500, 1500)), {"tile": "320"}
+        photo, small = jpeg(blurred(1500, 1500)), {"tile": str(SMALLEST_TILE)}
         jobs = service.service.jobs
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{service.url}/v1/deblur", files={"photo": photo}, data=small, timeout=0.5)

@@ -175,7 +175,7 @@ def failure_of(source: str, error: Exception) -> AllfocusError:
     if isinstance(error, AllfocusError):
         return error
     if isinstance(error, MemoryError):
-        return InputError(f"{source} needs more memory than is free", "a smaller photo", "--tile 256")
+        return InputError(f"{source} needs more memory than is free", "a smaller photo", "--tile 512")
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return InputError(f"{source} could not be restored ({reason})", "a readable and writable disk", "again")

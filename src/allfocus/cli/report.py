@@ -83,7 +83,7 @@ class Report:
             check_stopped()  # a writer that a signal broke off reports a failure
             self.failed(job.source, error)
         except MemoryError:
-            error = InputError(f"{job.source} needs more memory than is free", "a smaller photo", "--tile 256")
+            error = InputError(f"{job.source} needs more memory than is free", "a smaller photo", "--tile 512")
             self.failed(job.source, error)
         except OSError as error:
             print_trace()
