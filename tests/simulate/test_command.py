@@ -98,13 +98,13 @@ def test_a_killed_run_continues_to_the_same_bytes(photos: Path, settings: Path, 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     done = tmp_path / "killed" / "train_parameters"
-    while process.poll() is None and len(list(done.glob("*.json"))) < 3:
+    while process.poll() is None and len(list(done.glob("[!.]*.json"))) < 3:
         time.sleep(0.002)
     process.kill()
     process.wait()
-    finished = len(list(done.glob("*.json")))
+    finished = len(list(done.glob("[!.]*.json")))
     assert 3 <= finished < 60
-    kept = {path: path.stat().st_mtime_ns for path in done.glob("*.json")}
+    kept = {path: path.stat().st_mtime_ns for path in done.glob("[!.]*.json")}
     assert f"{finished} were there" in run(*line(str(tmp_path / "killed"))).stdout
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
     run(*line(str(tmp_path / "whole")))

@@ -33,7 +33,7 @@ def test_a_command_runs_once_and_the_rest_after_a_failure(
 ) -> None:
     counted, ready = tmp_path / "counted", tmp_path / "ready"
     once = f"-c \"open('{counted}', 'a').write('x')\""
-    waits = f"-c \"print('so it is'); open('{ready}')\""
+    waits = f"-c \"print('so it is', flush=True); open('{ready}')\""
     monkeypatch.setattr(tool, "CHAINS", ((once, waits),))
     monkeypatch.setattr(tool, "PAGES", (f"-c \"open('{counted}', 'a').write('page')\"",))
     monkeypatch.setattr(sys, "argv", ["remeasure.py", "--data", str(tmp_path), "--scratch", str(tmp_path / "s")])
