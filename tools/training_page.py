@@ -125,6 +125,23 @@ def runs() -> list[str]:
     return table(("weights", "gain", *SETS), rows)
 
 
+def short_runs() -> list[str]:
+    """What one other property of samples or training does in a short run."""
+    found = stored("results/short_runs.json")
+    rows = []
+    for name, trial in found["trials"].items():
+        scores = (trial["scores"][one] for one in SETS)
+        shown = (f"{one['psnr_fit']:.2f} / {one['lpips']:.3f}" for one in scores)
+        rows.append([trial.get("what", f"`{name}` as it was shipped"), *shown])
+    settings = found["training"]
+    return [
+        *table(("trial", *SETS), rows),
+        "",
+        f"{settings['steps']} steps of batch {settings['batch']} at {settings['learning_rate']:g} on "
+        f"{found['samples']} samples, gain {found['gain']:g}, {found['machine']['processor']}.",
+    ]
+
+
 def race() -> list[str]:
     """What designs learn for the same processor time."""
     found = stored("results/race.json")
@@ -197,6 +214,7 @@ SECTIONS = {
     "carry-over": carried_over,
     "local-filters": local_filters,
     "runs": runs,
+    "short-runs": short_runs,
     "race": race,
     "wanted-gains": wanted_gains,
     "residual-gains": residual_gains,

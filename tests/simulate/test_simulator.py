@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from allfocus.errors import OptionError
+from allfocus.simulate.lens import LensConfig
 from allfocus.simulate.photos import PhotoPool
 from allfocus.simulate.scene import SceneConfig
 from allfocus.simulate.sensor import SensorConfig
@@ -106,6 +107,19 @@ def test_simpler_renderings_draw_the_same_scenes(pool: PhotoPool, change: dict[s
     assert torch.equal(plain.coc, other.coc)
     assert plain.parameters == other.parameters
     assert not torch.equal(plain.centre, other.centre)
+
+
+def test_rough_surfaces_change_the_blur_of_a_scene_and_nothing_else(pool: PhotoPool) -> None:
+    planes = SceneConfig(rough_chance=1.0, composite=0.0, single=0.0, identity=0.0)
+    rough = dataclasses.replace(SMALL, scene=planes, lens=LensConfig(field_curvature_px=0.0))
+    flat = dataclasses.replace(rough, scene=dataclasses.replace(rough.scene, rough_chance=0.0))
+    seeds = list(range(8))
+    ones, others = Simulator(rough, pool).sample(seeds), Simulator(flat, pool).sample(seeds)
+    for index in range(len(seeds)):
+        heights = ones.parameters[index]["scene"].pop("rough")
+        assert len(heights) == 1 and 0.02 <= heights[0] <= 0.2
+        assert ones.parameters[index] == others.parameters[index]
+        assert float(others.coc[index].std()) < 1e-5 < 1e-2 < float(ones.coc[index].std())
 
 
 def test_settings_survive_json() -> None:

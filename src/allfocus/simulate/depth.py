@@ -11,6 +11,7 @@ import numpy as np
 import pyvips
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from allfocus.errors import DataError, OptionError
 from allfocus.simulate.masks import fractal, pixel_grid
@@ -40,6 +41,21 @@ def relief(
     angle = float(rng.normal(0.0, 0.15)) if kind == "ground" else float(rng.uniform(0.0, 2.0 * math.pi))
     rows, columns = pixel_grid(size_px, device)
     return (rows * math.cos(angle) + columns * math.sin(angle)) * (change / span_px)
+
+
+def bumps(rng: np.random.Generator, size_px: int, device: torch.device) -> Tensor:
+    """Draw the inverse depth of a rough surface: bumps of 5 to 40 px and finer ones, (size, size), deviation 1."""
+    cells = round(size_px / math.exp(rng.uniform(math.log(5.0), math.log(40.0))))
+    return fractal(rng, size_px, device, cells=cells, octaves=2).clamp_(-2.0, 2.0)
+
+
+def by_light(display: Tensor) -> Tensor:
+    """The inverse depth of a rough surface whose gaps are dark, from its picture (3, size, size): deviation 1."""
+    grey = display.mean(dim=0)
+    grey = functional.avg_pool2d(grey[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    around = functional.avg_pool2d(grey[None, None], 63, stride=1, padding=31, count_include_pad=False)[0, 0]
+    above = grey - around
+    return (above / above.std().clamp_min(1e-3)).clamp_(-2.0, 2.0)
 
 
 MAP_KINDS = ("depth", "disparity")

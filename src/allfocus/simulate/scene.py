@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from allfocus.errors import OptionError
-from allfocus.simulate.depth import relief
+from allfocus.simulate.depth import bumps, by_light, relief
 from allfocus.simulate.drawings import draw_print
 from allfocus.simulate.masks import OUTLINES, outline, segment, softened
 from allfocus.simulate.photo_surfaces import extended, fill, labels_by_depth
@@ -39,6 +39,8 @@ class SceneConfig:
         ramp_chance: chance that a background recedes.
         ramp: range of a background's change of inverse depth over the crop, in units of the scene's range.
         slant_chance: chance that a cut-out is slanted.
+        rough_chance: chance that the surfaces of a scene without a depth map are rough.
+        rough: range of the deviation of their inverse depth, in units of the scene's range, log-uniform.
         segment_chance: chance that a cut-out follows the edges of its photo.
         outlines: weights of the other outlines: blob, bars, foliage, card.
         rescale: range of the scale at which photos are used.
@@ -64,6 +66,8 @@ class SceneConfig:
     ramp_chance: float = 0.6
     ramp: tuple[float, float] = (0.1, 0.8)
     slant_chance: float = 0.3
+    rough_chance: float = 0.0
+    rough: tuple[float, float] = (0.02, 0.2)
     segment_chance: float = 0.4
     outlines: tuple[float, float, float, float] = (0.4, 0.2, 0.15, 0.25)
     rescale: tuple[float, float] = (0.5, 1.0)
@@ -111,8 +115,11 @@ class _SceneBuilder:
         permuted = rng.permutation(3).tolist()
         self.channels = permuted if rng.random() < config.permute_chance else [0, 1, 2]
         self.highlight_gain = float(rng.uniform(0.0, config.highlight_gain))
+        self.roughness = rng.spawn(1)[0]  # of its own: a scene with rough surfaces is otherwise the same as without
+        self.rough = bool(self.roughness.random() < config.rough_chance)
         self.places: list[Place] = []
         self.prints: dict[int, str] = {}
+        self.heights: list[float] = []
 
     def display(self, *, printable: bool = True) -> Tensor:
         place = self.pool.draw(
@@ -141,7 +148,17 @@ class _SceneBuilder:
     def background(self, display: Tensor, middle: float = 0.0) -> _Unfocused:
         change = float(self.rng.uniform(*self.config.ramp))
         rises = self.relief(self.config.ramp_chance, self.crop_px, change)
-        return _Unfocused(self.linear(display), None, rises + middle, middle)
+        return _Unfocused(self.linear(display), None, self.roughened(rises + middle, display), middle)
+
+    def roughened(self, nearness: Tensor, display: Tensor) -> Tensor:
+        """Inverse depth with bumps, or with gaps where the picture is dark, if the scene's surfaces are rough."""
+        if not self.rough:
+            return nearness
+        low, high = self.config.rough
+        self.heights.append(low * (high / low) ** float(self.roughness.random()))
+        bumpy = self.roughness.random() < 0.5
+        heights = bumps(self.roughness, self.canvas_px, self.device) if bumpy else by_light(display)
+        return nearness + self.heights[-1] * heights
 
     def photos(self) -> list[dict[str, object]]:
         """The source of every texture, ready for JSON."""
@@ -181,7 +198,7 @@ class _SceneBuilder:
             kind = str(self.rng.choice(OUTLINES, p=np.array(self.config.outlines) / sum(self.config.outlines)))
             alpha, _ = outline(self.rng, kind, self.canvas_px, self.crop_px / 2.0, self.device)
         rises = self.relief(self.config.slant_chance, self.crop_px, float(self.rng.uniform(0.05, 0.4)))
-        return _Unfocused(self.linear(display), alpha, rises + middle, middle)
+        return _Unfocused(self.linear(display), alpha, self.roughened(rises + middle, display), middle)
 
 
 def draw_scene(
@@ -234,6 +251,7 @@ def draw_scene(
         "channels": builder.channels,
         "highlight_gain": builder.highlight_gain,
         "photos": builder.photos(),
+        **({"rough": builder.heights} if builder.rough else {}),
     }
     return Scene(surfaces, parameters)
 
@@ -243,7 +261,8 @@ def _draw_surfaces(
 ) -> list[_Unfocused]:
     display = builder.display(printable=mode != "single")
     if mode in ("plane", "identity"):
-        return [_Unfocused(builder.linear(display), None, torch.zeros_like(display[0]), 0.0)]
+        flat = torch.zeros_like(display[0])
+        return [_Unfocused(builder.linear(display), None, builder.roughened(flat, display), 0.0)]
     measured = builder.measured(display) if mode == "single" else None
     if measured is not None:
         return measured
@@ -256,7 +275,8 @@ def _draw_surfaces(
         rises = builder.relief(config.slant_chance, builder.crop_px, float(rng.uniform(0.05, 0.4)))
         filled = fill(background.rgb_linear, 1.0 - alpha)
         behind = _Unfocused(filled, None, background.nearness, background.middle)
-        return [behind, _Unfocused(background.rgb_linear, alpha, rises + middle, middle)]
+        own = builder.roughened(rises + middle, display)
+        return [behind, _Unfocused(background.rgb_linear, alpha, own, middle)]
     count = int(rng.choice(len(config.objects), p=np.array(config.objects) / sum(config.objects)))
     nearness = sorted(float(value) for value in rng.uniform(0.25, 1.0, count))
     return [background, *(builder.cut_out(middle) for middle in nearness)]
