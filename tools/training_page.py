@@ -55,7 +55,10 @@ RUNS = (
     ("`c24a`: 1,800 steps at 3e-4 from `mean24`, on 4,200 samples like `b`", "c24a", 1.0, "0.7"),
     ("`c24b`: the same but 900 steps, another seed", "c24b", 1.0, "0.7"),
     ("two fifths each `c24a` and `mean24`, a fifth `c24b`", "ifan-fast", 0.0, "0.7"),
-    ("the same", "ifan-fast", 0.0, "0.77"),
+    ("the same: what is shipped", "ifan-fast", 0.0, "0.77"),
+    ("`d24a`: 940 steps from that, on the samples of `c24a`, without grain", "d24a", 1.0, "0.77"),
+    ("`d24b`: the same, with 600 oblique and 600 hard samples besides (see below), another seed", "d24b", 1.0, "0.77"),
+    ("a third each `c24a`, `d24a` and `d24b`", "mean25", 1.0, "0.77"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
