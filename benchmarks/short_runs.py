@@ -24,9 +24,9 @@ from allfocus.evaluate.measure import machine
 from allfocus.metrics.lpips import LPIPS
 from averaged_weights import change, network, scores
 
-HELD_OUT = Path("src/allfocus/weights/held_out.txt")
+HELD_OUT = Path(__file__).resolve().parents[1] / "src/allfocus/weights/held_out.txt"
 START, START_GAIN = "ifan-fast", 0.77  # of its release
-COUNT, SEED = 600, 2_000_000
+SEED = 2_000_000
 SIMULATOR: dict[str, Any] = {
     "resolution_scale": [0.5, 0.9], "reductions": [1.0, 0.0, 0.0],
     "scene": {"highlight_gain": 1.0, "print_chance": 0.0}, "sensor": {"sharpen_chance": 0.05, "contrast_chance": 0.5},
@@ -117,17 +117,17 @@ def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {**settings, **changes, **inner}
 
 
-def run(trial: Trial, name: str, photos: Path, scratch: Path) -> Path:
-    """Render the samples and train; the folder of the run."""
+def run(name: str, photos: Path, scratch: Path, samples: int, training: dict[str, Any]) -> Path:
+    """Render the samples of a trial and train; the folder of the run."""
+    trial = TRIALS[name]
     settings = json.dumps(merged(SIMULATOR, trial.simulator))
     owner = next(one for one, other in TRIALS.items() if other.simulator == trial.simulator)
     cache, folder = scratch / f"cache-{owner}", scratch / f"run-{name}"
-    make_folder(scratch)
     (scratch / f"{owner}.simulator.json").write_text(settings, encoding="utf-8")
     # JSON is YAML
-    (scratch / f"{name}.json").write_text(json.dumps(merged(TRAINING, trial.training)), encoding="utf-8")
+    (scratch / f"{name}.json").write_text(json.dumps(merged(training, trial.training)), encoding="utf-8")
     for line in (
-        ("prepare", "--photos", photos, "-o", cache, "--count", COUNT, "--seed", SEED, "--leave-out", HELD_OUT,
+        ("prepare", "--photos", photos, "-o", cache, "--count", samples, "--seed", SEED, "--leave-out", HELD_OUT,
          "--config", scratch / f"{owner}.simulator.json"),
         ("train", "-o", folder, "--config", scratch / f"{name}.json", "--cache", cache, "--start-from", START),
     ):  # fmt: skip
@@ -152,23 +152,33 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="sharp photos")
     parser.add_argument("--pairs", type=Path, nargs="+", required=True)
     parser.add_argument("--scratch", type=Path, required=True, help="for samples and runs")
-    parser.add_argument("--lpips", type=Path, required=True)
+    parser.add_argument("--lpips", type=Path)
     parser.add_argument("--only", nargs="*", default=list(TRIALS), choices=list(TRIALS))
+    parser.add_argument("--samples", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=TRAINING["steps"])
+    parser.add_argument("--batch", type=int, default=TRAINING["batch"])
+    parser.add_argument("--patch", type=int, default=TRAINING["patch_px"], help="side of the crops in px")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/short_runs.json"))
     args = parser.parse_args()
-    os.environ.setdefault("ALLFOCUS_LPIPS", str(args.lpips))
+    if args.lpips is not None:
+        os.environ["ALLFOCUS_LPIPS"] = str(args.lpips.resolve())
+    training = merged(TRAINING, {"steps": args.steps, "batch": args.batch, "patch_px": args.patch})
     lpips = LPIPS(args.lpips)
+    make_folder(args.scratch)
     rows: dict[str, Any] = {}
     for name in (START, *args.only):
         kept = args.scratch / f"{name}.scores.json"
         if not kept.is_file():
-            weights = START if name == START else str(run(TRIALS[name], name, args.photos, args.scratch))
-            found = judged(weights, 1 / START_GAIN if name == START else 1.0, args.pairs, lpips)
+            if name == START:
+                found = judged(START, 1 / START_GAIN, args.pairs, lpips)
+            else:
+                folder = run(name, args.photos, args.scratch, args.samples, training)
+                found = judged(str(folder), 1.0, args.pairs, lpips)
             write_json(kept, found)
         rows[name] = json.loads(kept.read_text(encoding="utf-8"))
         print(name, rows[name], flush=True)
         trials = {one: {**(asdict(TRIALS[one]) if one in TRIALS else {}), "scores": row} for one, row in rows.items()}
-        report = {"gain": START_GAIN, "samples": COUNT, "simulator": SIMULATOR, "training": TRAINING}
+        report = {"gain": START_GAIN, "samples": args.samples, "simulator": SIMULATOR, "training": training}
         write_json(args.output, {**report, "machine": machine(), "trials": trials})
 
 

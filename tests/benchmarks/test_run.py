@@ -135,6 +135,11 @@ RUNS = {
         status=1,
         leaves=("/fuzz",),  # minutes, and schemathesis
     ),
+    "short_runs": Run(
+        "--photos PHOTOS/sharp --pairs PHOTOS/real-val PHOTOS/lytro-val --scratch OUT/scratch --only base --samples 2 "
+        "--steps 2 --batch 1 --patch 32 -o OUT/short_runs.json",
+        ("short_runs.json",),
+    ),
     "simulate": Run("--repeats 1 -o OUT/simulate.json", ("simulate.json",)),
     "simulator_ablation": Run(
         "--photos PHOTOS/sharp --real PHOTOS/real-val -o OUT/run --results OUT/simulator_ablation.csv --only full "
@@ -172,7 +177,7 @@ EXCEPTED: dict[str, str] = {}
 """Commands in benchmarks/ that no test runs, and why."""
 PRECISIONS = ("bfloat16", "int8")
 CHOSEN = re.compile(
-    "/(sets|pairs|gains|strata|by_radius|seconds|cases_with|promises|mutated_statuses|engines|steps)$"
+    "/(sets|pairs|gains|strata|by_radius|seconds|cases_with|promises|mutated_statuses|engines|steps|trials)$"
     "|/(maps|operators)/[^/]+$|/rows/-/scores$"
 )
 """Objects whose keys are sets, ranges, commands or other things that the arguments or the photos choose."""
