@@ -29,12 +29,12 @@ lint: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/ruff format --check .
 	$(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python
 
-$(DEMO_VENV)/installed: pyproject.toml constraints.txt
+$(DEMO_VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/allfocus/compiled.c
 	$(PYTHON) -m venv $(DEMO_VENV)
 	$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-$(TEST_VENV)/installed: pyproject.toml constraints.txt
+$(TEST_VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/allfocus/compiled.c
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@

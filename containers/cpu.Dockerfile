@@ -1,7 +1,10 @@
 # allfocus as a service on a CPU: docker build -f containers/cpu.Dockerfile -t allfocus .
 FROM python:3.11.11-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY pyproject.toml hatch_build.py README.md LICENSE constraints.txt ./
 COPY src ./src
 RUN python -m venv /opt/allfocus \
     && /opt/allfocus/bin/pip install --no-cache-dir --constraint constraints.txt ".[serve]"

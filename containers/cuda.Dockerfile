@@ -1,10 +1,11 @@
 # allfocus as a service on an NVIDIA GPU: docker build -f containers/cuda.Dockerfile -t allfocus-cuda .
 FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04 AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3=3.12.3-0ubuntu2 python3-venv=3.12.3-0ubuntu2 \
+    && apt-get install -y --no-install-recommends \
+        gcc libc6-dev python3=3.12.3-0ubuntu2 python3-venv=3.12.3-0ubuntu2 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY pyproject.toml hatch_build.py README.md LICENSE constraints.txt ./
 COPY src ./src
 RUN python3 -m venv /opt/allfocus \
     && /opt/allfocus/bin/pip install --no-cache-dir --constraint constraints.txt ".[serve,torch]"

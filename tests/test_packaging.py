@@ -55,6 +55,30 @@ def test_the_wheel_is_small_and_whole(built: Path) -> None:
         assert not any(path[:1] == ["shared"] for path in inside)  # the photos beside a checkout
 
 
+def test_the_loops_are_compiled_unless_the_wheel_is_to_fit_every_machine(
+    built: Path, repository: Path, tmp_path: Path
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    (wheel,) = built.glob("*.whl")
+    assert not wheel.name.endswith("-none-any.whl")
+    assert any("_compiled." in name for name in zipfile.ZipFile(wheel).namelist())
+    source = tmp_path / "source"  # a build leaves its library in the tree
+    names = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
+    shutil.copytree(repository / "src", source / "src", ignore=shutil.ignore_patterns("*.safetensors", "_compiled.*"))
+    for name in names:
+        shutil.copy(repository / name, source)
+    for variables, said in (({"ALLFOCUS_PURE": "1"}, ""), ({"CC": "false"}, "uses numpy")):
+        command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "out"), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert said in done.stdout + done.stderr
+        (pure,) = (tmp_path / "out").glob("*.whl")
+        assert pure.name.endswith("-py3-none-any.whl")
+        assert not any("_compiled." in name for name in zipfile.ZipFile(pure).namelist())
+        pure.unlink()
+
+
 def test_the_wheel_deblurs_offline_in_an_empty_environment(built: Path, repository: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)

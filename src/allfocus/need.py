@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from allfocus import compiled
 from allfocus.defocus.measure import BLOCK_PX, REACH_PX, STEP_PX, radius_px_of, sampled_energies
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Reader
@@ -85,8 +86,10 @@ class Need:
         down, across = (-(-(start + length) // GRID_PX) - first for start, length, first in (
             (box.y, box.height, top), (box.x, box.width, left)))  # fmt: skip
         around = _read_around(self._grid, Box(left, top, across, down))[..., 0] * np.float32(1 / _ONE)
-        values = _enlarged(_enlarged(around, GRID_PX, 1), GRID_PX, 0)  # fewer rows while columns are made
         y, x = box.y - top * GRID_PX, box.x - left * GRID_PX
+        if compiled.AVAILABLE:
+            return compiled.enlarge(around, GRID_PX, y, x, box.height, box.width)
+        values = _enlarged(_enlarged(around, GRID_PX, 1), GRID_PX, 0)  # fewer rows while columns are made
         return values[y : y + box.height, x : x + box.width]
 
     def close(self) -> None:
@@ -225,7 +228,7 @@ def _read_around(canvas: Canvas, box: Box) -> np.ndarray:
     rows = np.clip(np.arange(box.y - 1, box.y + box.height + 1), 0, canvas.height - 1)
     left, top = int(columns[0]), int(rows[0])
     inside = canvas.read(Box(left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1))
-    return inside[rows - top][:, columns - left]
+    return inside.take(rows - top, 0).take(columns - left, 1)
 
 
 def _enlarged(values: np.ndarray, factor: int, axis: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from allfocus import compiled
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.tiling import Box
 
@@ -43,7 +44,22 @@ class Residual:
     def add(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray | None = None) -> None:
         """Add three channels of (h, w) float32 values, times weights of (h, w), to a box inside; sums are clipped to
         [-1, 1]."""
-        factor = np.float32(ONE) if weights is None else weights * np.float32(ONE)
+        weights = np.ones((box.height, box.width), np.float32) if weights is None else weights
+        add = self._add_here if compiled.AVAILABLE and self._held(box, 0) is not None else self._add_rounded
+        add(box, values, weights)
+
+    def _add_here(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray) -> None:
+        """Where the sums are in memory: in one pass."""
+        any_in = np.zeros(box.width, np.uint16)
+        with self._adding:
+            for channel, plane in enumerate(values):
+                held = self._held(box, channel)
+                assert held is not None
+                compiled.add_steps(plane, weights, ONE, held, any_in)
+            self._fill(box, np.flatnonzero(any_in))
+
+    def _add_rounded(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray) -> None:
+        factor = weights * np.float32(ONE)
         added = _buffer("added", (3, box.height, box.width), np.int16)
         steps = _buffer("steps", (box.height, box.width))
         for plane, whole in zip(values, added, strict=True):
@@ -61,7 +77,11 @@ class Residual:
                     whole[:] = np.clip(sums, -int(ONE), int(ONE), out=sums)
             for channel, whole in enumerate(added):
                 self._canvas.write(self._place(box, channel), whole.view(np.uint16)[..., None])
-            self._filled[_cells(box.y, box.height), np.unique((box.x + columns) // CELL_PX)] = True
+            self._fill(box, columns)
+
+    def _fill(self, box: Box, columns: np.ndarray) -> None:
+        """Note that something was added in columns of a box."""
+        self._filled[_cells(box.y, box.height), np.unique((box.x + columns) // CELL_PX)] = True
 
     def read(self, box: Box) -> np.ndarray:
         """(3, h, w) float32 at a box inside."""
@@ -111,8 +131,17 @@ class Residual:
     def _own(self, box: Box) -> np.ndarray:
         values = np.empty((3, box.height, box.width), np.float32)
         for channel, plane in enumerate(values):
-            np.multiply(self._steps(box, channel), np.float32(1 / ONE), out=plane)
+            held = self._held(box, channel)
+            if compiled.AVAILABLE and held is not None:
+                compiled.scale_steps(held, 1 / ONE, plane)
+            else:
+                np.multiply(self._steps(box, channel), np.float32(1 / ONE), out=plane)
         return values
+
+    def _held(self, box: Box, channel: int) -> np.ndarray | None:
+        """(h, w) int16 of a channel, to write into; None where they lie in a file."""
+        held = self._canvas.view(self._place(box, channel))
+        return None if held is None else held.view(np.int16)[..., 0]
 
     def _steps(self, box: Box, channel: int) -> np.ndarray:
         """(h, w) int16 of a channel."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from allfocus import compiled
 from allfocus.defocus.map import DefocusMap, check_estimates_defocus
 from allfocus.defocus.measure import Blur, measure_blur
 from allfocus.engine.base import Engine, Estimate, FittingEngine, ParallelEngine
@@ -498,17 +499,7 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
                 change *= share
             if photo.bands == 1:
                 change = change.mean(axis=0, keepdims=True)
-            differs = np.zeros(change.shape[1:], bool)
-            # one channel after another: numpy is several times faster on such rows, and the cache holds them
-            for plane, place in zip(change, _inside(pixels.transpose(2, 0, 1), strip, block), strict=True):
-                before = np.ascontiguousarray(place)
-                plane += before
-                np.clip(plane, 0, photo.peak, out=plane)
-                if photo.depth != 32:
-                    np.rint(plane, out=plane)
-                place[:] = after = plane.astype(pixels.dtype)
-                differs |= after != before
-            changed += int(np.count_nonzero(differs))
+            changed += _change(_inside(pixels.transpose(2, 0, 1), strip, block).transpose(1, 2, 0), change, photo.peak)
         canvas.write(strip, pixels)
         return changed
 
@@ -518,3 +509,20 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
     stage.residual.close()
     total = photo.width * photo.height
     return canvas, (total - changed) / total
+
+
+def _change(pixels: np.ndarray, change: np.ndarray, peak: float) -> int:
+    """Add (bands, h, w) to (h, w, bands) pixels, rounded and within [0, peak]; how many pixels differ."""
+    if compiled.AVAILABLE and pixels.dtype != np.float32:
+        return compiled.change(change, pixels, peak)
+    differs = np.zeros(pixels.shape[:2], bool)
+    # one channel after another: numpy is several times faster on such rows, and the cache holds them
+    for plane, place in zip(change, pixels.transpose(2, 0, 1), strict=True):
+        before = np.ascontiguousarray(place)
+        plane += before
+        np.clip(plane, 0, peak, out=plane)
+        if pixels.dtype != np.float32:
+            np.rint(plane, out=plane)
+        place[:] = after = plane.astype(pixels.dtype)
+        differs |= after != before
+    return int(np.count_nonzero(differs))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-EVERYWHERE = {"errors", "atomic_file", "folders"}
+EVERYWHERE = {"errors", "atomic_file", "folders", "compiled"}
 ALLOWED = {
     "errors": set(),
     "allocator": set(),
@@ -28,6 +28,7 @@ ALLOWED = {
     "engine": {"errors", "weights", "nets", "ops", "checkpoints"},
     "train": {"errors", "allocator", "photo", "data", "nets", "checkpoints", "metrics", "simulate", "weights",
               "defocus", "scales"},
+    "compiled": set(),
     "residual": {"errors", "photo"},
     "pixel_work": {"engine"},
     "need": {"photo", "scales", "defocus", "pixel_work"},

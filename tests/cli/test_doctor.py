@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from allfocus import compiled
 from allfocus.checkpoints.release import release
 from allfocus.cli.main import main
 from allfocus.nets.registry import Architecture
@@ -51,10 +52,14 @@ def test_warm_compiles_every_model_beforehand(own: Path, capsys: pytest.CaptureF
     assert sorted(name.split("-")[0] for name in kept) == ["mine", "yours"]
 
 
-def test_without_a_model_it_still_says_what_runs(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_model_it_still_says_what_runs(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "AVAILABLE", False)
     with pytest.raises(SystemExit) as ended:
         main(["doctor"])
     assert ended.value.code == 2
     told = capsys.readouterr()
     assert "openvino     chosen" in told.out
+    assert "numpy runs the loops over pixels" in told.out
     assert "problem: no model is called 'ifan-fast'" in told.err

@@ -27,7 +27,7 @@ def doctor_command(
     """Show which engines and models work on this machine, and the expected seconds per megapixel."""
     from dataclasses import asdict
 
-    from allfocus import __version__
+    from allfocus import __version__, compiled
     from allfocus.engine import openvino_device
     from allfocus.engine.choose import survey
     from allfocus.engine.onnxruntime import accelerators
@@ -41,6 +41,7 @@ def doctor_command(
         "engines": [finding._asdict() for finding in survey(precision, _model_or_none(model))],
         "accelerators": accelerators(),
         "devices": openvino_device.found(),
+        "compiled_loops": compiled.AVAILABLE,
         "warmed": [],
         "cache_folder": str(cache_folder()),
         "models_folder": str(models_folder()),
@@ -134,6 +135,8 @@ def _say(report: dict[str, Any]) -> None:
         typer.echo(f"--engine onnxruntime would use {', '.join(report['accelerators'])} (untested)")
     for name in report["devices"]:
         typer.echo(f"--engine {name} is here (untested); `allfocus bench` tells whether it is faster")
+    if not report["compiled_loops"]:
+        typer.echo("numpy runs the loops over pixels, which is slower: allfocus was installed without a C compiler")
     for row in report["warmed"]:
         typer.echo(f"{row['model']} is ready on {row['engine']} {row['precision']} ({row['seconds']:.1f} s)")
     speed = report["speed"]

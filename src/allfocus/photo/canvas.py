@@ -150,6 +150,11 @@ class Canvas:
             self._read_all(row.data, self._offset(box.x, box.y + index))
         return out
 
+    def view(self, box: Box) -> np.ndarray | None:
+        """The pixels of `box` themselves, to read and to write; None where they lie in a file."""
+        self._check(box)
+        return None if self._array is None else self._array[box.y : box.y + box.height, box.x : box.x + box.width]
+
     def image(self) -> pyvips.Image:
         """The canvas as a pyvips image over the same pixels (no copy), which stays valid after `close`.
 

@@ -223,9 +223,11 @@ class Decoder:
         blob, turn = orientation.upright_exif(blob.removeprefix(exif.PREFIX)) if blob else (None, None)
         packet, stated = orientation.upright_xmp(packet) if packet else (None, None)
         profile = field(image, "icc-profile-data") or self.format.profile(self, image)
+        turn = self.format.orientation(self, turn) or stated or 1
         return Photo.from_bands(
-            orientation.turned(canvas.image(), self.format.orientation(self, turn) or stated or 1),
+            orientation.turned(canvas.image(), turn),
             self.format.name,
+            canvas.view(Box(0, 0, canvas.width, canvas.height)) if turn == 1 else None,
             icc=profile,
             exif=blob,
             xmp=packet,
@@ -276,10 +278,9 @@ def from_array(array: np.ndarray, max_pixels: int) -> Photo:
         raise InputError(got, f"at most {max_pixels / 1e6:g} megapixels", "a smaller version, or a higher limit")
     if pixels.dtype == np.float32:
         pixels = settled(pixels, "the array")
-    memory = np.ascontiguousarray(pixels).data
-    return Photo.from_bands(
-        pyvips.Image.new_from_memory(memory, width, height, bands, VIPS_FORMATS[pixels.dtype]), "array"
-    )
+    pixels = np.ascontiguousarray(pixels)
+    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, VIPS_FORMATS[pixels.dtype])
+    return Photo.from_bands(image, "array", pixels)
 
 
 def settled(pixels: np.ndarray, name: str) -> np.ndarray:

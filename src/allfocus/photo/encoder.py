@@ -140,7 +140,7 @@ class Encoder:
         try:
             return save(**options)
         except pyvips.Error as error:
-            if self._feeds[-1].error:
+            if any(feed.error for feed in self._feeds):
                 raise
             raise OutputError(
                 f"{self.format.title} cannot hold this picture of {self.size[0]}x{self.size[1]} ({reason(error)})",
@@ -152,9 +152,13 @@ class Encoder:
     def fed(self) -> Iterator[pyvips.Image]:
         """The finished picture, to be written once, with what libvips itself puts into the file."""
         photo = self.photo
-        feed = Feed(*self.size, self.bands, self.dtype, self._rows)
-        self._feeds.append(feed)
-        image = feed.image()
+        feed = None
+        if self._is_ready():
+            image = self.pixels.image()
+        else:
+            feed = Feed(*self.size, self.bands, self.dtype, self._rows)
+            self._feeds.append(feed)
+            image = feed.image()
         icc = photo.icc
         if _is_grey(icc) and photo.bands == 1 and not self.format.grey:
             image, icc = _coloured(image, icc)
@@ -166,11 +170,17 @@ class Encoder:
         try:
             yield image
         except pyvips.Error:
-            if feed.error:
+            if feed is not None and feed.error:
                 raise feed.error from None
             raise
         finally:
-            feed.close()
+            if feed is not None:
+                feed.close()
+
+    def _is_ready(self) -> bool:
+        """Whether the pixels lie in memory as the file has them."""
+        in_memory = self.pixels.view(Box(0, 0, *self.size)) is not None
+        return in_memory and self.alpha is None and self.pixels.dtype == self.dtype
 
     def _rows(self, y: int, count: int) -> np.ndarray:
         """Finished rows, (count, width, bands), with transparency as the last band."""

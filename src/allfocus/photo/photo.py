@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyvips
 
+from allfocus import compiled
 from allfocus.photo.tiling import Box
 
 DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
@@ -62,6 +64,7 @@ class Photo:
         extended_xmp: of a JPEG, the segments that continue an XMP packet too large for one.
         permissions: the file's permission bits (0o600 and the like); None for what was no file.
         coding: how the file stored its pixels.
+        pixels: those of `image` as (height, width, bands), where they lie in memory like that; reading is faster then.
     """
 
     image: pyvips.Image
@@ -76,12 +79,17 @@ class Photo:
     extended_xmp: tuple[bytes, ...] = ()
     permissions: int | None = None
     coding: Coding = field(default_factory=Coding)
+    pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_bands(cls, image: pyvips.Image, format: str, **carried: Any) -> Photo:
-        """A photo from the bands of one upright picture: grey, grey + alpha, RGB or RGB + alpha."""
+    def from_bands(cls, image: pyvips.Image, format: str, pixels: np.ndarray | None = None, **carried: Any) -> Photo:
+        """A photo from the bands of one upright picture: grey, grey + alpha, RGB or RGB + alpha.
+
+        `pixels` are those of the picture where they lie in memory.
+        """
         colours = 3 if image.bands >= 3 else 1
         return cls(
+            pixels=pixels if image.bands == colours else None,
             image=image.extract_band(0, n=colours),
             alpha=image.extract_band(colours) if image.bands > colours else None,
             depth=DEPTHS[str(image.format)],
@@ -89,17 +97,17 @@ class Photo:
             **carried,
         )
 
-    @property
+    @cached_property  # libvips takes a while to tell
     def width(self) -> int:
         """Pixels across."""
         return self.image.width
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Pixels down."""
         return self.image.height
 
-    @property
+    @cached_property
     def bands(self) -> int:
         """Colour channels: 1 or 3."""
         return self.image.bands
@@ -115,13 +123,20 @@ class Photo:
         return PEAKS[self.depth]
 
     def read(self, box: Box) -> np.ndarray:
-        """The pixels of `box` (inside the photo) as (height, width, bands) of `dtype`.
+        """The pixels of `box` (inside the photo) as (height, width, bands) of `dtype`, to write into.
 
         Raises:
             ValueError: a box that is empty or reaches outside.
         """
+        pixels = self.look(box)
+        return pixels if self.pixels is None else pixels.copy()
+
+    def look(self, box: Box) -> np.ndarray:
+        """The same, only to be read: without a copy if that is possible."""
         if not (0 <= box.x < box.x + box.width <= self.width and 0 <= box.y < box.y + box.height <= self.height):
             raise ValueError(f"{box} reaches outside the photo of {self.width}x{self.height}")
+        if self.pixels is not None:
+            return self.pixels[box.y : box.y + box.height, box.x : box.x + box.width]
         return fetch(self.image, box)
 
     def unit(self, shrink: int = 1) -> Reader:
@@ -176,9 +191,17 @@ class Reader:
         """(bands, height, width) float32 at a place inside the view, all bands in one if `mixed`."""
         photo, shrink = self.photo, self.shrink
         right, bottom = min((x + width) * shrink, photo.width), min((y + height) * shrink, photo.height)
-        pixels = photo.read(Box(x * shrink, y * shrink, right - x * shrink, bottom - y * shrink))
+        pixels = photo.look(Box(x * shrink, y * shrink, right - x * shrink, bottom - y * shrink))
         sums = np.uint16 if photo.depth == 8 else np.float32  # 48 x 255 fits, and 48 x 65535 is exact
         bands, peak = photo.bands, photo.peak * shrink**2
+        missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
+        if any(missing):
+            pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        if compiled.AVAILABLE and photo.depth != 32:
+            together = bands if mixed else 1
+            planes = np.empty((bands // together, height, width), np.float32) if out is None else out
+            compiled.read(pixels, planes, shrink, 1 / (peak * together), mixed=mixed)
+            return planes
         if mixed and bands > 1:
             first, *others = np.ascontiguousarray(pixels.reshape(-1, bands).T)  # as below, rows of one channel
             total = first.astype(sums)
@@ -186,9 +209,6 @@ class Reader:
                 total += band
             pixels, bands, peak = total.reshape(*pixels.shape[:2], 1), 1, peak * bands
         if shrink > 1:
-            missing = (height * shrink - pixels.shape[0], width * shrink - pixels.shape[1])
-            if any(missing):
-                pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
             rows = pixels[::shrink].astype(sums)  # (height, width * shrink, bands)
             for index in range(1, shrink):
                 rows += pixels[index::shrink]

@@ -1,0 +1,171 @@
+"""Loops over pixels in C (`compiled.c`).
+
+Where the package was built without a compiler, callers use numpy instead, with the same values: several times slower,
+though beside the network little of a photo's time.
+
+Arrays may be parts of larger ones, but the values of a row have to lie next to each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+_ENDINGS = {"win32": "dll", "darwin": "dylib"}
+_ADDRESS, _SIZE, _VALUE = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float
+_READ = (_ADDRESS, *[_SIZE] * 5, ctypes.c_int, _VALUE, _ADDRESS, _ADDRESS, _SIZE, _SIZE)
+_CHANGE = (_ADDRESS, *[_SIZE] * 5, _VALUE, _ADDRESS, _SIZE)
+_ARGUMENTS = {
+    "read_bytes": _READ,
+    "read_words": _READ,
+    "gradient_energy": (_ADDRESS, _SIZE, _SIZE, _SIZE, _ADDRESS, _SIZE, _ADDRESS, _ADDRESS),
+    "enlarge": (_ADDRESS, *[_SIZE] * 6, _ADDRESS, _ADDRESS, _ADDRESS),
+    "add_steps": (_ADDRESS, _SIZE, _ADDRESS, _SIZE, _VALUE, _SIZE, _SIZE, _ADDRESS, _SIZE, _ADDRESS),
+    "scale_steps": (_ADDRESS, _SIZE, _SIZE, _SIZE, _VALUE, _ADDRESS, _SIZE),
+    "change_bytes": _CHANGE,
+    "change_words": _CHANGE,
+}
+
+
+def loaded(folder: Path) -> ctypes.CDLL | None:
+    """The compiled loops in a folder; None where there are none, or others than the source beside them says."""
+    source = folder / "compiled.c"
+    try:
+        library = ctypes.CDLL(str(source.with_name(f"_compiled.{_ENDINGS.get(sys.platform, 'so')}")))
+        library.source_digest.restype = ctypes.c_char_p
+        if library.source_digest().decode() != hashlib.sha256(source.read_bytes()).hexdigest():
+            return None  # a tree that was changed after it was installed
+    except (OSError, AttributeError):
+        return None
+    for name, arguments in _ARGUMENTS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, _SIZE if name.startswith("change") else None
+    return library
+
+
+_library = loaded(Path(__file__).parent)
+AVAILABLE = _library is not None
+"""Whether the functions below can be called."""
+
+
+def read(pixels: np.ndarray, planes: np.ndarray, shrink: int, scale: float, *, mixed: bool) -> None:
+    """Sums over cells of `shrink` x `shrink` pixels, times `scale`.
+
+    Args:
+        pixels: (h * shrink, w * shrink, bands) uint8 or uint16.
+        planes: (bands, h, w) float32 to fill; (1, h, w) if `mixed`, which sums the bands, too.
+        shrink: 1, 2 or 4.
+        scale: of the sums.
+        mixed: see `planes`.
+    """
+    _, height, width = planes.shape
+    bands = pixels.shape[2]
+    work = np.empty(5 * width * shrink, np.uint32)
+    function = _of(pixels, "read")
+    function(*_rows(pixels), height, width, bands, shrink, mixed, scale, _at(work), _at(planes), *_steps(planes)[::-1])
+
+
+def gradient_energy(grey: np.ndarray, kernel: np.ndarray, reach_px: int) -> np.ndarray:
+    """Squared differences of neighbours two pixels apart, at every second pixel each way, of a smoothed picture.
+
+    Args:
+        grey: (h + 2 reach_px, w + 2 reach_px) float32, h and w even.
+        kernel: middle and one side of the smoothing, float32.
+        reach_px: 6.
+
+    Returns:
+        (h / 2, w / 2) float32.
+    """
+    height, width = (side - 2 * reach_px for side in grey.shape)
+    energies, work = np.empty((height // 2, width // 2), np.float32), np.empty(4 * grey.shape[1], np.float32)
+    _function("gradient_energy")(
+        _at(grey), *_steps(grey), height, width, _at(kernel), len(kernel) - 1, _at(work), _at(energies)
+    )
+    return energies
+
+
+def enlarge(values: np.ndarray, factor: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+    """Linear interpolation to `factor` times as many places each way, columns first.
+
+    Args:
+        values: (rows + 2, columns + 2) float32, contiguous: with one more on each side.
+        factor: at most 4.
+        y, x, height, width: the part of the (rows * factor, columns * factor) places that is wanted.
+
+    Returns:
+        (height, width) float32.
+    """
+    columns = values.shape[1] - 2
+    ways = (((np.arange(factor) + 0.5) / factor - 0.5) % 1).astype(np.float32)
+    work, enlarged = np.empty(2 * factor * columns, np.float32), np.empty((height, width), np.float32)
+    _function("enlarge")(_at(values), columns, factor, y, height, x, width, _at(ways), _at(work), _at(enlarged))
+    return enlarged
+
+
+def add_steps(values: np.ndarray, weights: np.ndarray, one: float, sums: np.ndarray, any_in: np.ndarray) -> None:
+    """Add values times weights, in steps of 1 / `one`, to sums of steps, clipped to [-one, one] each time.
+
+    Args:
+        values, weights: (h, w) float32.
+        one: at most 32767.
+        sums: (h, w) int16 to add to.
+        any_in: (w,) uint16: gets bits set in the columns where anything but zero was added.
+    """
+    height, width = values.shape
+    function = _function("add_steps")
+    function(_at(values), *_steps(values), _at(weights), *_steps(weights), one, height, width, _at(sums),
+             *_steps(sums), _at(any_in))  # fmt: skip
+
+
+def scale_steps(steps: np.ndarray, scale: float, values: np.ndarray) -> None:
+    """(h, w) int16 times `scale`, into (h, w) float32."""
+    _function("scale_steps")(_at(steps), *_steps(steps), *steps.shape, scale, _at(values), *_steps(values))
+
+
+def change(change: np.ndarray, pixels: np.ndarray, peak: float) -> int:
+    """Add a change to pixels, rounded and within [0, peak].
+
+    Args:
+        change: (bands, h, w) float32; one or three bands.
+        pixels: (h, w, bands) uint8 or uint16 to change; a part of whole rows.
+        peak: 255 or 65535.
+
+    Returns:
+        How many pixels differ from what they were.
+    """
+    bands, height, width = change.shape
+    function = _of(pixels, "change")
+    return function(_at(change), *_steps(change), height, width, bands, peak, *_rows(pixels))
+
+
+def _function(name: str) -> ctypes._NamedFuncPointer:
+    assert _library is not None
+    return getattr(_library, name)
+
+
+def _of(pixels: np.ndarray, name: str) -> ctypes._NamedFuncPointer:
+    """The function for these pixels."""
+    return _function(f"{name}_{'bytes' if pixels.dtype == np.uint8 else 'words'}")
+
+
+def _at(array: np.ndarray) -> int:
+    """Of the first value of an array whose rows have no gaps."""
+    assert array.strides[-1] == array.itemsize
+    return array.ctypes.data
+
+
+def _steps(array: np.ndarray) -> tuple[int, ...]:
+    """How many values further the next plane and the next row begin, as far as there are such."""
+    return tuple(stride // array.itemsize for stride in array.strides[:-1])
+
+
+def _rows(pixels: np.ndarray) -> tuple[int, int]:
+    """Address of (h, w, bands) pixels, and how many values further the next row begins."""
+    _, width, bands = pixels.shape
+    assert width == 1 or pixels.strides[1] == bands * pixels.itemsize
+    assert bands == 1 or pixels.strides[2] == pixels.itemsize
+    return pixels.ctypes.data, pixels.strides[0] // pixels.itemsize
