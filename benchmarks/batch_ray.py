@@ -18,13 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from allfocus.batch.ray import FRUGAL
 from batch_photos import DATA, command, hashes, mosaics
 from batch_record import arguments, record
 
 
 @contextlib.contextmanager
 def cluster(nodes: int, cpus: int) -> Iterator[Any]:
-    """Ray nodes on this machine, without a dashboard and with small object stores."""
+    """Ray nodes on this machine as `--cluster local` starts one: without a dashboard, and with small object stores."""
+    os.environ |= FRUGAL
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_raylet_start_wait_time_s"] = "200"  # noqa: SIM112  so Ray spells it
     from ray.cluster_utils import Cluster

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -47,17 +47,24 @@ SETS = {
     "long": ((".jpg",), ((6000, 4000), *(((4240, 2832),) * 5))),
     "small": ((".jpg",), ((800, 533),) * 40),
 }
+RATE, CPU = "megapixels_per_s", "cpu_s_per_megapixel"
+Run = Mapping[str, float]
 PARTS = {"throughput": ("large", "mixed", "small"), "steady": ("long",)}
 
 
-def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figure: Path) -> dict[str, Any]:
-    """Interleaved, for each set of photos: engines alone, the pipeline in memory, batches; of one and several streams.
+def throughput(
+    data: Path, sets: Sequence[str], rounds: int, share: float, figure: Path, several: bool = False
+) -> dict[str, Any]:
+    """Interleaved, for each set of photos: engines alone, the pipeline in memory, batches; of one and several streams,
+    or only of several, which are the fastest.
 
     The rate of engines alone is that of `Engine.run` on the very tiles of the photos, all in memory: photos' megapixels
     over the seconds, nothing decoded, gated, blended, encoded or written. A batch does all of that. The pipeline in
     memory stands between them: `restore` on decoded photos, as many at a time as in a batch, nothing encoded or
     written. Its share of the fastest engines' rate is what is left beside the network, and the share of its rate that a
     batch has is what formats, journal and scheduling leave.
+
+    Shares are taken within each round, for machines get faster and slower; what is told is their median over rounds.
 
     Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; and
     the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
@@ -66,7 +73,8 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
     keep_memory()
     cores = len(os.sched_getaffinity(0))
     whole, parts = [Deblurrer(threads=cores)], [Deblurrer(threads=1) for _ in range(cores)]
-    kinds = {f"1 engine of {cores} threads": whole, f"{cores} engines of 1 thread": parts}
+    kinds = {f"1 engine of {cores} threads": whole} if not several else {}
+    kinds[f"{cores} engines of 1 thread"] = parts
     found: dict[str, Any] = {"engine": {**vars(whole[0].engine.info), "threads": cores}, "rounds": rounds, "sets": {}}
     traces: dict[str, Trace] = {}
     for name in sets:
@@ -90,9 +98,9 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
                     batches[kind].append(measured)
                     traces[f"{name}, {kind}"] = trace
                     print(name, kind, batches[kind][-1], file=sys.stderr, flush=True)
-        rates = {kind: median(runs, "megapixels_per_s") for kind, runs in alone.items()}
-        fastest = max(rates.values())
-        engine = min(median(runs, "cpu_s_per_megapixel") for runs in alone.values())
+        fastest = [{RATE: max(run[RATE] for run in runs)} for runs in zip(*alone.values(), strict=True)]
+        least = [{CPU: min(run[CPU] for run in runs)} for runs in zip(*alone.values(), strict=True)]
+        engine = median(least, CPU)
         found["sets"][name] = {
             "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1),
             "tiles": len(tiles), "megapixels_of_tiles": round(sum(map(area, tiles)) / 1e6, 1),
@@ -100,7 +108,7 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
             "pipeline_in_memory": {
                 kind: {
                     **medians(runs),
-                    "share_of_fastest_engines": round(median(runs, "megapixels_per_s") / fastest, 3),
+                    "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
                 }
                 for kind, runs in pipelines.items()
             },
@@ -109,18 +117,15 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
             "batch": {
                 kind: {
                     **medians(runs),
-                    "share_by_processor_time": round(engine / median(runs, "cpu_s_per_megapixel"), 3),
-                    "share_by_processor_time_without_formats": round(
-                        engine / (median(runs, "cpu_s_per_megapixel") - formats), 3
-                    ),
-                    "share_of_fastest_engines": round(median(runs, "megapixels_per_s") / fastest, 3),
-                    "share_of_one_engine": round(
-                        median(runs, "megapixels_per_s") / rates[f"1 engine of {cores} threads"], 3
-                    ),
-                    "share_of_pipeline_in_memory": round(
-                        median(runs, "megapixels_per_s") / median(pipelines[kind], "megapixels_per_s"), 3
-                    ),
-                    "of_each_round": [round(run["megapixels_per_s"], 3) for run in runs],
+                    "share_by_processor_time": shares(least, runs, CPU)[0],
+                    "share_by_processor_time_without_formats": shares(
+                        least, [{CPU: run[CPU] - formats} for run in runs], CPU
+                    )[0],
+                    "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
+                    "share_of_same_engines": shares(runs, alone[kind], RATE)[0],
+                    "share_of_pipeline_in_memory": shares(runs, pipelines[kind], RATE)[0],
+                    "of_each_round": [round(run[RATE], 3) for run in runs],
+                    "shares_of_each_round": shares(runs, fastest, RATE)[1],
                 }
                 for kind, runs in batches.items()
             },
@@ -128,6 +133,12 @@ def throughput(data: Path, sets: Sequence[str], rounds: int, share: float, figur
     if "long" not in sets:
         draw(traces, figure)
     return found
+
+
+def shares(runs: Sequence[Run], others: Sequence[Run], key: str) -> tuple[float, list[float]]:
+    """A figure of runs over that of the others in the same round: the median, and of each round."""
+    each = [run[key] / other[key] for run, other in zip(runs, others, strict=True)]
+    return round(statistics.median(each), 3), [round(one, 3) for one in each]
 
 
 Trace = list[list[tuple[float, float]]]
@@ -321,7 +332,7 @@ def area(tile: np.ndarray) -> int:
     return tile.shape[2] * tile.shape[3]
 
 
-def median(runs: list[dict[str, float]], key: str) -> float:
+def median(runs: Sequence[Run], key: str) -> float:
     """Of a figure over rounds."""
     return statistics.median(run[key] for run in runs)
 
@@ -338,10 +349,11 @@ def main() -> None:
     parser.add_argument("--part", choices=tuple(PARTS), default="throughput")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), help="others than those of the part")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--several", action="store_true", help="only several engines of one thread")
     parser.add_argument("--share", type=float, default=1.0, help="of the photos' sides, for a trial")
     chosen = parser.parse_args()
     figure, sets = chosen.output.with_name("batch_engines.png"), chosen.sets or PARTS[chosen.part]
-    found = partial(throughput, chosen.data, sets, chosen.rounds, chosen.share, figure)
+    found = partial(throughput, chosen.data, sets, chosen.rounds, chosen.share, figure, chosen.several)
     record(chosen.part, found, chosen.output)
 
 

@@ -31,6 +31,16 @@ from allfocus.scratch import ScratchFolder
 MOST_BLOCKS = 20_000
 """The most blocks that Ray Data divides the photos into; the block of a killed worker is repeated."""
 
+FRUGAL = {
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_enable_timeline": "0",
+    "RAY_event_stats": "0",
+    "RAY_raylet_report_resources_period_milliseconds": "1000",
+}
+"""Variables that keep Ray from collecting figures for its dashboard, which takes time from small nodes. Of a cluster of
+this machine alone, unless they are set; other clusters are started by their owners (docs/clusters.md)."""
+
 DEATHS = 3
 """A photo fails once this many workers have died on it."""
 
@@ -234,6 +244,9 @@ def _connect(address: str) -> ModuleType:
         import ray.data
     if ray.is_initialized():
         return ray
+    if address == "local":
+        for name, value in FRUGAL.items():
+            os.environ.setdefault(name, value)
     try:
         ray.init(None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
