@@ -11,7 +11,9 @@ import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -73,40 +75,51 @@ def timed(line: list[str]) -> dict[str, float]:
     return {"with_start": round(sum(pixels) / seconds, 3), "steady": round(steady, 3)}
 
 
-def rates_over_ray(data: Path, count: int) -> dict[str, Any]:
+def rates_over_ray(data: Path, count: int, rounds: int) -> dict[str, Any]:
     """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core.
 
-    Processes of one core are confined to it: else what surrounds the network would run on the other.
+    Processes of one core are confined to it: else what surrounds the network would run on the other. Ratios are taken
+    within each round, for machines get faster and slower; what is told is their median over rounds.
     """
     cores = len(os.sched_getaffinity(0))
-    rates: dict[str, dict[str, float]] = {}
+    rates: dict[str, list[dict[str, float]]] = {}
     same: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as scratch:
         source, out = mosaics(data, Path(scratch) / "in", (".jpg",), ((1200, 800),) * count), Path(scratch) / "out"
         expected: dict[str, str] = {}
 
         def measure(name: str, *options: str, before: tuple[str, ...] = ()) -> None:
-            rates[name] = timed([*before, *command(source, out, *options)])
+            rates.setdefault(name, []).append(timed([*before, *command(source, out, *options)]))
             found = hashes(out)
             expected.update(expected or found)
-            same[name] = found == expected
+            same[name] = same.get(name, True) and found == expected
             shutil.rmtree(out)
+            print(name, rates[name][-1], file=sys.stderr, flush=True)
 
-        measure("no Ray, all cores")
-        measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
-        for name, nodes, cpus in (
-            ("one node of all cores", 1, cores), ("one node of one core", 1, 1), ("two nodes of one core", 2, 1)
-        ):  # fmt: skip
+        def over_ray(name: str, nodes: int, cpus: int) -> None:
             with cluster(nodes, cpus) as made:
                 if cpus < cores:
                     confine(made)
                 measure(name, "--cluster", made.address, "--worker-cpus", "1")
 
-    def ratio(one: str, other: str) -> dict[str, float]:
-        return {kind: round(rates[one][kind] / rates[other][kind], 3) for kind in ("with_start", "steady")}
+        for _ in range(rounds):
+            measure("no Ray, all cores")
+            over_ray("one node of all cores", 1, cores)
+        for _ in range(rounds):
+            measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
+            over_ray("one node of one core", 1, 1)
+            over_ray("two nodes of one core", 2, 1)
+
+    def ratio(one: str, other: str) -> dict[str, float | list[float]]:
+        each = {
+            kind: [mine[kind] / its[kind] for mine, its in zip(rates[one], rates[other], strict=True)]
+            for kind in ("with_start", "steady")
+        }
+        medians = {kind: round(statistics.median(ratios), 3) for kind, ratios in each.items()}
+        return {**medians, "steady_of_each_round": [round(one, 3) for one in each["steady"]]}
 
     return {
-        "cores": cores, "photos": count, "megapixels_each": 0.96, "megapixels_per_s": rates, "identical": same,
+        "cores": cores, "photos": count, "megapixels_each": 0.96, "rounds": rounds, "megapixels_per_s": rates, "identical": same,
         "one node of all cores against no Ray": ratio("one node of all cores", "no Ray, all cores"),
         "one node of one core against no Ray": ratio("one node of one core", "no Ray, one core"),
         "two nodes against one": ratio("two nodes of one core", "one node of one core"),
@@ -117,9 +130,10 @@ def main() -> None:
     """Measure."""
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--count", type=int, default=40, help="photos")
+    parser.add_argument("--count", type=int, default=60, help="photos")
+    parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    record("ray", lambda: rates_over_ray(chosen.data, chosen.count), chosen.output)
+    record("ray", lambda: rates_over_ray(chosen.data, chosen.count, chosen.rounds), chosen.output)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,16 @@ def forecast() -> list[str]:
     return [*table(heads, rows), "", f"{_conditions(part)}. Of each batch one value for each of {part['rounds']} runs."]
 
 
+def pixels() -> list[str]:
+    """What is left beside the network."""
+    part = _part("pixels")
+    if part is None:
+        return []
+    steps = ("decode", "restore", "encode", "together")
+    rows = [(kind, *(number(found[step], 1) for step in steps)) for kind, found in part["cpu_ms_per_megapixel"].items()]
+    return [*table(("loops over pixels", *steps), rows), "", f"CPU milliseconds a megapixel. {_conditions(part)}."]
+
+
 def _part(name: str) -> dict[str, Any] | None:
     found = stored("results/batch.json")
     return None if found is None else found.get(name)
@@ -69,4 +79,4 @@ def _conditions(part: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main("docs/batch.md", {"throughput": throughput, "forecast": forecast}, __doc__)
+    main("docs/batch.md", {"throughput": throughput, "pixels": pixels, "forecast": forecast}, __doc__)
