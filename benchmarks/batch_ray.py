@@ -119,7 +119,8 @@ def rates_over_ray(data: Path, count: int, rounds: int) -> dict[str, Any]:
         return {**medians, "steady_of_each_round": [round(one, 3) for one in each["steady"]]}
 
     return {
-        "cores": cores, "photos": count, "megapixels_each": 0.96, "rounds": rounds, "megapixels_per_s": rates, "identical": same,
+        "cores": cores, "photos": count, "megapixels_each": 0.96, "rounds": rounds, "identical": same,
+        "megapixels_per_s": rates,
         "one node of all cores against no Ray": ratio("one node of all cores", "no Ray, all cores"),
         "one node of one core against no Ray": ratio("one node of one core", "no Ray, one core"),
         "two nodes against one": ratio("two nodes of one core", "one node of one core"),
