@@ -64,11 +64,14 @@ def throughput(
     written. Its share of the fastest engines' rate is what is left beside the network, and the share of its rate that a
     batch has is what formats, journal and scheduling leave.
 
-    Shares are taken within each round, for machines get faster and slower; what is told is their median over rounds.
+    Shares are taken within each round, for machines get faster and slower; what is told is their median over rounds, of
+    which every other one goes backwards.
 
-    Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; and
-    the same with the time taken off that reading and writing the formats takes. No batch that keeps every core busy
-    can have a larger share than `most_that_the_formats_allow`.
+    Shares of a batch, beside that plain one: by processor time, what engines alone take of what the batch takes; the
+    same with the time taken off that reading and writing the formats takes; and how busy engines keep the cores, beside
+    how busy they keep them alone, which does not depend on the machine's speed at the moment, but leaves out what the
+    network loses because other work uses the caches. No batch that keeps every core busy can have a larger share than
+    `most_that_the_formats_allow`.
     """
     keep_memory()
     cores = len(os.sched_getaffinity(0))
@@ -78,61 +81,82 @@ def throughput(
     found: dict[str, Any] = {"engine": {**vars(whole[0].engine.info), "threads": cores}, "rounds": rounds, "sets": {}}
     traces: dict[str, Trace] = {}
     for name in sets:
-        alone: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-        pipelines: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-        batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-        with tempfile.TemporaryDirectory() as scratch:
-            source, out = mosaics(data, Path(scratch) / "in", *SETS[name], share=share), Path(scratch) / "out"
-            photos, tiles, formats = tiles_of(source, whole[0], Path(scratch))
-            pixels = sum(photo.width * photo.height for photo in photos) / 1e6
-            formats /= pixels
-            for _ in range(rounds):
-                for kind, deblurrers in kinds.items():
-                    alone[kind].append(engines_alone(tiles, deblurrers, pixels))
-                    print(name, kind, alone[kind][-1], file=sys.stderr, flush=True)
-                for kind, deblurrers in kinds.items():
-                    pipelines[kind].append(pipeline_in_memory(photos, deblurrers, pixels))
-                    print(name, kind, pipelines[kind][-1], file=sys.stderr, flush=True)
-                for kind, deblurrers in kinds.items():
-                    measured, trace = run_once(source, out, deblurrers)
-                    batches[kind].append(measured)
-                    traces[f"{name}, {kind}"] = trace
-                    print(name, kind, batches[kind][-1], file=sys.stderr, flush=True)
-        fastest = [{RATE: max(run[RATE] for run in runs)} for runs in zip(*alone.values(), strict=True)]
-        least = [{CPU: min(run[CPU] for run in runs)} for runs in zip(*alone.values(), strict=True)]
-        engine = median(least, CPU)
-        found["sets"][name] = {
-            "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1),
-            "tiles": len(tiles), "megapixels_of_tiles": round(sum(map(area, tiles)) / 1e6, 1),
-            "engines_alone": {kind: medians(runs) for kind, runs in alone.items()},
-            "pipeline_in_memory": {
-                kind: {
-                    **medians(runs),
-                    "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
-                }
-                for kind, runs in pipelines.items()
-            },
-            "formats_cpu_s_per_megapixel": round(formats, 4),
-            "most_that_the_formats_allow": round(engine / (engine + formats), 3),
-            "batch": {
-                kind: {
-                    **medians(runs),
-                    "share_by_processor_time": shares(least, runs, CPU)[0],
-                    "share_by_processor_time_without_formats": shares(
-                        least, [{CPU: run[CPU] - formats} for run in runs], CPU
-                    )[0],
-                    "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
-                    "share_of_same_engines": shares(runs, alone[kind], RATE)[0],
-                    "share_of_pipeline_in_memory": shares(runs, pipelines[kind], RATE)[0],
-                    "of_each_round": [round(run[RATE], 3) for run in runs],
-                    "shares_of_each_round": shares(runs, fastest, RATE)[1],
-                }
-                for kind, runs in batches.items()
-            },
-        }  # fmt: skip
+        found["sets"][name] = measured(name, data, kinds, rounds, share, traces)
     if "long" not in sets:
         draw(traces, figure)
     return found
+
+
+Kinds = Mapping[str, list[Deblurrer]]
+"""The engines of each way to use the cores."""
+
+
+def measured(
+    name: str, data: Path, kinds: Kinds, rounds: int, share: float, traces: dict[str, Trace]
+) -> dict[str, Any]:
+    """One set of photos; the last times at which each engine was busy go to `traces`."""
+    alone: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    pipelines: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    batches: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    with tempfile.TemporaryDirectory() as scratch:
+        source, out = mosaics(data, Path(scratch) / "in", *SETS[name], share=share), Path(scratch) / "out"
+        photos, tiles, formats = tiles_of(source, next(iter(kinds.values()))[0], Path(scratch))
+        pixels = sum(photo.width * photo.height for photo in photos) / 1e6
+        formats /= pixels
+
+        def on_their_own(kind: str) -> None:
+            alone[kind].append(engines_alone(tiles, kinds[kind], pixels))
+
+        def in_memory(kind: str) -> None:
+            pipelines[kind].append(pipeline_in_memory(photos, kinds[kind], pixels))
+
+        def as_a_batch(kind: str) -> None:
+            measured, traces[f"{name}, {kind}"] = run_once(source, out, kinds[kind])
+            batches[kind].append(measured)
+
+        steps = ((on_their_own, alone), (in_memory, pipelines), (as_a_batch, batches))
+        wanted = [(step, runs, kind) for step, runs in steps for kind in kinds]
+        for turn in range(rounds):
+            for step, runs, kind in wanted[:: -1 if turn % 2 else 1]:
+                step(kind)
+                print(name, kind, step.__name__, runs[kind][-1], file=sys.stderr, flush=True)
+    fastest = [{RATE: max(run[RATE] for run in runs)} for runs in zip(*alone.values(), strict=True)]
+    least = [{CPU: min(run[CPU] for run in runs)} for runs in zip(*alone.values(), strict=True)]
+    engine = median(least, CPU)
+    return {
+        "photos": len(SETS[name][1]), "endings": SETS[name][0], "megapixels": round(pixels, 1),
+        "tiles": len(tiles), "megapixels_of_tiles": round(sum(map(area, tiles)) / 1e6, 1),
+        "engines_alone": {kind: medians(runs) for kind, runs in alone.items()},
+        "pipeline_in_memory": {
+            kind: {
+                **medians(runs),
+                "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
+            }
+            for kind, runs in pipelines.items()
+        },
+        "formats_cpu_s_per_megapixel": round(formats, 4),
+        "most_that_the_formats_allow": round(engine / (engine + formats), 3),
+        "batch": {
+            kind: {
+                **medians(runs),
+                "share_by_processor_time": shares(least, runs, CPU)[0],
+                "share_by_processor_time_without_formats": shares(
+                    least, [{CPU: run[CPU] - formats} for run in runs], CPU
+                )[0],
+                "share_of_busy_cores": shares(
+                    [{"busy": run["engines_cpu_s_per_megapixel"] * run[RATE]} for run in runs],
+                    [{"busy": run[CPU] * run[RATE]} for run in alone[kind]],
+                    "busy",
+                )[0],
+                "share_of_fastest_engines": shares(runs, fastest, RATE)[0],
+                "share_of_same_engines": shares(runs, alone[kind], RATE)[0],
+                "share_of_pipeline_in_memory": shares(runs, pipelines[kind], RATE)[0],
+                "of_each_round": [round(run[RATE], 3) for run in runs],
+                "shares_of_each_round": shares(runs, fastest, RATE)[1],
+            }
+            for kind, runs in batches.items()
+        },
+    }  # fmt: skip
 
 
 def shares(runs: Sequence[Run], others: Sequence[Run], key: str) -> tuple[float, list[float]]:

@@ -65,7 +65,8 @@ def pixels() -> list[str]:
         return []
     steps = ("decode", "restore", "encode", "together")
     rows = [(kind, *(number(found[step], 1) for step in steps)) for kind, found in part["cpu_ms_per_megapixel"].items()]
-    return [*table(("loops over pixels", *steps), rows), "", f"CPU milliseconds a megapixel. {_conditions(part)}."]
+    told = f"CPU milliseconds a megapixel of JPEGs of {part['megapixels_each']:.0f} megapixels, on one core"
+    return [*table(("loops over pixels", *steps), rows), "", f"{told}. {_conditions(part)}."]
 
 
 def _part(name: str) -> dict[str, Any] | None:
@@ -75,7 +76,7 @@ def _part(name: str) -> dict[str, Any] | None:
 
 def _conditions(part: dict[str, Any]) -> str:
     known = part["conditions"]
-    return f"{known['processor']}, {known['threads']} cores, load {known['load_before']} before the run, {known['day']}"
+    return f"{known['processor']}, {known['threads']} core{'s' * (known['threads'] > 1)}, load {known['load_before']} before the run, {known['day']}"
 
 
 if __name__ == "__main__":

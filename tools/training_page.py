@@ -209,6 +209,24 @@ def step_time() -> list[str]:
         f"{100 * best['share_of_time']:.0f} % of its time, {best['gigamacs_a_second']:.0f} thousand million "
         "multiply-accumulates a second; a product of two large matrices reaches "
         f"{best['best_gigamacs_a_second']:.0f}. To compile took {found['seconds_to_compile']:.0f} s.",
+        *_without_bfloat16(),
+    ]
+
+
+def _without_bfloat16() -> list[str]:
+    """The same on a processor that does not compute in it."""
+    found = stored("benchmarks/training_step.float32.json")
+    if found is None:
+        return []
+    automatic, steps = found["automatic"], found["steps"]
+    first, *_ = steps
+    return [
+        "",
+        f"Where a processor has neither ({found['processor']['name']}, `benchmarks/training_step.float32.json`), 0.1.0 "
+        f"computed in bfloat16 all the same: {steps[first]['processor_seconds']:.2f} s. {automatic}, which is what "
+        f"`precision: auto` chooses there, takes {steps[automatic]['processor_seconds']:.2f} s: "
+        f"{found['times_faster']:.2f} times as fast, and with today's network and optimiser "
+        f"{found['times_faster_today']:.2f} times.",
     ]
 
 

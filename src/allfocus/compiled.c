@@ -95,56 +95,170 @@ FOR_EACH_PROCESSOR static void across(const uint32_t *line, size band, size band
 READ(read_bytes, uint8_t)
 READ(read_words, uint16_t)
 
-/* --- Measuring: the energy of gradients at every second pixel, after one smoothing --- */
+/* --- Measuring: the energy of gradients at every second pixel, after a smaller and a larger smoothing --- */
 
-/* A row smoothed down and across, at every second column. */
-static inline void smoothed(const float *grey, size step, size width, const float *kernel, const size reach,
-                            float *restrict down, float *restrict even, float *restrict odd, float *restrict across)
+#define KERNELS 2
+
+/* What is held of a picture between two lines: rows of `wide` values, or of half as many. */
+typedef struct {
+    const float *grey;
+    size step, wide;
+    float *down[KERNELS], *even, *odd, *before[KERNELS], *next[KERNELS];
+} Sampling;
+
+#define SAMPLING_ROWS 5  /* of `wide` values */
+
+static Sampling sampling(const float *grey, size step, size wide, float *work)
 {
-    size half = width / 2;
-    for (size x = 0; x < width; x++) {
-        float sum = grey[x] * kernel[0];
-        for (size away = 1; away <= reach; away++) sum += (grey[x + away * step] + grey[x - away * step]) * kernel[away];
-        down[x] = sum;
-    }
-    for (size x = 0; x < half; x++) {
-        even[x] = down[2 * x];
-        odd[x] = down[2 * x + 1];
-    }
-    for (size x = SIDES; x < half - SIDES; x++) {
-        float sum = even[x] * kernel[0];
-        for (size away = 1; away <= reach; away++) {
-            const float *side = away % 2 ? odd : even;
-            sum += (side[x + away / 2] + side[x - (away + 1) / 2]) * kernel[away];
-        }
-        across[x] = sum;
+    size half = wide / 2;
+    Sampling all = {grey + MARGIN_PX * step, step, wide, {work, work + wide}, work + 2 * wide, work + 2 * wide + half,
+                    {work + 3 * wide, work + 3 * wide + half}, {work + 4 * wide, work + 4 * wide + half}};
+    return all;
+}
+
+/* A row smoothed down by both kernels. */
+static inline void smoothed_down(const float *grey, size step, size wide, const float *small, const float *large,
+                                 float *restrict near, float *restrict far)
+{
+    const float a0 = small[0], a1 = small[1], a2 = small[2], a3 = small[3];
+    const float b0 = large[0], b1 = large[1], b2 = large[2], b3 = large[3], b4 = large[4];
+    const float *up1 = grey - step, *up2 = up1 - step, *up3 = up2 - step, *up4 = up3 - step;
+    const float *down1 = grey + step, *down2 = down1 + step, *down3 = down2 + step, *down4 = down3 + step;
+    for (size x = 0; x < wide; x++) {
+        float pair1 = down1[x] + up1[x], pair2 = down2[x] + up2[x], pair3 = down3[x] + up3[x];
+        near[x] = ((grey[x] * a0 + pair1 * a1) + pair2 * a2) + pair3 * a3;
+        far[x] = (((grey[x] * b0 + pair1 * b1) + pair2 * b2) + pair3 * b3) + (down4[x] + up4[x]) * b4;
     }
 }
 
-/* height, width: without the MARGIN_PX around, and even; reach: 3 or 4; energies: (height / 2, width / 2); work: four
-   rows of width + 2 MARGIN_PX. */
-FOR_EACH_PROCESSOR void gradient_energy(const float *grey, size step, size height, size width, const float *kernel,
-                                        size reach, float *work, float *energies)
+/* Every other value of such a row smoothed across; the outermost are of no use. */
+static inline void smoothed_across(const float *restrict even, const float *restrict odd, size half,
+                                   const float *kernel, int large, float *restrict across)
 {
-    size wide = width + 2 * MARGIN_PX, half = wide / 2, count = width / 2;
-    float *down = work, *even = down + wide, *odd = even + half, *before = odd + half, *next = before + half;
-    for (size line = 0; line <= height / 2; line++) {
-        const float *row = grey + (MARGIN_PX + 2 * line) * step;
-        if (reach == 3) smoothed(row, step, wide, kernel, 3, down, even, odd, next);
-        else smoothed(row, step, wide, kernel, 4, down, even, odd, next);
-        if (line) {
-            const float *above = before + MARGIN_PX / 2, *below = next + MARGIN_PX / 2;
-            float *restrict energy = energies + (line - 1) * count;
-            for (size x = 0; x < count; x++) {
-                float vertical = below[x] - above[x], horizontal = above[x + 1] - above[x];
-                vertical *= vertical;
-                horizontal *= horizontal;
-                energy[x] = (vertical + horizontal) * 0.25f;
+    const float k0 = kernel[0], k1 = kernel[1], k2 = kernel[2], k3 = kernel[3], k4 = large ? kernel[4] : 0;
+    if (large)
+        for (size x = SIDES; x < half - SIDES; x++) {
+            float sum = (even[x] * k0 + (odd[x] + odd[x - 1]) * k1) + (even[x + 1] + even[x - 1]) * k2;
+            across[x] = (sum + (odd[x + 1] + odd[x - 2]) * k3) + (even[x + 2] + even[x - 2]) * k4;
+        }
+    else
+        for (size x = SIDES; x < half - SIDES; x++) {
+            float sum = (even[x] * k0 + (odd[x] + odd[x - 1]) * k1) + (even[x + 1] + even[x - 1]) * k2;
+            across[x] = sum + (odd[x + 1] + odd[x - 2]) * k3;
+        }
+}
+
+/* Go two rows further down: smooth there, at every second column. */
+static inline void go_on(Sampling *all, const float *small, const float *large)
+{
+    size half = all->wide / 2;
+    smoothed_down(all->grey, all->step, all->wide, small, large, all->down[0], all->down[1]);
+    for (int one = 0; one < KERNELS; one++) {
+        const float *restrict down = all->down[one];
+        float *restrict even = all->even, *restrict odd = all->odd, *across = all->before[one];
+        for (size x = 0; x < half; x++) {
+            even[x] = down[2 * x];
+            odd[x] = down[2 * x + 1];
+        }
+        smoothed_across(even, odd, half, one ? large : small, one, across);
+        all->before[one] = all->next[one];
+        all->next[one] = across;
+    }
+    all->grey += 2 * all->step;
+}
+
+/* Squared differences of the last two lines, without the margins. */
+static inline void energies_of(const Sampling *all, int kernel, float *restrict energies)
+{
+    const float *above = all->before[kernel] + MARGIN_PX / 2, *below = all->next[kernel] + MARGIN_PX / 2;
+    size count = all->wide / 2 - MARGIN_PX;
+    for (size x = 0; x < count; x++) {
+        float vertical = below[x] - above[x], horizontal = above[x + 1] - above[x];
+        vertical *= vertical;
+        horizontal *= horizontal;
+        energies[x] = (vertical + horizontal) * 0.25f;
+    }
+}
+
+/* height, width: without the margins, and even; energies: (height / 2, width / 2) for each kernel; work: SAMPLING_ROWS. */
+FOR_EACH_PROCESSOR void gradient_energies(const float *grey, size step, size height, size width, const float *small,
+                                          const float *large, float *work, float *before, float *after)
+{
+    Sampling all = sampling(grey, step, width + 2 * MARGIN_PX, work);
+    go_on(&all, small, large);
+    for (size line = 0; line < height / 2; line++) {
+        go_on(&all, small, large);
+        energies_of(&all, 0, before + line * (width / 2));
+        energies_of(&all, 1, after + line * (width / 2));
+    }
+}
+
+/* Means over squares of 4 x 4 px of that, and of the same a pixel further down and across, for which the picture has
+   one more row and column: (height / 4, width / 4, 2). work: 2 SAMPLING_ROWS and 4 rows. */
+FOR_EACH_PROCESSOR void binned_energies(const float *grey, size step, size height, size width, const float *small,
+                                        const float *large, float *work, float *energies)
+{
+    size wide = width + 2 * MARGIN_PX, count = width / 2;
+    Sampling one = sampling(grey, step, wide, work);
+    Sampling other = sampling(grey + step + 1, step, wide, work + SAMPLING_ROWS * wide);
+    float *rows = work + 2 * SAMPLING_ROWS * wide;
+    go_on(&one, small, large);
+    go_on(&other, small, large);
+    for (size y = 0; y < height / 4; y++, energies += width / 2) {
+        for (int line = 0; line < 2; line++) {
+            go_on(&one, small, large);
+            go_on(&other, small, large);
+            for (int kernel = 0; kernel < KERNELS; kernel++) {
+                float *restrict sums = rows + (2 * kernel + line) * wide, *restrict others = sums + count;
+                energies_of(&one, kernel, sums);
+                energies_of(&other, kernel, others);
+                for (size x = 0; x < count; x++) sums[x] += others[x];
             }
         }
-        float *other = before;
-        before = next;
-        next = other;
+        for (int kernel = 0; kernel < KERNELS; kernel++) {
+            const float *upper = rows + 2 * kernel * wide, *lower = upper + wide;
+            for (size x = 0; x < width / 4; x++)
+                energies[2 * x + kernel] = (((upper[2 * x] + upper[2 * x + 1]) + lower[2 * x]) + lower[2 * x + 1]) * 0.125f;
+        }
+    }
+}
+
+/* --- Grids --- */
+
+static inline size inside(size place, size count)
+{
+    return place < 0 ? 0 : place < count ? place : count - 1;
+}
+
+/* Means over windows of seven places each way, of which the outermost count `part`; edges repeated. work: width + 6. */
+FOR_EACH_PROCESSOR void window_means(const float *values, size row_step, size column_step, size height, size width,
+                                     float part, float scale, float *work, float *means)
+{
+    float *restrict line = work + 3;
+    for (size y = 0; y < height; y++, means += width) {
+        const float *rows[7];
+        for (size row = 0; row < 7; row++) rows[row] = values + inside(y + row - 3, height) * row_step;
+        if (column_step == 1) {
+            for (size x = 0; x < width; x++) {
+                float sum = (rows[0][x] + rows[6][x]) * part + rows[1][x] + rows[2][x] + rows[3][x];
+                line[x] = (sum + rows[4][x] + rows[5][x]) * scale;
+            }
+        } else {
+            for (size x = 0; x < width; x++) {
+                size at = x * column_step;
+                float sum = (rows[0][at] + rows[6][at]) * part + rows[1][at] + rows[2][at] + rows[3][at];
+                line[x] = (sum + rows[4][at] + rows[5][at]) * scale;
+            }
+        }
+        for (size away = 1; away <= 3; away++) {
+            line[-away] = line[0];
+            line[width - 1 + away] = line[width - 1];
+        }
+        float *restrict mean = means;
+        for (size x = 0; x < width; x++) {
+            float sum = (line[x - 3] + line[x + 3]) * part + line[x - 2] + line[x - 1] + line[x];
+            mean[x] = (sum + line[x + 1] + line[x + 2]) * scale;
+        }
     }
 }
 
@@ -175,29 +289,36 @@ FOR_EACH_PROCESSOR void enlarge(const float *values, size width, size factor, si
 
 /* --- The residual: fixed point of 1/one a step --- */
 
-/* Add a plane of values times weights to sums of steps; `any` collects the bits of what was added in each column. */
-FOR_EACH_PROCESSOR void add_steps(const float *values, size value_step, const float *weights, size weight_step,
-                                  float one, size height, size width, int16_t *sums, size sum_step, uint16_t *any)
+/* Add `planes` of values times weights to sums of steps; `any` collects the bits of what was added in each column. */
+FOR_EACH_PROCESSOR void add_steps(const float *values, size value_plane, size value_row, const float *weights,
+                                  size weight_row, float one, size planes, size height, size width, int16_t *sums,
+                                  size sum_plane, size sum_row, uint16_t *restrict any)
 {
+    int32_t most = (int32_t)one;
     for (size y = 0; y < height; y++) {
-        const float *restrict value = values + y * value_step, *restrict weight = weights + y * weight_step;
-        int16_t *restrict sum = sums + y * sum_step;
-        for (size x = 0; x < width; x++) {
-            int32_t steps = nearest(within(value[x] * (weight[x] * one), -one, one));
-            int32_t total = sum[x] + steps, most = (int32_t)one;
-            total = total < -most ? -most : total;
-            sum[x] = (int16_t)(total > most ? most : total);
-            any[x] |= (uint16_t)steps;
+        const float *restrict weight = weights + y * weight_row;
+        for (size plane = 0; plane < planes; plane++) {
+            const float *restrict value = values + plane * value_plane + y * value_row;
+            int16_t *restrict sum = sums + plane * sum_plane + y * sum_row;
+            for (size x = 0; x < width; x++) {
+                int32_t steps = nearest(within(value[x] * (weight[x] * one), -one, one)), total = sum[x] + steps;
+                total = total < -most ? -most : total;
+                sum[x] = (int16_t)(total > most ? most : total);
+                any[x] |= (uint16_t)steps;
+            }
         }
     }
 }
 
-/* Steps as values. */
-FOR_EACH_PROCESSOR void scale_steps(const int16_t *steps, size step_step, size height, size width, float scale,
-                                    float *values, size value_step)
+/* Planes of steps as values. */
+FOR_EACH_PROCESSOR void scale_steps(const int16_t *steps, size step_plane, size step_row, size planes, size height,
+                                    size width, float scale, float *restrict values)
 {
-    for (size y = 0; y < height; y++)
-        for (size x = 0; x < width; x++) values[y * value_step + x] = steps[y * step_step + x] * scale;
+    for (size plane = 0; plane < planes; plane++)
+        for (size y = 0; y < height; y++, values += width) {
+            const int16_t *step = steps + plane * step_plane + y * step_row;
+            for (size x = 0; x < width; x++) values[x] = step[x] * scale;
+        }
 }
 
 /* --- Composing: a change in planes added to (height, width, bands) pixels; how many pixels differ after it --- */

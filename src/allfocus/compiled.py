@@ -22,10 +22,26 @@ _CHANGE = (_ADDRESS, *[_SIZE] * 5, _VALUE, _ADDRESS, _SIZE)
 _ARGUMENTS = {
     "read_bytes": _READ,
     "read_words": _READ,
-    "gradient_energy": (_ADDRESS, _SIZE, _SIZE, _SIZE, _ADDRESS, _SIZE, _ADDRESS, _ADDRESS),
+    "gradient_energies": (_ADDRESS, _SIZE, _SIZE, _SIZE, *[_ADDRESS] * 5),
+    "binned_energies": (_ADDRESS, _SIZE, _SIZE, _SIZE, *[_ADDRESS] * 4),
+    "window_means": (_ADDRESS, *[_SIZE] * 4, _VALUE, _VALUE, _ADDRESS, _ADDRESS),
     "enlarge": (_ADDRESS, *[_SIZE] * 6, _ADDRESS, _ADDRESS, _ADDRESS),
-    "add_steps": (_ADDRESS, _SIZE, _ADDRESS, _SIZE, _VALUE, _SIZE, _SIZE, _ADDRESS, _SIZE, _ADDRESS),
-    "scale_steps": (_ADDRESS, _SIZE, _SIZE, _SIZE, _VALUE, _ADDRESS, _SIZE),
+    "add_steps": (
+        _ADDRESS,
+        _SIZE,
+        _SIZE,
+        _ADDRESS,
+        _SIZE,
+        _VALUE,
+        _SIZE,
+        _SIZE,
+        _SIZE,
+        _ADDRESS,
+        _SIZE,
+        _SIZE,
+        _ADDRESS,
+    ),
+    "scale_steps": (_ADDRESS, *[_SIZE] * 5, _VALUE, _ADDRESS),
     "change_bytes": _CHANGE,
     "change_words": _CHANGE,
 }
@@ -46,6 +62,8 @@ def loaded(folder: Path) -> ctypes.CDLL | None:
         function.argtypes, function.restype = arguments, _SIZE if name.startswith("change") else None
     return library
 
+
+Kernels = tuple[np.ndarray, np.ndarray]
 
 _library = loaded(Path(__file__).parent)
 AVAILABLE = _library is not None
@@ -69,23 +87,57 @@ def read(pixels: np.ndarray, planes: np.ndarray, shrink: int, scale: float, *, m
     function(*_rows(pixels), height, width, bands, shrink, mixed, scale, _at(work), _at(planes), *_steps(planes)[::-1])
 
 
-def gradient_energy(grey: np.ndarray, kernel: np.ndarray, reach_px: int) -> np.ndarray:
+def gradient_energies(grey: np.ndarray, kernels: Kernels, reach_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Squared differences of neighbours two pixels apart, at every second pixel each way, of a smoothed picture.
 
     Args:
         grey: (h + 2 reach_px, w + 2 reach_px) float32, h and w even.
-        kernel: middle and one side of the smoothing, float32.
+        kernels: middle and one side of the two smoothings, float32, over 3 and 4 px.
         reach_px: 6.
 
     Returns:
-        (h / 2, w / 2) float32.
+        (h / 2, w / 2) float32 for each smoothing.
     """
     height, width = (side - 2 * reach_px for side in grey.shape)
-    energies, work = np.empty((height // 2, width // 2), np.float32), np.empty(4 * grey.shape[1], np.float32)
-    _function("gradient_energy")(
-        _at(grey), *_steps(grey), height, width, _at(kernel), len(kernel) - 1, _at(work), _at(energies)
+    before, after = np.empty((2, height // 2, width // 2), np.float32)
+    work = np.empty(5 * grey.shape[1], np.float32)
+    _function("gradient_energies")(
+        _at(grey), *_steps(grey), height, width, *map(_at, kernels), _at(work), _at(before), _at(after)
     )
+    return before, after
+
+
+def binned_energies(grey: np.ndarray, kernels: Kernels, reach_px: int) -> np.ndarray:
+    """Means over squares of 4 x 4 px of `gradient_energies` and of those a pixel further down and across.
+
+    Args:
+        grey: (h + 2 reach_px + 1, w + 2 reach_px + 1) float32, h and w multiples of 4.
+        kernels, reach_px: as there.
+
+    Returns:
+        (h / 4, w / 4, 2) float32.
+    """
+    height, width = (side - 2 * reach_px - 1 for side in grey.shape)
+    energies, work = np.empty((height // 4, width // 4, 2), np.float32), np.empty(14 * grey.shape[1], np.float32)
+    _function("binned_energies")(_at(grey), *_steps(grey), height, width, *map(_at, kernels), _at(work), _at(energies))
     return energies
+
+
+def window_means(values: np.ndarray, part: float, scale: float) -> np.ndarray:
+    """Sums over windows of seven values each way, of which the outermost count `part`, times `scale` each way.
+
+    Args:
+        values: (h, w) float32; it may be every other value of a larger array. Edges are repeated.
+        part, scale: see above.
+
+    Returns:
+        (h, w) float32.
+    """
+    height, width = values.shape
+    means, work = np.empty((height, width), np.float32), np.empty(width + 6, np.float32)
+    steps = (stride // values.itemsize for stride in values.strides)
+    _function("window_means")(values.ctypes.data, *steps, height, width, part, scale, _at(work), _at(means))
+    return means
 
 
 def enlarge(values: np.ndarray, factor: int, y: int, x: int, height: int, width: int) -> np.ndarray:
@@ -110,20 +162,23 @@ def add_steps(values: np.ndarray, weights: np.ndarray, one: float, sums: np.ndar
     """Add values times weights, in steps of 1 / `one`, to sums of steps, clipped to [-one, one] each time.
 
     Args:
-        values, weights: (h, w) float32.
+        values: (planes, h, w) float32.
+        weights: (h, w) float32.
         one: at most 32767.
-        sums: (h, w) int16 to add to.
+        sums: (planes, h, w) int16 to add to.
         any_in: (w,) uint16: gets bits set in the columns where anything but zero was added.
     """
-    height, width = values.shape
-    function = _function("add_steps")
-    function(_at(values), *_steps(values), _at(weights), *_steps(weights), one, height, width, _at(sums),
-             *_steps(sums), _at(any_in))  # fmt: skip
+    _function("add_steps")(
+        _at(values), *_steps(values), _at(weights), *_steps(weights), one, *values.shape, _at(sums), *_steps(sums),
+        _at(any_in),
+    )  # fmt: skip
 
 
-def scale_steps(steps: np.ndarray, scale: float, values: np.ndarray) -> None:
-    """(h, w) int16 times `scale`, into (h, w) float32."""
-    _function("scale_steps")(_at(steps), *_steps(steps), *steps.shape, scale, _at(values), *_steps(values))
+def scale_steps(steps: np.ndarray, scale: float) -> np.ndarray:
+    """(planes, h, w) int16 times `scale`, as float32."""
+    values = np.empty(steps.shape, np.float32)
+    _function("scale_steps")(_at(steps), *_steps(steps), *steps.shape, scale, _at(values))
+    return values
 
 
 def change(change: np.ndarray, pixels: np.ndarray, peak: float) -> int:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from allfocus import compiled
-from allfocus.defocus.measure import BLOCK_PX, REACH_PX, STEP_PX, radius_px_of, sampled_energies
+from allfocus.defocus.measure import BLOCK_PX, REACH_PX, SMOOTHING, STEP_PX, radius_px_of, sampled_energies
 from allfocus.photo.canvas import Canvas
 from allfocus.photo.photo import Reader
 from allfocus.photo.tiling import Box
@@ -129,11 +129,9 @@ class Need:
         if left_over is not None and left_over.max() <= self._negligible:
             return
         width, height = (GRID_PX * size for size in (place.width, place.height))  # edges are repeated
-        around = Box(block.x - REACH_PX, block.y - REACH_PX, width + 2 * REACH_PX + 2, height + 2 * REACH_PX + 2)
+        around = Box(block.x - REACH_PX, block.y - REACH_PX, width + 2 * REACH_PX + 1, height + 2 * REACH_PX + 1)
         grey = self._reader.grey(around)
-        # once more a pixel further down and across: of a straight, sharp edge every second pixel says too little
-        samples = zip(sampled_energies(grey[:-2, :-2]), sampled_energies(grey[1:-1, 1:-1]), strict=True)
-        energies.write(place, np.stack([_binned(one + other) for one, other in samples], axis=2))
+        energies.write(place, _energies(grey))
 
     def _judge(self, band: Box, energies: Canvas, coarser: Need | None) -> None:
         """What there is to do in a band of the grid, and what is left for a finer scale."""
@@ -195,6 +193,15 @@ class Need:
 def _finish(done: Iterable[None]) -> None:
     for _ in done:
         pass
+
+
+def _energies(grey: np.ndarray) -> np.ndarray:
+    """Before and after the known blur, means over squares of the grid: (rows, columns, 2)."""
+    if compiled.AVAILABLE:
+        return compiled.binned_energies(grey, SMOOTHING, REACH_PX)
+    # once more a pixel further down and across: of a straight, sharp edge every second pixel says too little
+    samples = zip(sampled_energies(grey[:-1, :-1]), sampled_energies(grey[1:, 1:]), strict=True)
+    return np.stack([_binned(one + other) for one, other in samples], axis=2)
 
 
 def _binned(samples: np.ndarray) -> np.ndarray:

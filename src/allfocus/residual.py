@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -41,24 +41,19 @@ class Residual:
         self._filled = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), bool)  # cells with anything in them
         self._adding = threading.Lock()
 
-    def add(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray | None = None) -> None:
-        """Add three channels of (h, w) float32 values, times weights of (h, w), to a box inside; sums are clipped to
-        [-1, 1]."""
+    def add(self, box: Box, values: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Add (3, h, w) float32 values, times weights of (h, w), to a box inside; sums are clipped to [-1, 1]."""
         weights = np.ones((box.height, box.width), np.float32) if weights is None else weights
-        add = self._add_here if compiled.AVAILABLE and self._held(box, 0) is not None else self._add_rounded
-        add(box, values, weights)
-
-    def _add_here(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray) -> None:
-        """Where the sums are in memory: in one pass."""
+        held = self._held(box)
+        if held is None or not compiled.AVAILABLE:
+            self._add_rounded(box, values, weights)
+            return
         any_in = np.zeros(box.width, np.uint16)
         with self._adding:
-            for channel, plane in enumerate(values):
-                held = self._held(box, channel)
-                assert held is not None
-                compiled.add_steps(plane, weights, ONE, held, any_in)
+            compiled.add_steps(values, weights, ONE, held, any_in)
             self._fill(box, np.flatnonzero(any_in))
 
-    def _add_rounded(self, box: Box, values: Iterable[np.ndarray], weights: np.ndarray) -> None:
+    def _add_rounded(self, box: Box, values: np.ndarray, weights: np.ndarray) -> None:
         factor = weights * np.float32(ONE)
         added = _buffer("added", (3, box.height, box.width), np.int16)
         steps = _buffer("steps", (box.height, box.width))
@@ -129,19 +124,21 @@ class Residual:
             self._coarser.close()
 
     def _own(self, box: Box) -> np.ndarray:
+        held = self._held(box)
+        if compiled.AVAILABLE and held is not None:
+            return compiled.scale_steps(held, 1 / ONE)
         values = np.empty((3, box.height, box.width), np.float32)
         for channel, plane in enumerate(values):
-            held = self._held(box, channel)
-            if compiled.AVAILABLE and held is not None:
-                compiled.scale_steps(held, 1 / ONE, plane)
-            else:
-                np.multiply(self._steps(box, channel), np.float32(1 / ONE), out=plane)
+            np.multiply(self._steps(box, channel), np.float32(1 / ONE), out=plane)
         return values
 
-    def _held(self, box: Box, channel: int) -> np.ndarray | None:
-        """(h, w) int16 of a channel, to write into; None where they lie in a file."""
-        held = self._canvas.view(self._place(box, channel))
-        return None if held is None else held.view(np.int16)[..., 0]
+    def _held(self, box: Box) -> np.ndarray | None:
+        """(3, h, w) int16, to write into; None where they lie in a file."""
+        whole = self._canvas.view(Box(0, 0, self.width, 3 * self.height))
+        if whole is None:
+            return None
+        channels = whole.view(np.int16).reshape(3, self.height, self.width)
+        return channels[:, box.y : box.y + box.height, box.x : box.x + box.width]
 
     def _steps(self, box: Box, channel: int) -> np.ndarray:
         """(h, w) int16 of a channel."""

@@ -480,10 +480,15 @@ def _inside(values: np.ndarray, box: Box, part: Box) -> np.ndarray:
 
 def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
     """Photo plus residual in the photo's own depth and bands; and the share of unchanged pixels."""
-    canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype)
+    canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype, blank=False)
 
     def compose(strip: Box) -> int:
-        pixels = photo.read(strip)
+        pixels = canvas.view(strip)
+        in_place = pixels is not None
+        if pixels is None:
+            pixels = photo.read(strip)
+        else:
+            pixels[:] = photo.look(strip)
         changed = 0
         for block in blocks(strip):
             change = stage.residual.block(block, stage.scale)
@@ -500,7 +505,8 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
             if photo.bands == 1:
                 change = change.mean(axis=0, keepdims=True)
             changed += _change(_inside(pixels.transpose(2, 0, 1), strip, block).transpose(1, 2, 0), change, photo.peak)
-        canvas.write(strip, pixels)
+        if not in_place:
+            canvas.write(strip, pixels)
         return changed
 
     whole = Box(0, 0, photo.width, photo.height)

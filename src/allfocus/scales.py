@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from allfocus import compiled
 from allfocus.defocus.measure import FLAT, WINDOW_PX, Blur, local_radius_px, window_mean
 from allfocus.errors import OptionError
 
@@ -109,6 +110,8 @@ def grid_mean(values: np.ndarray) -> np.ndarray:
     reach = whole // 2 + 1
     part = np.float32((WINDOW_PX - whole * GRID_PX) / (2 * GRID_PX))
     values = values.astype(np.float32, copy=False)
+    if compiled.AVAILABLE:
+        return compiled.window_means(values, float(part), GRID_PX / WINDOW_PX)
     for axis in (0, 1):
         padded = np.pad(values, [(reach, reach) if one == axis else (0, 0) for one in (0, 1)], mode="edge")
         length = values.shape[axis]

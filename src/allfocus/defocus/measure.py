@@ -107,22 +107,21 @@ def sampled_energies(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (h / 2, w / 2) float32 each.
     """
     if compiled.AVAILABLE:
-        before, after = (compiled.gradient_energy(grey, kernel, REACH_PX) for kernel in _SMOOTHING)
-        return before, after
+        return compiled.gradient_energies(grey, SMOOTHING, REACH_PX)
     lines = (grey.shape[0] - 2 * REACH_PX) // STEP_PX + 1
 
     def line(offset: int) -> np.ndarray:
         first = REACH_PX + offset
         return grey[first : first + STEP_PX * lines - 1 : STEP_PX]
 
-    smooth = [line(0) * kernel[0] for kernel in _SMOOTHING]
+    smooth = [line(0) * kernel[0] for kernel in SMOOTHING]
     pair, product = np.empty_like(smooth[0]), np.empty_like(smooth[0])
-    for offset in range(1, max(map(len, _SMOOTHING))):
+    for offset in range(1, max(map(len, SMOOTHING))):
         np.add(line(offset), line(-offset), out=pair)
-        for total, kernel in zip(smooth, _SMOOTHING, strict=True):
+        for total, kernel in zip(smooth, SMOOTHING, strict=True):
             if offset < len(kernel):
                 total += np.multiply(pair, kernel[offset], out=product)
-    before, after = (_squared_differences(_smooth_across(*each)) for each in zip(smooth, _SMOOTHING, strict=True))
+    before, after = (_squared_differences(_smooth_across(*each)) for each in zip(smooth, SMOOTHING, strict=True))
     return before, after
 
 
@@ -294,7 +293,7 @@ def _kernel(sigma_px: float) -> np.ndarray:
     return (kernel / (2 * kernel.sum() - kernel[0])).astype(np.float32)
 
 
-_SMOOTHING = (_kernel(PRESMOOTH_SIGMA_PX), _kernel(float(np.hypot(PRESMOOTH_SIGMA_PX, REBLUR_SIGMA_PX))))
+SMOOTHING = (_kernel(PRESMOOTH_SIGMA_PX), _kernel(float(np.hypot(PRESMOOTH_SIGMA_PX, REBLUR_SIGMA_PX))))
 """Before the known blur, and with it: one Gaussian after another is one of both variances."""
 
 

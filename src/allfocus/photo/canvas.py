@@ -72,6 +72,7 @@ class Canvas:
         dtype: uint8, uint16 or float32.
         folder: where the temporary file goes; the system's folder for temporary files if None.
         memory_limit: bytes up to which it is an array; `MEMORY_LIMIT` if None.
+        blank: whether it has to start as zeros; False for who writes every pixel.
 
     Raises:
         OutputError: the scratch file cannot be made or the disk is full.
@@ -86,6 +87,7 @@ class Canvas:
         *,
         folder: str | Path | None = None,
         memory_limit: int | None = None,
+        blank: bool = True,
     ):
         self.width = width
         self.height = height
@@ -101,7 +103,7 @@ class Canvas:
             raise ValueError(f"no canvas of {width}x{height}x{bands} {self.dtype}")
         size = width * height * self._pixel
         if size <= (MEMORY_LIMIT if memory_limit is None else memory_limit):
-            self._array = POOL.zeros(size).view(self.dtype).reshape(height, width, bands)
+            self._array = POOL.zeros(size, cleared=blank).view(self.dtype).reshape(height, width, bands)
             return
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:  # on Linux it never has a name: no kill leaves it

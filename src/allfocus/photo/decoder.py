@@ -202,7 +202,7 @@ class Decoder:
 
     def _decoded(self, image: pyvips.Image) -> Canvas:
         dtype = DTYPES[DEPTHS[str(image.format)]]
-        canvas = Canvas(image.width, image.height, image.bands, dtype, folder=self.folder)
+        canvas = Canvas(image.width, image.height, image.bands, dtype, folder=self.folder, blank=False)
         region = pyvips.Region.new(image)
         bits = self.format.sample_bits(image)
         rows = max(1, STRIP_BYTES // (image.width * image.bands * dtype.itemsize))

@@ -37,14 +37,17 @@ class MemoryPool:
         """From now on, blocks are kept: for a process that restores one photo after another."""
         self._keeps = True
 
-    def zeros(self, size: int) -> np.ndarray:
-        """(size,) uint8. Its memory is in use as long as it, or an array or buffer made of it, is."""
+    def zeros(self, size: int, *, cleared: bool = True) -> np.ndarray:
+        """(size,) uint8. Its memory is in use as long as it, or an array or buffer made of it, is.
+
+        Not `cleared`, it may hold what another picture left there, and whoever asked writes all of it.
+        """
         if size < LEAST_BYTES:
             return np.frombuffer(_fresh(size), np.uint8)
         kept = self._taken(size)
         block = _fresh(size) if kept is None else kept
         array = np.frombuffer(block, np.uint8, size)
-        if kept is not None:
+        if kept is not None and cleared:
             array.fill(0)
         weakref.finalize(array, self._give_back, block).atexit = False
         return array
