@@ -76,7 +76,8 @@ def _part(name: str) -> dict[str, Any] | None:
 
 def _conditions(part: dict[str, Any]) -> str:
     known = part["conditions"]
-    return f"{known['processor']}, {known['threads']} core{'s' * (known['threads'] > 1)}, load {known['load_before']} before the run, {known['day']}"
+    cores = f"{known['threads']} core{'s' * (known['threads'] > 1)}"
+    return f"{known['processor']}, {cores}, load {known['load_before']} before the run, {known['day']}"
 
 
 if __name__ == "__main__":
