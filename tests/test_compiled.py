@@ -119,6 +119,27 @@ def test_adding_to_a_residual(seed: int, size: float, weighted: bool) -> None:
     np.testing.assert_array_equal(*both(added))
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (0, 2, 1)])
+def test_values_that_do_not_lie_row_by_row(order: tuple[int, int, int]) -> None:
+    """Such as channels last, which torch may return."""
+    box = Box(1, 2, 7, 5)
+    values = np.random.default_rng(0).normal(0, 0.2, (3, 5, 7)).astype(np.float32)
+    weights = np.random.default_rng(1).random((5, 7), np.float32)
+    laid = values.transpose(order).copy().transpose(np.argsort(order))
+
+    def added() -> np.ndarray:
+        residual = Residual(9, 8)
+        residual.add(box, laid, weights.T.copy().T)
+        return residual.read(Box(0, 0, 9, 8))
+
+    found, wanted = both(added)
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(found[:, 2:7, 1:8] - values * weights).max() < 1e-4
+    pixels = np.full((5, 7, 3), 100, np.uint8)
+    assert _change(pixels, (laid * 255).transpose(order).copy().transpose(np.argsort(order)), 255.0) > 0
+    assert np.abs(pixels - np.clip(100 + values.transpose(1, 2, 0) * 255, 0, 255)).max() <= 0.51
+
+
 @given(st.integers(0, 99), st.sampled_from(DEPTHS), st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=80, deadline=None)
 def test_changing_pixels(seed: int, dtype: type, bands: int, height: int, width: int) -> None:

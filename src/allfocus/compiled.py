@@ -3,7 +3,8 @@
 Where the package was built without a compiler, callers use numpy instead, with the same values: several times slower,
 though beside the network little of a photo's time.
 
-Arrays may be parts of larger ones, but the values of a row have to lie next to each other.
+Arrays may be parts of larger ones. Where the values of a row do not lie next to each other, what is only read is copied
+first; what is written into has to have such rows.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def gradient_energies(grey: np.ndarray, kernels: Kernels, reach_px: int) -> tupl
     Returns:
         (h / 2, w / 2) float32 for each smoothing.
     """
+    grey = _packed(grey)
     height, width = (side - 2 * reach_px for side in grey.shape)
     before, after = np.empty((2, height // 2, width // 2), np.float32)
     work = np.empty(5 * grey.shape[1], np.float32)
@@ -117,6 +119,7 @@ def binned_energies(grey: np.ndarray, kernels: Kernels, reach_px: int) -> np.nda
     Returns:
         (h / 4, w / 4, 2) float32.
     """
+    grey = _packed(grey)
     height, width = (side - 2 * reach_px - 1 for side in grey.shape)
     energies, work = np.empty((height // 4, width // 4, 2), np.float32), np.empty(14 * grey.shape[1], np.float32)
     _function("binned_energies")(_at(grey), *_steps(grey), height, width, *map(_at, kernels), _at(work), _at(energies))
@@ -144,13 +147,14 @@ def enlarge(values: np.ndarray, factor: int, y: int, x: int, height: int, width:
     """Linear interpolation to `factor` times as many places each way, columns first.
 
     Args:
-        values: (rows + 2, columns + 2) float32, contiguous: with one more on each side.
+        values: (rows + 2, columns + 2) float32: with one more on each side.
         factor: at most 4.
         y, x, height, width: the part of the (rows * factor, columns * factor) places that is wanted.
 
     Returns:
         (height, width) float32.
     """
+    values = np.ascontiguousarray(values)
     columns = values.shape[1] - 2
     ways = (((np.arange(factor) + 0.5) / factor - 0.5) % 1).astype(np.float32)
     work, enlarged = np.empty(2 * factor * columns, np.float32), np.empty((height, width), np.float32)
@@ -168,6 +172,7 @@ def add_steps(values: np.ndarray, weights: np.ndarray, one: float, sums: np.ndar
         sums: (planes, h, w) int16 to add to.
         any_in: (w,) uint16: gets bits set in the columns where anything but zero was added.
     """
+    values, weights = _packed(values), _packed(weights)
     _function("add_steps")(
         _at(values), *_steps(values), _at(weights), *_steps(weights), one, *values.shape, _at(sums), *_steps(sums),
         _at(any_in),
@@ -176,7 +181,7 @@ def add_steps(values: np.ndarray, weights: np.ndarray, one: float, sums: np.ndar
 
 def scale_steps(steps: np.ndarray, scale: float) -> np.ndarray:
     """(planes, h, w) int16 times `scale`, as float32."""
-    values = np.empty(steps.shape, np.float32)
+    steps, values = _packed(steps), np.empty(steps.shape, np.float32)
     _function("scale_steps")(_at(steps), *_steps(steps), *steps.shape, scale, _at(values))
     return values
 
@@ -192,6 +197,7 @@ def change(change: np.ndarray, pixels: np.ndarray, peak: float) -> int:
     Returns:
         How many pixels differ from what they were.
     """
+    change = _packed(change)
     bands, height, width = change.shape
     function = _of(pixels, "change")
     return function(_at(change), *_steps(change), height, width, bands, peak, *_rows(pixels))
@@ -205,6 +211,11 @@ def _function(name: str) -> ctypes._NamedFuncPointer:
 def _of(pixels: np.ndarray, name: str) -> ctypes._NamedFuncPointer:
     """The function for these pixels."""
     return _function(f"{name}_{'bytes' if pixels.dtype == np.uint8 else 'words'}")
+
+
+def _packed(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy, with no gaps between the values of a row."""
+    return array if array.strides[-1] == array.itemsize else np.ascontiguousarray(array)
 
 
 def _at(array: np.ndarray) -> int:
