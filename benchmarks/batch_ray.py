@@ -92,7 +92,7 @@ def worked_s() -> float:
     return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
-def rates_over_ray(data: Path, count: int, rounds: int) -> dict[str, Any]:
+def rates_over_ray(data: Path, count: int, rounds: int, of_one_core: int) -> dict[str, Any]:
     """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core.
 
     Processes of one core are confined to it: else what surrounds the network would run on the other. Ratios are taken
@@ -122,7 +122,7 @@ def rates_over_ray(data: Path, count: int, rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             measure("no Ray, all cores")
             over_ray("one node of all cores", 1, cores)
-        for _ in range(rounds):
+        for _ in range(of_one_core):
             measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
             over_ray("one node of one core", 1, 1)
             over_ray("two nodes of one core", 2, 1)
@@ -149,9 +149,10 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int, default=60, help="photos")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--of-one-core", type=int, default=2, help="rounds of nodes of one core")
     chosen = parser.parse_args()
-    record("ray", lambda: rates_over_ray(chosen.data, chosen.count, chosen.rounds), chosen.output)
+    record("ray", lambda: rates_over_ray(chosen.data, chosen.count, chosen.rounds, chosen.of_one_core), chosen.output)
 
 
 if __name__ == "__main__":

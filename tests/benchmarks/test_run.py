@@ -73,7 +73,10 @@ RUNS = {
         "--data PHOTOS --count 1 --rounds 1 --share 0.2 -o OUT/batch.json", ("batch.json",), part="pixels"
     ),
     "batch_ray": Run(
-        "--data PHOTOS --count 3 --rounds 1 -o OUT/batch.json", ("batch.json",), part="ray", needs=("ray",)
+        "--data PHOTOS --count 3 --rounds 1 --of-one-core 1 -o OUT/batch.json",
+        ("batch.json",),
+        part="ray",
+        needs=("ray",),
     ),
     "batch_s3": Run(
         "--data PHOTOS --photos 6 --megapixels 1 -o OUT/batch.json", ("batch.json",), "s3", needs=("moto",)
