@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,18 @@ from blurred import blurred_texture
 from engines import LocalEngine, card
 
 DEPTHS = (np.uint8, np.uint16)
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+
+def compiler_is_whole() -> bool:
+    """Whether there is a C compiler, with the headers of its library."""
+    command = ["cc", "-fsyntax-only", "-x", "c", "-"]
+    source = "#include <stddef.h>\n#include <stdint.h>\n"
+    return (
+        shutil.which("cc") is not None and subprocess.run(command, input=source.encode(), check=False).returncode == 0
+    )
+
+
+pytestmark = pytest.mark.skipif(not compiler_is_whole(), reason="no C compiler")
 
 
 @contextmanager
