@@ -22,7 +22,7 @@ from typing import Any
 
 from allfocus.batch.ray import FRUGAL
 from batch_photos import DATA, command, hashes, mosaics
-from batch_record import arguments, record
+from batch_record import arguments, busy_s, record
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def timed(line: list[str]) -> dict[str, float]:
     for text in process.stdout:
         row = json.loads(text)
         ends.append(time.monotonic())
-        worked.append(worked_s())
+        worked.append(busy_s(stolen=False))
         pixels.append(row["width"] * row["height"] / 1e6)
     if process.wait() != 0:
         raise SystemExit(f"{line} ended with status {process.returncode}")
@@ -84,12 +84,6 @@ def timed(line: list[str]) -> dict[str, float]:
         "steady": round(steady, 3),
         "steady_by_processor_time": round(by_processor_time, 3),
     }
-
-
-def worked_s() -> float:
-    """Seconds that the cores of the machine have worked, without what the host gave to other guests."""
-    user, nice, system, _, _, interrupts, soft = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
-    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def rates_over_ray(data: Path, count: int, rounds: int, of_one_core: int) -> dict[str, Any]:

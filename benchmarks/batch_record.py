@@ -23,6 +23,13 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def busy_s(*, stolen: bool = True) -> float:
+    """Seconds that all cores of the machine have worked; with what other guests of its host took, if `stolen`."""
+    fields = [int(text) for text in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle, waiting, taken = fields[3], fields[4], fields[7]
+    return (sum(fields) - idle - waiting - (0 if stolen else taken)) / os.sysconf("SC_CLK_TCK")
+
+
 def record(part: str, measure: Callable[[], dict[str, Any]], output: Path) -> None:
     """Measure, and replace this part of the file; the others stay."""
     load, here = os.getloadavg()[0], Processor.here()

@@ -39,7 +39,7 @@ from allfocus.photo.codecs import decode, encode
 from allfocus.photo.photo import Photo
 from allfocus.restore import Settings, finish, restore
 from batch_photos import DATA, mosaics
-from batch_record import arguments, record
+from batch_record import arguments, busy_s, record
 
 SETS = {
     "large": ((".jpg",), ((6000, 4000), (4240, 2832), (4240, 2832))),
@@ -270,12 +270,6 @@ class Used:
             "megapixels_per_s": megapixels / self.seconds, "cores_used": self.cpu / self.seconds,
             "cpu_s_per_megapixel": self.cpu / megapixels, "cores_used_by_others": self.others / self.seconds,
         }  # fmt: skip
-
-
-def busy_s() -> float:
-    """Seconds that all cores of the machine have worked, what other guests took included."""
-    fields = [int(text) for text in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 class Recorder:
