@@ -99,13 +99,16 @@ def test_gradients(height: int, width: int) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 41), st.integers(1, 41))
-@settings(max_examples=60, deadline=None)
-def test_the_need_of_any_box(y: int, x: int, height: int, width: int) -> None:
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 44), st.integers(1, 44), st.booleans())
+@settings(max_examples=90, deadline=None)
+def test_the_need_of_any_box(y: int, x: int, height: int, width: int, weighted: bool) -> None:
     box = Box(x, y, width, height)
-    found, wanted = both(lambda: NEED.read(box))
+    ramps = np.linspace(0, 1, height, dtype=np.float32), np.linspace(1, 0.3, width, dtype=np.float32)
+    found, wanted = both(lambda: NEED.read(box, ramps if weighted else None))
     np.testing.assert_array_equal(found, wanted)
     assert found.shape == (height, width)
+    if weighted:
+        np.testing.assert_array_equal(found, NEED.read(box) * (ramps[0][:, None] * ramps[1]))
 
 
 SOFT_AND_SHARP = noise(1, (101, 103, 3), np.uint8)
@@ -167,6 +170,21 @@ def test_changing_pixels(seed: int, dtype: type, bands: int, height: int, width:
         return np.append(pixels.ravel().astype(np.int64), differ)
 
     np.testing.assert_array_equal(*both(changed))
+
+
+@given(st.integers(0, 99), st.sampled_from(DEPTHS), st.integers(1, 40), st.integers(1, 40), st.floats(0, 1.4))
+@settings(max_examples=80, deadline=None)
+def test_changing_pixels_by_steps(seed: int, dtype: type, height: int, width: int, strength: float) -> None:
+    """As the same steps as values do."""
+    peak, one = float(np.iinfo(dtype).max), 32767
+    steps = np.random.default_rng(seed).integers(-one, one + 1, (3, height, width + 2), dtype=np.int16)[..., 2:]
+    steps[:, ::2] = 0
+    factor = np.float32(strength * peak)
+    wanted, found = (noise(seed, (height, width + 3, 3), dtype) for _ in range(2))
+    with numpy_only():
+        differ = _change(wanted[:, 1 : 1 + width], steps * np.float32(1 / one) * factor, peak)
+    assert compiled.change_by_steps(steps, 1 / one, float(factor), found[:, 1 : 1 + width], peak) == differ
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)

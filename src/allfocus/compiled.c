@@ -265,28 +265,49 @@ FOR_EACH_PROCESSOR void window_means(const float *values, size row_step, size co
     }
 }
 
-/* Linear interpolation of (height + 2, width + 2) to the inner height x width, factor times as many each way; of that,
-   `rows` from `top` on and `columns` from `left` on. Columns first. work: two rows of factor * width. */
-FOR_EACH_PROCESSOR void enlarge(const float *values, size width, size factor, size top, size rows, size left,
-                                size columns, const float *way, float *work, float *enlarged)
+/* A row of words as values times scale, each end repeated once more, then `factor` times as many by linear interpolation.
+   work: width + 2. */
+static inline void widened(const uint16_t *words, size width, float scale, size factor, const float *way,
+                           float *restrict work, float *restrict wide)
 {
-    size held[2] = {-1, -1};
-    for (size row = 0; row < rows; row++) {
-        size index = (top + row) % factor, first = (top + row) / factor + (2 * index + 1 >= factor);
-        for (size each = first; each < first + 2; each++) {
-            if (held[each % 2] == each) continue;
-            held[each % 2] = each;
-            const float *restrict line = values + each * (width + 2);
-            float *restrict wide = work + (each % 2) * factor * width;
-            for (size part = 0; part < factor; part++) {
-                const float *from = line + (2 * part + 1 >= factor);
-                for (size x = 0; x < width; x++) wide[x * factor + part] = (from[x + 1] - from[x]) * way[part] + from[x];
-            }
+    for (size x = 0; x < width; x++) work[x + 1] = words[x] * scale;
+    work[0] = work[1];
+    work[width + 1] = work[width];
+    for (size part = 0; part < factor; part++) {
+        const float *from = work + (2 * part + 1 >= factor);
+        for (size x = 0; x < width; x++) wide[x * factor + part] = (from[x + 1] - from[x]) * way[part] + from[x];
+    }
+}
+
+/* Words times scale, enlarged `factor` times each way by linear interpolation, edges repeated; of that, (rows, columns)
+   from `top` and `left` on, times the product of `down` and `across`, if there are any. work: 3 rows of
+   factor * (columns / factor + 2), and a little more. */
+FOR_EACH_PROCESSOR void enlarge(const uint16_t *words, size word_row, size height, size width, float scale, size factor,
+                                const float *way, size top, size left, size rows, size columns, const float *down,
+                                const float *across, float *work, float *enlarged)
+{
+    size first_column = inside(left / factor - 1, width), last_column = inside((left + columns - 1) / factor + 1, width);
+    size count = last_column - first_column + 1, held[2] = {-1, -1};
+    left -= first_column * factor;
+    float *lines[2] = {work, work + factor * count}, *spare = work + 2 * factor * count;
+    for (size row = 0; row < rows; row++, enlarged += columns) {
+        size index = (top + row) % factor, first = (top + row) / factor - 1 + (2 * index + 1 >= factor);
+        size ends[2] = {inside(first, height), inside(first + 1, height)};
+        for (int each = 0; each < 2; each++) {
+            size place = ends[each];
+            if (held[place % 2] == place) continue;
+            held[place % 2] = place;
+            widened(words + place * word_row + first_column, count, scale, factor, way, spare, lines[place % 2]);
         }
-        const float *restrict upper = work + (first % 2) * factor * width + left;
-        const float *restrict lower = work + ((first + 1) % 2) * factor * width + left;
-        float *restrict out = enlarged + row * columns;
-        for (size x = 0; x < columns; x++) out[x] = (lower[x] - upper[x]) * way[index] + upper[x];
+        const float *restrict upper = lines[ends[0] % 2] + left, *restrict lower = lines[ends[1] % 2] + left;
+        float *restrict out = enlarged, part = way[index];
+        if (down) {
+            float weight = down[row];
+            for (size x = 0; x < columns; x++)
+                out[x] = ((lower[x] - upper[x]) * part + upper[x]) * (weight * across[x]);
+        } else {
+            for (size x = 0; x < columns; x++) out[x] = (lower[x] - upper[x]) * part + upper[x];
+        }
     }
 }
 
@@ -360,3 +381,29 @@ FOR_EACH_PROCESSOR void scale_steps(const int16_t *steps, size step_plane, size 
 
 CHANGE(change_bytes, uint8_t)
 CHANGE(change_words, uint16_t)
+
+/* The same of steps times scale times factor, in three planes. */
+#define CHANGE_BY_STEPS(name, type)                                                                                    \
+    FOR_EACH_PROCESSOR size name(const int16_t *steps, size plane_step, size row_step, size height, size width,        \
+                                 float scale, float factor, float peak, type *pixels, size pixel_step)                 \
+    {                                                                                                                  \
+        size changed = 0;                                                                                              \
+        for (size y = 0; y < height; y++) {                                                                            \
+            const int16_t *restrict red = steps + y * row_step, *restrict green = red + plane_step;                    \
+            const int16_t *restrict blue = green + plane_step;                                                         \
+            type *restrict line = pixels + y * pixel_step;                                                             \
+            uint32_t here = 0;                                                                                         \
+            for (size x = 0; x < width; x++) {                                                                         \
+                type first = line[3 * x], second = line[3 * x + 1], third = line[3 * x + 2];                           \
+                line[3 * x] = (type)nearest(within(red[x] * scale * factor + first, 0.0f, peak));                      \
+                line[3 * x + 1] = (type)nearest(within(green[x] * scale * factor + second, 0.0f, peak));               \
+                line[3 * x + 2] = (type)nearest(within(blue[x] * scale * factor + third, 0.0f, peak));                 \
+                here += ((first ^ line[3 * x]) | (second ^ line[3 * x + 1]) | (third ^ line[3 * x + 2])) != 0;         \
+            }                                                                                                          \
+            changed += here;                                                                                           \
+        }                                                                                                              \
+        return changed;                                                                                                \
+    }
+
+CHANGE_BY_STEPS(change_bytes_by_steps, uint8_t)
+CHANGE_BY_STEPS(change_words_by_steps, uint16_t)

@@ -20,13 +20,14 @@ _ENDINGS = {"win32": "dll", "darwin": "dylib"}
 _ADDRESS, _SIZE, _VALUE = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float
 _READ = (_ADDRESS, *[_SIZE] * 5, ctypes.c_int, _VALUE, _ADDRESS, _ADDRESS, _SIZE, _SIZE)
 _CHANGE = (_ADDRESS, *[_SIZE] * 5, _VALUE, _ADDRESS, _SIZE)
+_CHANGE_BY_STEPS = (_ADDRESS, *[_SIZE] * 4, *[_VALUE] * 3, _ADDRESS, _SIZE)
 _ARGUMENTS = {
     "read_bytes": _READ,
     "read_words": _READ,
     "gradient_energies": (_ADDRESS, _SIZE, _SIZE, _SIZE, *[_ADDRESS] * 5),
     "binned_energies": (_ADDRESS, _SIZE, _SIZE, _SIZE, *[_ADDRESS] * 4),
     "window_means": (_ADDRESS, *[_SIZE] * 4, _VALUE, _VALUE, _ADDRESS, _ADDRESS),
-    "enlarge": (_ADDRESS, *[_SIZE] * 6, _ADDRESS, _ADDRESS, _ADDRESS),
+    "enlarge": (_ADDRESS, *[_SIZE] * 3, _VALUE, _SIZE, _ADDRESS, *[_SIZE] * 4, *[_ADDRESS] * 4),
     "add_steps": (
         _ADDRESS,
         _SIZE,
@@ -45,6 +46,8 @@ _ARGUMENTS = {
     "scale_steps": (_ADDRESS, *[_SIZE] * 5, _VALUE, _ADDRESS),
     "change_bytes": _CHANGE,
     "change_words": _CHANGE,
+    "change_bytes_by_steps": _CHANGE_BY_STEPS,
+    "change_words_by_steps": _CHANGE_BY_STEPS,
 }
 
 
@@ -65,6 +68,7 @@ def loaded(folder: Path) -> ctypes.CDLL | None:
 
 
 Kernels = tuple[np.ndarray, np.ndarray]
+Place = tuple[int, int, int, int]
 
 _library = loaded(Path(__file__).parent)
 AVAILABLE = _library is not None
@@ -84,7 +88,7 @@ def read(pixels: np.ndarray, planes: np.ndarray, shrink: int, scale: float, *, m
     _, height, width = planes.shape
     bands = pixels.shape[2]
     work = np.empty(5 * width * shrink, np.uint32)
-    function = _of(pixels, "read")
+    function = _function(f"read_{_kind(pixels)}")
     function(*_rows(pixels), height, width, bands, shrink, mixed, scale, _at(work), _at(planes), *_steps(planes)[::-1])
 
 
@@ -143,22 +147,30 @@ def window_means(values: np.ndarray, part: float, scale: float) -> np.ndarray:
     return means
 
 
-def enlarge(values: np.ndarray, factor: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-    """Linear interpolation to `factor` times as many places each way, columns first.
+def enlarge(
+    words: np.ndarray, scale: float, factor: int, place: Place, ramps: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Linear interpolation of words times `scale` to `factor` times as many places, columns first; edges are repeated.
 
     Args:
-        values: (rows + 2, columns + 2) float32: with one more on each side.
+        words: (rows, columns) uint16.
+        scale: of their values.
         factor: at most 4.
-        y, x, height, width: the part of the (rows * factor, columns * factor) places that is wanted.
+        place: y, x, height and width of the part of the (rows * factor, columns * factor) places that is wanted.
+        ramps: (height,) and (width,) float32 by whose product that is multiplied; None for nothing.
 
     Returns:
         (height, width) float32.
     """
-    values = np.ascontiguousarray(values)
-    columns = values.shape[1] - 2
+    words = _packed(words)
+    _, _, height, width = place
     ways = (((np.arange(factor) + 0.5) / factor - 0.5) % 1).astype(np.float32)
-    work, enlarged = np.empty(2 * factor * columns, np.float32), np.empty((height, width), np.float32)
-    _function("enlarge")(_at(values), columns, factor, y, height, x, width, _at(ways), _at(work), _at(enlarged))
+    work, enlarged = np.empty(3 * (width + 4 * factor), np.float32), np.empty((height, width), np.float32)
+    down, across = (None, None) if ramps is None else map(np.ascontiguousarray, ramps)
+    _function("enlarge")(
+        _at(words), *_steps(words), *words.shape, scale, factor, _at(ways), *place,
+        None if down is None else _at(down), None if across is None else _at(across), _at(work), _at(enlarged),
+    )  # fmt: skip
     return enlarged
 
 
@@ -199,8 +211,24 @@ def change(change: np.ndarray, pixels: np.ndarray, peak: float) -> int:
     """
     change = _packed(change)
     bands, height, width = change.shape
-    function = _of(pixels, "change")
+    function = _function(f"change_{_kind(pixels)}")
     return function(_at(change), *_steps(change), height, width, bands, peak, *_rows(pixels))
+
+
+def change_by_steps(steps: np.ndarray, scale: float, factor: float, pixels: np.ndarray, peak: float) -> int:
+    """`change` by steps times `scale` times `factor`.
+
+    Args:
+        steps: (3, h, w) int16.
+        scale, factor: of their values, one after the other.
+        pixels, peak: as there; of three bands.
+
+    Returns:
+        How many pixels differ from what they were.
+    """
+    steps = _packed(steps)
+    function = _function(f"change_{_kind(pixels)}_by_steps")
+    return function(_at(steps), *_steps(steps), *steps.shape[1:], scale, factor, peak, *_rows(pixels))
 
 
 def _function(name: str) -> ctypes._NamedFuncPointer:
@@ -208,9 +236,8 @@ def _function(name: str) -> ctypes._NamedFuncPointer:
     return getattr(_library, name)
 
 
-def _of(pixels: np.ndarray, name: str) -> ctypes._NamedFuncPointer:
-    """The function for these pixels."""
-    return _function(f"{name}_{'bytes' if pixels.dtype == np.uint8 else 'words'}")
+def _kind(pixels: np.ndarray) -> str:
+    return "bytes" if pixels.dtype == np.uint8 else "words"
 
 
 def _packed(array: np.ndarray) -> np.ndarray:

@@ -80,17 +80,20 @@ class Need:
                 _finish(workers.map(in_turn(lambda band: self._leave(band, alone)), self._bands()))
             _finish(workers.map(in_turn(self._find), self._bands()))
 
-    def read(self, box: Box) -> np.ndarray:
-        """(h, w) float32 from 0 to 1 at a box inside."""
+    def read(self, box: Box, ramps: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+        """(h, w) float32 from 0 to 1 at a box inside; times the product of `ramps`, (h,) and (w,), if there are any."""
+        grid = self._grid.view(Box(0, 0, self._across, self._down))
+        if compiled.AVAILABLE and grid is not None:
+            place = box.y, box.x, box.height, box.width
+            return compiled.enlarge(grid[..., 0], 1 / _ONE, GRID_PX, place, ramps)
         top, left = box.y // GRID_PX, box.x // GRID_PX
         down, across = (-(-(start + length) // GRID_PX) - first for start, length, first in (
             (box.y, box.height, top), (box.x, box.width, left)))  # fmt: skip
         around = _read_around(self._grid, Box(left, top, across, down))[..., 0] * np.float32(1 / _ONE)
         y, x = box.y - top * GRID_PX, box.x - left * GRID_PX
-        if compiled.AVAILABLE:
-            return compiled.enlarge(around, GRID_PX, y, x, box.height, box.width)
         values = _enlarged(_enlarged(around, GRID_PX, 1), GRID_PX, 0)  # fewer rows while columns are made
-        return values[y : y + box.height, x : x + box.width]
+        values = values[y : y + box.height, x : x + box.width]
+        return values if ramps is None else values * (ramps[0][:, None] * ramps[1])
 
     def close(self) -> None:
         """Release the scratch."""

@@ -117,6 +117,13 @@ class Residual:
         columns = np.clip(np.arange(box.x, box.x + box.width), left, right - 1) - left
         return values.take(rows, 1).take(columns, 2)
 
+    def steps(self, box: Box) -> np.ndarray | None:
+        """What `block` has at full size as (3, h, w) int16 of 1/`ONE` each, only to be read.
+
+        None where nothing was added, where there is a coarser residual, or where they lie in a file.
+        """
+        return self._held(box) if self._coarser is None and self._holds(box) else None
+
     def close(self) -> None:
         """Release the scratch, that of the stages before too."""
         self._canvas.close()

@@ -26,7 +26,7 @@ from allfocus.photo.photo import Photo, Reader
 from allfocus.photo.regions import Cutter, Part, cost_px, seen_px
 from allfocus.photo.tiling import Box, Tile, TilePlan, plan
 from allfocus.pixel_work import AT_ONCE, TURN, in_turn
-from allfocus.residual import Residual, blocks, strips
+from allfocus.residual import ONE, Residual, blocks, strips
 from allfocus.scales import CONTEXT_PX, check_scale, choose_scales
 from allfocus.weights.card import Card
 
@@ -440,20 +440,21 @@ def _take_in(
     """Add what a tile's sharp picture has over the photo and what coarser scales have added; in `found` it becomes that
     picture if that is wanted."""
     down, across = tile.ramps()
+    gated = need if settings.gated else None
     for whole, cut in zip(blocks(tile.source), pictures.cuts, strict=True):
         block = _common(whole, tile.target)
         if not block.width * block.height:
             continue
         change = _inside(found.residual[0], tile.source, block)
         y, x = block.y - tile.target.y, block.x - tile.target.x
+        ramps = down[y : y + block.height], across[x : x + block.width]
         with TURN:
-            weights = down[y : y + block.height, None] * across[x : x + block.width]
-            if need is not None and settings.gated:
-                share = need.read(block)
-                if cut is None and not settings.with_tiles:
-                    weights *= share  # once, not for each channel
-                else:
-                    change *= share
+            if gated is not None and cut is None and not settings.with_tiles:
+                weights = gated.read(block, ramps)  # once, not for each channel
+            else:
+                weights = ramps[0][:, None] * ramps[1]
+                if gated is not None:
+                    change *= gated.read(block)
             total.add(block, change if cut is None else cut.taken_off(change), weights)
             if settings.with_tiles:
                 change += _inside(pictures.start[0], tile.source, block)
@@ -481,6 +482,17 @@ def _inside(values: np.ndarray, box: Box, part: Box) -> np.ndarray:
 def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) -> tuple[Canvas, float]:
     """Photo plus residual in the photo's own depth and bands; and the share of unchanged pixels."""
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype, blank=False)
+    factor = np.float32(settings.strength * photo.peak)
+    kept_map = None if settings.keep_bokeh is None else stage.defocus_map
+
+    def shares(block: Box) -> Iterator[np.ndarray]:
+        if settings.keep_bokeh is not None and kept_map is not None:
+            yield kept_map.share_below(settings.keep_bokeh, block)[..., 0]
+        if mask is not None:
+            yield mask.share(block)[..., 0]
+
+    by_steps = compiled.AVAILABLE and photo.bands == 3 and photo.dtype != np.float32 and stage.scale == 1
+    by_steps = by_steps and kept_map is None and mask is None
 
     def compose(strip: Box) -> int:
         pixels = canvas.view(strip)
@@ -491,20 +503,20 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
             pixels[:] = photo.look(strip)
         changed = 0
         for block in blocks(strip):
+            part = pixels[:, block.x : block.x + block.width]
+            steps = stage.residual.steps(block) if by_steps else None
+            if steps is not None:
+                changed += compiled.change_by_steps(steps, 1 / ONE, float(factor), part, photo.peak)
+                continue
             change = stage.residual.block(block, stage.scale)
             if change is None:
                 continue
-            change *= np.float32(settings.strength * photo.peak)
-            shares: list[np.ndarray] = []
-            if settings.keep_bokeh is not None and stage.defocus_map is not None:
-                shares.append(stage.defocus_map.share_below(settings.keep_bokeh, block)[..., 0])
-            if mask is not None:
-                shares.append(mask.share(block)[..., 0])
-            for share in shares:
+            change *= factor
+            for share in shares(block):
                 change *= share
             if photo.bands == 1:
                 change = change.mean(axis=0, keepdims=True)
-            changed += _change(_inside(pixels.transpose(2, 0, 1), strip, block).transpose(1, 2, 0), change, photo.peak)
+            changed += _change(part, change, photo.peak)
         if not in_place:
             canvas.write(strip, pixels)
         return changed
