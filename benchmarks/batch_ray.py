@@ -1,8 +1,10 @@
 """How fast is a batch over Ray, on one node and on two, beside the same batch without Ray?
 
     python benchmarks/batch_ray.py --data ../shared/data
+    python benchmarks/batch_ray.py --data ../shared/data --part ray_nodes
 
-Writes the part `ray` of results/batch.json. Needs an idle machine.
+The first writes the part `ray` of results/batch.json: one node of all cores. The second writes `ray_nodes`: one and two
+nodes of one core each. Both need an idle machine.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from typing import Any
 from allfocus.batch.ray import FRUGAL
 from batch_photos import DATA, command, hashes, mosaics
 from batch_record import arguments, busy_s, record
+
+PHOTO_PX = (1200, 800)
+CORES = len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
@@ -59,10 +64,10 @@ def confine(made: Any) -> None:
 
 
 def timed(line: list[str]) -> dict[str, float]:
-    """Megapixels a second of a command over photos of one size: of all of it, and in its last three quarters.
+    """Megapixels a second of a command over photos of one size: of all of it, and from a quarter to seven eighths.
 
-    By then Ray has started its helpers. For the latter also megapixels per second that any of the machine's cores
-    worked, on whatever it was: what other guests of the host take away is not in it.
+    By then Ray has started its helpers, and all engines still have photos. For the latter also megapixels per second
+    that any of the machine's cores worked, on whatever it was: what other guests of the host take away is not in it.
     """
     ends, pixels, worked = [], [], []
     started = time.monotonic()
@@ -76,9 +81,10 @@ def timed(line: list[str]) -> dict[str, float]:
     if process.wait() != 0:
         raise SystemExit(f"{line} ended with status {process.returncode}")
     seconds = time.monotonic() - started
-    first = len(pixels) // 4
-    steady = sum(pixels[first + 1 :]) / (ends[-1] - ends[first])
-    by_processor_time = sum(pixels[first + 1 :]) / (worked[-1] - worked[first])
+    first, last = len(pixels) // 4, max(len(pixels) // 4 + 1, len(pixels) - 1 - len(pixels) // 8)
+    between = sum(pixels[first + 1 : last + 1])
+    steady = between / (ends[last] - ends[first])
+    by_processor_time = between / (worked[last] - worked[first])
     return {
         "with_start": round(sum(pixels) / seconds, 3),
         "steady": round(steady, 3),
@@ -86,67 +92,97 @@ def timed(line: list[str]) -> dict[str, float]:
     }
 
 
-def rates_over_ray(data: Path, count: int, rounds: int, of_one_core: int) -> dict[str, Any]:
-    """Rates on this machine: no Ray, Ray on one node of all cores, and on one and two nodes of one core.
+class Rates:
+    """Rates of batches of the same photos; the first one's results are those that all have to give.
 
-    Processes of one core are confined to it: else what surrounds the network would run on the other. Ratios are taken
-    within each round, for machines get faster and slower; what is told is their median over rounds.
+    Args:
+        data: where photos are taken from.
+        count: how many.
+        folder: for photos and results.
     """
-    cores = len(os.sched_getaffinity(0))
-    rates: dict[str, list[dict[str, float]]] = {}
-    same: dict[str, bool] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        source, out = mosaics(data, Path(scratch) / "in", (".jpg",), ((1200, 800),) * count), Path(scratch) / "out"
-        expected: dict[str, str] = {}
 
-        def measure(name: str, *options: str, before: tuple[str, ...] = ()) -> None:
-            rates.setdefault(name, []).append(timed([*before, *command(source, out, *options)]))
-            found = hashes(out)
-            expected.update(expected or found)
-            same[name] = same.get(name, True) and found == expected
-            shutil.rmtree(out)
-            print(name, rates[name][-1], file=sys.stderr, flush=True)
+    def __init__(self, data: Path, count: int, folder: Path) -> None:
+        self.source = mosaics(data, folder / "in", (".jpg",), (PHOTO_PX,) * count)
+        self.out, self.count = folder / "out", count
+        self.rates: dict[str, list[dict[str, float]]] = {}
+        self.same: dict[str, bool] = {}
+        self.expected: dict[str, str] = {}
 
-        def over_ray(name: str, nodes: int, cpus: int) -> None:
-            with cluster(nodes, cpus) as made:
-                if cpus < cores:
-                    confine(made)
-                measure(name, "--cluster", made.address, "--worker-cpus", "1")
+    def measure(self, name: str, *options: str, before: tuple[str, ...] = ()) -> None:
+        """One batch with these options, as a command that `before` runs."""
+        self.rates.setdefault(name, []).append(timed([*before, *command(self.source, self.out, *options)]))
+        found = hashes(self.out)
+        self.expected = self.expected or found
+        self.same[name] = self.same.get(name, True) and found == self.expected
+        shutil.rmtree(self.out)
+        print(name, self.rates[name][-1], file=sys.stderr, flush=True)
 
-        for _ in range(rounds):
-            measure("no Ray, all cores")
-            over_ray("one node of all cores", 1, cores)
-        for _ in range(of_one_core):
-            measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
-            over_ray("one node of one core", 1, 1)
-            over_ray("two nodes of one core", 2, 1)
+    def over_ray(self, name: str, nodes: int, cpus: int) -> None:
+        """One batch over so many nodes of so many cores; nodes that have not all cores are confined to theirs."""
+        with cluster(nodes, cpus) as made:
+            if cpus < CORES:
+                confine(made)
+            self.measure(name, "--cluster", made.address, "--worker-cpus", "1")
 
-    def ratio(one: str, other: str) -> dict[str, float | list[float]]:
+    def ratio(self, one: str, other: str) -> dict[str, float | list[float]]:
+        """Of two rates, within each round, for machines get faster and slower; the medians over rounds."""
         each = {
-            kind: [mine[kind] / its[kind] for mine, its in zip(rates[one], rates[other], strict=True)]
+            kind: [mine[kind] / its[kind] for mine, its in zip(self.rates[one], self.rates[other], strict=True)]
             for kind in ("with_start", "steady", "steady_by_processor_time")
         }
         medians = {kind: round(statistics.median(ratios), 3) for kind, ratios in each.items()}
         return {**medians, "steady_of_each_round": [round(one, 3) for one in each["steady"]]}
 
-    return {
-        "cores": cores, "photos": count, "megapixels_each": 0.96, "rounds": rounds, "identical": same,
-        "megapixels_per_s": rates,
-        "one node of all cores against no Ray": ratio("one node of all cores", "no Ray, all cores"),
-        "one node of one core against no Ray": ratio("one node of one core", "no Ray, one core"),
-        "two nodes against one": ratio("two nodes of one core", "one node of one core"),
-    }  # fmt: skip
+    def told(self) -> dict[str, Any]:
+        """What was measured, with its conditions."""
+        megapixels = PHOTO_PX[0] * PHOTO_PX[1] / 1e6
+        return {"cores": CORES, "photos": self.count, "megapixels_each": megapixels,
+                "rounds": len(next(iter(self.rates.values()))), "identical": self.same,
+                "megapixels_per_s": self.rates}  # fmt: skip
+
+
+def one_node(rates: Rates, rounds: int) -> dict[str, Any]:
+    """Ray on one node of all cores beside no Ray."""
+    for _ in range(rounds):
+        rates.measure("no Ray, all cores")
+        rates.over_ray("one node of all cores", 1, CORES)
+    return rates.told() | {
+        "one node of all cores against no Ray": rates.ratio("one node of all cores", "no Ray, all cores")
+    }
+
+
+def two_nodes(rates: Rates, rounds: int) -> dict[str, Any]:
+    """Two nodes of one core each beside one.
+
+    They are confined to their cores: else what surrounds the network of one would run on the other's.
+    """
+    for _ in range(rounds):
+        rates.measure("no Ray, one core", before=("taskset", "-c", str(min(os.sched_getaffinity(0)))))
+        rates.over_ray("one node of one core", 1, 1)
+        rates.over_ray("two nodes of one core", 2, 1)
+    return rates.told() | {
+        "one node of one core against no Ray": rates.ratio("one node of one core", "no Ray, one core"),
+        "two nodes against one": rates.ratio("two nodes of one core", "one node of one core"),
+    }
+
+
+PARTS = {"ray": one_node, "ray_nodes": two_nodes}
 
 
 def main() -> None:
     """Measure."""
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--part", choices=PARTS, default="ray")
     parser.add_argument("--count", type=int, default=60, help="photos")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--of-one-core", type=int, default=2, help="rounds of nodes of one core")
     chosen = parser.parse_args()
-    record("ray", lambda: rates_over_ray(chosen.data, chosen.count, chosen.rounds, chosen.of_one_core), chosen.output)
+
+    def measure() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            return PARTS[chosen.part](Rates(chosen.data, chosen.count, Path(folder)), chosen.rounds)
+
+    record(chosen.part, measure, chosen.output)
 
 
 if __name__ == "__main__":

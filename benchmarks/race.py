@@ -11,6 +11,7 @@ beside that of the first design, in turns. An interrupted race goes on where it 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import resource
@@ -25,20 +26,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from allfocus.atomic_file import write_json
-from allfocus.checkpoints.release import release
 from allfocus.data.registry import load
-from allfocus.engine.openvino import OpenVINOEngine
 from allfocus.evaluate.measure import machine
 from allfocus.metrics.lpips import LPIPS
 from allfocus.metrics.psnr import psnr_fit
 from allfocus.nets.ifan import IFAN
+from allfocus.nets.macs import macs_of_network
 from allfocus.train.config import TrainConfig
 from allfocus.train.state import load_averaged
 from allfocus.train.tasks.registry import ifan_architecture
 from averaged_weights import change, network, scores
+from race_blocks import networks_of
 
 GAINS = (0.35, 0.5, 0.7, 0.85, 1.0)
 TIMED_STEPS = (10, 50)
@@ -52,12 +56,14 @@ EVERYWHERE = {"net.width": 32, "optimiser": "adamw", "learning_rate": 3e-4, "war
 
 @dataclass(frozen=True)
 class Design:
-    """What is changed of the recipe `ifan-fast`, and why."""
+    """What is changed of the recipe `ifan-fast`, and why; `block` is one of `race_blocks.BLOCKS`."""
 
     why: str
     changes: dict[str, Any]
+    block: str = "plain"
 
 
+MUON = {"optimiser": "muon", "learning_rate": 1e-3}
 DESIGNS = {
     "as in 0.1.0": Design("width 32, N=17, half-size features", {}),
     "N=8": Design("fewer filter passes: half of the head's parameters", {"net.iterations": 8}),
@@ -65,9 +71,12 @@ DESIGNS = {
     "quarter size": Design("4x unshuffled, width 48", {"net.unshuffle": 4, "net.width": 48}),
     "growing crops": Design("crops of 96, 128 and 160 px", {"patch_px": [96, 128, 160]}),
     "twice the rate": Design("learning rate 6e-4", {"learning_rate": 6e-4}),
-    "Muon": Design("between many channels, learning rate 1e-3", {"optimiser": "muon", "learning_rate": 1e-3}),
-    "Muon, another seed": Design("the same", {"optimiser": "muon", "learning_rate": 1e-3, "seed": 12}),
-    "Muon, width 24": Design("both", {"optimiser": "muon", "learning_rate": 1e-3, "net.width": 24}),
+    "Muon": Design("between many channels, learning rate 1e-3", MUON),
+    "Muon, another seed": Design("the same", {**MUON, "seed": 12}),
+    "Muon, width 24": Design("both", {**MUON, "net.width": 24}),
+    "that, growing crops": Design("crops of 96, 128 and 160 px", {**MUON, "net.width": 24, "patch_px": [96, 128, 160]}),
+    "that, gated blocks": Design("depthwise convolutions and gates", {**MUON, "net.width": 24}, "gated"),
+    "that, channel attention": Design("in every residual block", {**MUON, "net.width": 24}, "attention"),
 }  # fmt: skip
 
 
@@ -80,7 +89,12 @@ def train(
     stop_at: int | None = None,
 ) -> float:
     """Processor seconds that it took, all processes."""
-    line = [sys.executable, "-m", "allfocus", "train", "--recipe", RECIPE, "-o", str(folder), "--steps", str(steps)]
+    command = (
+        ["-m", "allfocus"]
+        if design.block == "plain"
+        else [str(Path(__file__).with_name("race_blocks.py")), design.block]
+    )
+    line = [sys.executable, *command, "train", "--recipe", RECIPE, "-o", str(folder), "--steps", str(steps)]
     line += [word for cache in caches for word in ("--cache", str(cache))]
     line += [word for name, value in {**everywhere, **design.changes}.items() for word in ("--set", f"{name}={value}")]
     line += [] if stop_at is None else ["--stop-at", str(stop_at)]
@@ -110,29 +124,46 @@ def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
     return {"photos": len(photos), "gain": best, **found[best]}
 
 
-def times_first(run: Path) -> dict[str, Any]:
+def times_first(run: Path, block: str) -> dict[str, Any]:
     """Seconds of the run's graph at 1280x720 in float32, over those of the first design's, in turns.
 
     The photo is padded to each network's multiple.
     """
-    config, net, _ = load_averaged(run)
-    first = ifan_architecture(TrainConfig.from_dict({"architecture": RECIPE, "net": {"width": 32}}))
-    with tempfile.TemporaryDirectory() as folder:
-        models = {"run": release(net, ifan_architecture(config), "racing", Path(folder), context_px=0),
-                  "first": release(first.build(), first, "first", Path(folder), context_px=0)}  # fmt: skip
-        engines = {name: OpenVINOEngine(model, "float32") for name, model in models.items()}
-        photo = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
-        photos = {name: padded(photo, model.card.multiple) for name, model in models.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in engines}
-        for turn in range(ROUNDS + 1):
-            for name, engine in engines.items():
-                started = time.perf_counter()
-                engine.run(photos[name])
-                if turn:  # the first warms up
-                    seconds[name].append(time.perf_counter() - started)
-    ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
-    card = models["run"].card
-    return {"parameters": card.parameters, "macs": card.macs, "times_first": statistics.median(ratios)}
+    with networks_of(block):
+        net = load_averaged(run)[1]
+    first = ifan_architecture(TrainConfig.from_dict({"architecture": RECIPE, "net": {"width": 32}})).build()
+    photo = np.random.default_rng(0).random((1, 3, 720, 1280), dtype=np.float32)
+    photos = [padded(photo, one.multiple) for one in (net, first)]
+    graphs = [graph(one, photo) for one, photo in zip((net, first), photos, strict=True)]
+    ratios = []
+    for turn in range(ROUNDS + 1):
+        ends = [time.perf_counter()]
+        for compiled, photo in zip(graphs, photos, strict=True):
+            compiled(photo)
+            ends.append(time.perf_counter())
+        if turn:  # the first warms up
+            ratios.append((ends[1] - ends[0]) / (ends[2] - ends[1]))
+    return {"parameters": sum(part.numel() for part in net.parameters()),
+            "macs": macs_of_network(copy.deepcopy(net), 1).total, "times_first": statistics.median(ratios)}  # fmt: skip
+
+
+def graph(net: IFAN, photo: NDArray[np.float32]) -> Any:
+    """A network compiled by OpenVINO's own converter: the package's knows no other blocks than the package's."""
+    with torch.no_grad():
+        program = torch.export.export(Residual(net).eval(), (torch.from_numpy(photo),), strict=False)
+    return openvino.compile_model(openvino.convert_model(program), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+class Residual(nn.Module):
+    """A network that returns its residual alone."""
+
+    def __init__(self, net: IFAN) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, photo: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W)."""
+        return self.net(photo).residual
 
 
 def padded(photo: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
@@ -167,9 +198,10 @@ def main() -> None:
         write_json(kept, known)
         known["spent"] += train(design, folder, args.cache, known["steps"], everywhere)
         write_json(kept, known)
-        net = network(str(folder), 1.0)
+        with networks_of(design.block):
+            net = network(str(folder), 1.0)
         row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": round(known["spent"])}
-        row |= times_first(folder) | {"scores": {}}
+        row |= times_first(folder, design.block) | {"scores": {}}
         for one in args.pairs:
             place, _, every = str(one).partition(":")
             row["scores"][Path(place).name] = judged(net, Path(place), int(every or 1), lpips)

@@ -70,6 +70,7 @@ TIMED = (
     "benchmarks/one_megapixel.py",
     "benchmarks/batch_throughput.py",
     "benchmarks/batch_ray.py",
+    "benchmarks/batch_ray.py --part ray_nodes",
     "benchmarks/service.py",
 )
 """What another architecture changes, too."""
