@@ -44,7 +44,7 @@ from batch_record import arguments, busy_s, record
 SETS = {
     "large": ((".jpg",), ((6000, 4000), (4240, 2832), (4240, 2832))),
     "mixed": ((".jpg", ".png", ".tif", ".webp"), ((4240, 2832), *(((2400, 1600),) * 3), *(((1200, 800),) * 9))),
-    "long": ((".jpg",), ((6000, 4000), *(((4240, 2832),) * 5))),
+    "long": ((".jpg",), ((6000, 4000), *(((4240, 2832),) * 11))),
     "small": ((".jpg",), ((800, 533),) * 40),
 }
 RATE, CPU = "megapixels_per_s", "cpu_s_per_megapixel"

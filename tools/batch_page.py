@@ -10,7 +10,7 @@ NAMES = {
     "large": "3 JPEGs of 12 and 24 megapixels",
     "mixed": "13 photos of four formats, 1 to 12 megapixels",
     "small": "40 JPEGs of 0.4 megapixels",
-    "long": "6 JPEGs of 12 and 24 megapixels",
+    "long": "12 JPEGs of 12 and 24 megapixels",
 }
 
 
