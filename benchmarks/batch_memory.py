@@ -1,8 +1,9 @@
 """Does the memory of a batch stay flat over hundreds of small photos?
 
     python benchmarks/batch_memory.py
+    python benchmarks/batch_memory.py --one-size
 
-Writes the part `memory` of results/batch.json.
+Writes the part `memory` of results/batch.json, of photos of 35 sizes, or `memory_of_one_size`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from batch_photos import ENDINGS
 from batch_record import arguments, record
 
 
-def memory(photos: int) -> dict[str, Any]:
-    """Resident memory after every fiftieth of `photos` small photos, in one process."""
+def memory(photos: int, *, one_size: bool) -> dict[str, Any]:
+    """Resident memory after every tenth of `photos` small photos, in one process."""
     order, resident = Order(), []
     keep_freed_memory(large=False)
     with tempfile.TemporaryDirectory() as scratch:
         source, out = Path(scratch) / "in", Path(scratch) / "out"
         source.mkdir()
         for index in range(photos):
-            width, height = 160 + index % 7 * 16, 120 + index % 5 * 16
+            kind = 0 if one_size else index
+            width, height = 160 + kind % 7 * 16, 120 + kind % 5 * 16
             image = pyvips.Image.perlin(width, height, uchar=True, seed=index).bandjoin(
                 [pyvips.Image.perlin(width, height, uchar=True, seed=index + band) for band in (1, 2)]
             )
@@ -70,8 +72,10 @@ def main() -> None:
     """Measure."""
     parser = arguments(__doc__)
     parser.add_argument("--photos", type=int, default=500)
+    parser.add_argument("--one-size", action="store_true")
     chosen = parser.parse_args()
-    record("memory", lambda: memory(chosen.photos), chosen.output)
+    part = "memory_of_one_size" if chosen.one_size else "memory"
+    record(part, lambda: memory(chosen.photos, one_size=chosen.one_size), chosen.output)
 
 
 if __name__ == "__main__":

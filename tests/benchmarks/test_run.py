@@ -69,6 +69,7 @@ RUNS = {
         needs=("ray",),
     ),
     "batch_memory": Run("--photos 20 -o OUT/batch.json", ("batch.json",), part="memory"),
+    "batch_memory --one-size": Run("--photos 20 -o OUT/batch.json", ("batch.json",), part="memory_of_one_size"),
     "batch_pixels": Run(
         "--data PHOTOS --count 1 --rounds 1 --share 0.2 -o OUT/batch.json", ("batch.json",), part="pixels"
     ),
