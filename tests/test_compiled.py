@@ -116,6 +116,16 @@ SOFT_AND_SHARP[:, 50:] = blurred_texture(4)[:101, :53]
 NEED = Need(decode(SOFT_AND_SHARP).unit(), 104, 104, finest=True)
 
 
+def test_the_need_of_a_photo_too_large_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allfocus.photo.canvas.MEMORY_LIMIT", 0)
+    need, ramps = Need(decode(SOFT_AND_SHARP).unit(), 104, 104, finest=True), (np.full(31, 0.3, np.float32),) * 2
+    assert need._grid.view(Box(0, 0, 1, 1)) is None
+    for given_ramps in (None, ramps):
+        np.testing.assert_array_equal(
+            need.read(Box(9, 2, 31, 31), given_ramps), NEED.read(Box(9, 2, 31, 31), given_ramps)
+        )
+
+
 @given(st.integers(0, 99), st.sampled_from([0.0, 1e-5, 0.1, 0.9, 5.0]), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_adding_to_a_residual(seed: int, size: float, weighted: bool) -> None:

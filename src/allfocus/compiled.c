@@ -280,8 +280,8 @@ static inline void widened(const uint16_t *words, size width, float scale, size 
 }
 
 /* Words times scale, enlarged `factor` times each way by linear interpolation, edges repeated; of that, (rows, columns)
-   from `top` and `left` on, times the product of `down` and `across`, if there are any. work: 3 rows of
-   factor * (columns / factor + 2), and a little more. */
+   from `top` and `left` on, times the product of `down` and `across`, if there are any.
+   work: 3 * (columns + 4 * factor). */
 FOR_EACH_PROCESSOR void enlarge(const uint16_t *words, size word_row, size height, size width, float scale, size factor,
                                 const float *way, size top, size left, size rows, size columns, const float *down,
                                 const float *across, float *work, float *enlarged)

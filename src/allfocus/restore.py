@@ -483,16 +483,13 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
     """Photo plus residual in the photo's own depth and bands; and the share of unchanged pixels."""
     canvas = Canvas(photo.width, photo.height, photo.bands, photo.dtype, blank=False)
     factor = np.float32(settings.strength * photo.peak)
-    kept_map = None if settings.keep_bokeh is None else stage.defocus_map
-
-    def shares(block: Box) -> Iterator[np.ndarray]:
-        if settings.keep_bokeh is not None and kept_map is not None:
-            yield kept_map.share_below(settings.keep_bokeh, block)[..., 0]
-        if mask is not None:
-            yield mask.share(block)[..., 0]
-
-    by_steps = compiled.AVAILABLE and photo.bands == 3 and photo.dtype != np.float32 and stage.scale == 1
-    by_steps = by_steps and kept_map is None and mask is None
+    shares: list[Callable[[Box], np.ndarray]] = []  # of the change that each place gets
+    if settings.keep_bokeh is not None and stage.defocus_map is not None:
+        shares.append(partial(stage.defocus_map.share_below, settings.keep_bokeh))
+    if mask is not None:
+        shares.append(mask.share)
+    plain = stage.scale == 1 and photo.bands == 3 and photo.dtype != np.float32 and not shares
+    by_steps = plain and compiled.AVAILABLE
 
     def compose(strip: Box) -> int:
         pixels = canvas.view(strip)
@@ -512,8 +509,8 @@ def _compose(photo: Photo, stage: Stage, settings: Settings, mask: Mask | None) 
             if change is None:
                 continue
             change *= factor
-            for share in shares(block):
-                change *= share
+            for share in shares:
+                change *= share(block)[..., 0]
             if photo.bands == 1:
                 change = change.mean(axis=0, keepdims=True)
             changed += _change(part, change, photo.peak)
