@@ -3,9 +3,10 @@
     python benchmarks/race.py --cache DIR... --pairs DIR... --runs FOLDER --lpips DIR --budget 900 [--only NAME...]
 
 Every design starts afresh and trains through `allfocus train` on the same samples, with one thread, for as many steps
-as the budget (processor seconds) pays for: a few steps are timed first. The averaged weights are then scored on each
-folder of pairs (source, target) at the residual gain that is best for that folder, and their graph is timed in OpenVINO
-beside that of the first design, in turns. An interrupted race goes on where it stopped; rows of other designs are kept.
+as the budget (processor seconds) pays for: a few steps with crops of each size are timed first. The averaged weights
+are then scored on each folder of pairs (source, target) at the residual gain that is best for that folder, and their
+graph is timed in OpenVINO beside that of the first design, in turns. An interrupted race goes on where it stopped (what
+a run that was cut off took is then not known, and null); rows of other designs are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,15 @@ def train(
 
 
 def steps_for(design: Design, caches: list[Path], budget: float, everywhere: Mapping[str, Any]) -> int:
-    """How many steps the budget pays for."""
+    """How many steps the budget pays for. Crops of each size of the design take an equal share of the run."""
     few, more = TIMED_STEPS
+    each = []
     with tempfile.TemporaryDirectory() as folder:
-        spent = [train(design, Path(folder) / str(stop), caches, 10**4, everywhere, stop) for stop in (few, more)]
-    return max(1, round(budget / ((spent[1] - spent[0]) / (more - few))))
+        for size in np.atleast_1d({**everywhere, **design.changes}["patch_px"]).tolist():
+            fixed = replace(design, changes={**design.changes, "patch_px": size})
+            spent = [train(fixed, Path(folder) / f"{size}-{to}", caches, 10**4, everywhere, to) for to in (few, more)]
+            each.append((spent[1] - spent[0]) / (more - few))
+    return max(1, round(budget / statistics.mean(each)))
 
 
 def judged(net: IFAN, pairs: Path, every: int, lpips: LPIPS) -> dict[str, Any]:
@@ -195,12 +200,14 @@ def main() -> None:
         kept = folder / "race.json"
         known = stored(kept, {}) or {"steps": steps_for(design, args.cache, args.budget, everywhere), "spent": 0.0}
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(kept, known)
-        known["spent"] += train(design, folder, args.cache, known["steps"], everywhere)
+        before = known["spent"]
+        write_json(kept, known | {"spent": None})  # of a run that was cut off, nobody knows
+        spent = train(design, folder, args.cache, known["steps"], everywhere)
+        known["spent"] = None if before is None else round(before + spent)
         write_json(kept, known)
         with networks_of(design.block):
             net = network(str(folder), 1.0)
-        row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": round(known["spent"])}
+        row = {"design": name, "why": design.why, "steps": known["steps"], "processor_seconds": known["spent"]}
         row |= times_first(folder, design.block) | {"scores": {}}
         for one in args.pairs:
             place, _, every = str(one).partition(":")

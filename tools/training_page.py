@@ -59,6 +59,12 @@ RUNS = (
     ("`d24a`: 940 steps from that, on the samples of `c24a`, without grain", "d24a", 1.0, "0.77"),
     ("`d24b`: the same, with 600 oblique and 600 hard samples besides (see below), another seed", "d24b", 1.0, "0.77"),
     ("a third each `c24a`, `d24a` and `d24b`", "mean25", 1.0, "0.77"),
+    (
+        "`e26a`: 2,800 steps at 3e-4 from that, LPIPS x 0.025, half the grain of `c24a`, on 900 samples `a` and 4,200 "
+        "`b`", "e26a", 1.0, "0.7",
+    ),
+    ("the same", "e26a", 1.0, "0.77"),
+    ("half of it, half `ifan-fast`", "mean26", 1.0, "0.77"),
 )  # fmt: skip
 """Rows of the table of runs: what was done, the run's name in results/averaged_weights.json, its share, the gain."""
 
@@ -145,9 +151,9 @@ def short_runs() -> list[str]:
     ]
 
 
-def race() -> list[str]:
+def race(path: str = "results/race.json") -> list[str]:
     """What designs learn for the same processor time."""
-    found = stored("results/race.json")
+    found = stored(path)
     names = {"real-val": "real-val", "lytro-val": "lytro-val", "test_c": "SynDP"}
     rows = []
     for row in found["rows"]:
@@ -237,6 +243,7 @@ SECTIONS = {
     "runs": runs,
     "short-runs": short_runs,
     "race": race,
+    "race-of-blocks": lambda: race("results/race_blocks.json"),
     "wanted-gains": wanted_gains,
     "residual-gains": residual_gains,
     "step-time": step_time,
