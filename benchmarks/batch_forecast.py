@@ -85,7 +85,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--sets", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="of the photos' sides, for a trial")
     chosen = parser.parse_args()
     found = partial(forecasts, chosen.data, chosen.sets, chosen.rounds, chosen.share)
