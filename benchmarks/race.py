@@ -201,7 +201,7 @@ def main() -> None:
         known = stored(kept, {}) or {"steps": steps_for(design, args.cache, args.budget, everywhere), "spent": 0.0}
         folder.mkdir(parents=True, exist_ok=True)
         before = known["spent"]
-        write_json(kept, known | {"spent": None})  # of a run that was cut off, nobody knows
+        write_json(kept, known | {"spent": None})  # stays so if this run is cut off
         spent = train(design, folder, args.cache, known["steps"], everywhere)
         known["spent"] = None if before is None else round(before + spent)
         write_json(kept, known)

@@ -78,6 +78,9 @@ def main() -> None:
     parser.add_argument("--model", default="ifan-fast")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"))
     arguments = parser.parse_args()
+    photos = sharp_photos(arguments.sharp, arguments.only)
+    if not photos:
+        parser.error(f"{arguments.only} is empty: expected names of photos in {arguments.sharp}, a line each")
     lpips = () if arguments.lpips is None else ("--lpips", arguments.lpips)
     with tempfile.TemporaryDirectory() as scratch:
         restored = Path(scratch) / "restored"
@@ -89,7 +92,6 @@ def main() -> None:
                 "--fresh", *lpips,
             )
         )  # fmt: skip
-        photos = sharp_photos(arguments.sharp, arguments.only)
         record = score_sharp(photos, Path(scratch) / "sharp", arguments.model)
     target = arguments.output / f"sharp_photos.{arguments.model}.json"
     write_json(target, record)
